@@ -1,0 +1,146 @@
+"""DuckDB connections to the lake: extensions from wheels, the S3 secret, the attached catalog."""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+import sqlite3
+from urllib.parse import urlsplit
+
+import duckdb
+
+from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
+
+ALIAS = "lakehouse"
+
+# Never reach for the network: what is not in a wheel is not there.
+CONNECT_CONFIG = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+
+
+def connect(config: LakeConfig) -> duckdb.DuckDBPyConnection:
+    """Open an in-memory DuckDB with the lake attached read-only as ``lakehouse``.
+
+    For commands that look at the lake; everything that writes goes through dbt.
+
+    Raises:
+        LakeError: There is no lake yet, or it cannot be read.
+    """
+    if config.sqlite_path and not config.sqlite_path.exists():
+        raise LakeError(f"There is no lake at {config.catalog_name} yet: run `make build` first.")
+    connection = duckdb.connect(config={str(key): value for key, value in CONNECT_CONFIG.items()})
+    prepare(connection, config)
+    connection.execute("set TimeZone = 'UTC'")
+    attach(
+        connection,
+        config,
+        f"attach 'ducklake:{_quote(config.catalog)}' as {ALIAS} (read_only)",
+    )
+    return connection
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
+    """Load what the lake needs into a new DuckDB instance, before its catalog is attached.
+
+    Raises:
+        LakeError: The catalog's file cannot be used.
+    """
+    prepare_catalog(config)
+    for name in extensions(config):
+        connection.execute(f"load '{_quote(extension_file(name))}'")
+    if config.uses_s3:
+        connection.execute(s3_secret_sql(dict(os.environ)))
+
+
+def prepare_catalog(config: LakeConfig) -> None:
+    """Make the places of an embedded lake ready: folders, and a catalog that readers can share.
+
+    In SQLite's write-ahead mode a reader never blocks the build, nor the build a reader. The mode
+    is kept in the file, so this is a look, and a change only for a new catalog.
+
+    Raises:
+        LakeError: The catalog is not a SQLite file or cannot be written.
+    """
+    path = config.sqlite_path
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with sqlite3.connect(path, timeout=10) as database:
+            mode = database.execute("pragma journal_mode").fetchone()[0]
+            if mode != "wal":
+                database.execute("pragma journal_mode = wal")
+        database.close()
+    except (sqlite3.Error, OSError) as error:
+        raise LakeError(
+            f"LAKE_CATALOG ({config.catalog}) cannot be used: {error}. Check that it is the "
+            "lake's SQLite catalog and that this user may write it; nothing was changed."
+        ) from error
+    if not is_s3(config.data_url):
+        local_path(config.data_url).mkdir(parents=True, exist_ok=True)
+
+
+def attach(connection: duckdb.DuckDBPyConnection, config: LakeConfig, statement: str) -> None:
+    """Run the ATTACH statement, turning its errors into ones a person can act on.
+
+    Raises:
+        LakeError: The catalog cannot be reached, is no DuckLake, or is newer than this one.
+    """
+    try:
+        connection.execute(statement)
+    except duckdb.Error as error:
+        text = str(error).strip().splitlines()[0]
+        advice = "Check that it is there and that this user may read and write it."
+        if "version" in text.lower():
+            advice = (
+                "The catalog was written by another DuckLake version: use the lotus-lake release "
+                "that wrote it, or a newer one. Nothing was changed."
+            )
+        elif "data_path" in text.lower() or "DATA_PATH" in text:
+            advice = (
+                "The catalog remembers another data path: set LAKE_DATA_URL to that one, or use "
+                "another LAKE_CATALOG."
+            )
+        raise LakeError(
+            f"The lake's catalog ({config.catalog_name}) cannot be attached: {text} {advice}"
+        ) from error
+
+
+def extensions(config: LakeConfig) -> list[str]:
+    """The DuckDB extensions that a configuration needs, in loading order."""
+    scanner = "sqlite_scanner" if config.sqlite_path else "postgres_scanner"
+    return [scanner, "ducklake", *(["httpfs", "aws"] if config.uses_s3 else [])]
+
+
+def extension_file(name: str) -> str:
+    """The extension's binary inside its wheel.
+
+    Raises:
+        LakeError: The wheel is not installed.
+    """
+    try:
+        root = importlib.resources.files(f"duckdb_extension_{name}")
+    except ModuleNotFoundError as error:
+        raise LakeError(
+            f"DuckDB's extension {name} is not installed: run `make setup` and use .venv."
+        ) from error
+    return str(root / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension")
+
+
+def s3_secret_sql(env: dict[str, str]) -> str:
+    """The statement that lets DuckDB reach S3; the keys themselves stay in the environment."""
+    parts = ["type s3", "provider credential_chain", "chain 'env'", "url_style 'path'"]
+    endpoint = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        url = urlsplit(endpoint)
+        parts += [f"endpoint '{_quote(url.netloc)}'", f"use_ssl {url.scheme == 'https'}"]
+    region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
+    if region:
+        parts.append(f"region '{_quote(region)}'")
+    return f"create or replace secret lake_s3 ({', '.join(parts)})"
+
+
+def _quote(text: str) -> str:
+    return text.replace("'", "''")

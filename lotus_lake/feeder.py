@@ -1,0 +1,658 @@
+"""Feeding a stream: landed files into its staging table, each version exactly once.
+
+One feed is one DuckLake transaction: the staging table's new columns, the rows, the ledger
+(``meta.feeder_files``) and the cursor (``meta.feeder_cursors``) commit together or not at all.
+Whatever interrupts it leaves the lake as it was, and the next run feeds the same files.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pyarrow as pa
+
+from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.landing import LandedFile, Landing, open_landing
+from lotus_lake.probe import Probe, Prober, Unreadable
+from lotus_lake.schema import (
+    Conflict,
+    Type,
+    convert,
+    growth,
+    json_texts,
+    literal,
+    merge,
+    quote,
+    replace_at,
+    values_at,
+)
+from lotus_lake.streams import LINEAGE_COLUMNS, Stream
+
+# A feed that lost a race is planned again from what the winner left.
+_ATTEMPTS = 6
+# Registering is super-linear in the files of one transaction.
+_REGISTER_MAX_FILES = 200
+# A folder's time is the writer's clock; allow for it to differ from ours.
+_CLOCK_SKEW = timedelta(days=1)
+
+
+def feed(
+    connection: duckdb.DuckDBPyConnection, declaration: duckdb.DuckDBPyRelation
+) -> duckdb.DuckDBPyRelation:
+    """Feed what is new of a stream; the whole body of a model in ``models/landing``.
+
+    Args:
+        connection: dbt's connection, with the lake attached.
+        declaration: The relation of the stream's dbt source: one row, its declaration.
+
+    Returns:
+        The staging table.
+
+    Raises:
+        LakeError: The landing zone cannot be read, or the declaration is wrong. Bad files raise
+            nothing: they are quarantined.
+    """
+    row = declaration.fetchone()
+    if row is None:
+        raise LakeError("The stream has no declaration: run dbt with the project's on-run-start.")
+    stream = Stream.from_declaration(row[0])
+    outcome = Feeder(connection, stream, open_landing(LakeConfig.from_env().landing_url)).feed()
+    for line in outcome.lines(stream):
+        print(line, flush=True)
+    return connection.sql(f"select * from {stream.table}")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one feed did.
+
+    Args:
+        files: Files fed.
+        rows: Rows fed.
+        quarantined: Files put into quarantine, with their reasons.
+        backlog_files: New files left for the next run.
+        backlog_bytes: Their bytes.
+    """
+
+    files: int = 0
+    rows: int = 0
+    quarantined: list[tuple[str, str]] = field(default_factory=list)
+    backlog_files: int = 0
+    backlog_bytes: int = 0
+
+    def lines(self, stream: Stream) -> list[str]:
+        """What to tell the person who watches the run; nothing when there was nothing."""
+        told = [
+            f"QUARANTINED {path}: {reason}. Its rows are not in the lake; a repaired file is fed by "
+            "the next run (make status)."
+            for path, reason in self.quarantined
+        ]
+        if self.files or self.backlog_files:
+            waiting = (
+                f"; {self.backlog_files:,} files ({self.backlog_bytes / 1e6:,.1f} MB) wait for the "
+                "next run"
+                if self.backlog_files
+                else ""
+            )
+            told.append(f"fed {stream.label}: {self.files:,} files, {self.rows:,} rows{waiting}")
+        return told
+
+
+@dataclass(frozen=True)
+class _Cursor:
+    path: str | None
+    version: int
+    files: int
+    swept_at: datetime | None
+    updated_at: datetime | None
+
+
+@dataclass
+class _Group:
+    """Files that one statement reads: same format, same schema."""
+
+    probes: list[Probe]
+    schema: dict[str, Type]  # with what texts of JSON hold
+    values: dict[str, str] = field(default_factory=dict)  # column -> SQL of its converted value
+    exact: dict[str, str] = field(default_factory=dict)  # column -> SQL that is true when lossless
+    register: bool = False
+
+    @property
+    def paths(self) -> list[str]:
+        return [probe.file.path for probe in self.probes]
+
+
+class _LostRace(Exception):
+    """Another feed of this stream committed first."""
+
+
+class Feeder:
+    """Feeds one stream.
+
+    Args:
+        connection: DuckDB connection with the lake attached; no transaction open.
+        stream: The stream.
+        landing: Where its files land.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, stream: Stream, landing: Landing
+    ) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._landing = landing
+        self._prober = Prober(connection, landing)
+        self._lake = stream.table.split(".")[0]
+
+    def feed(self) -> Outcome:
+        """Feed one bounded batch of new files, oldest first.
+
+        Raises:
+            LakeError: The lake or the landing zone cannot be used.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._feed_once()
+            except _LostRace:
+                time.sleep(random.uniform(0.1, 0.5) * 2**attempt)
+        raise LakeError(
+            f"Stream {self._stream.label}: other runs kept changing it while it was fed. Nothing "
+            "of this feed was written; let the other runs finish and run again."
+        )
+
+    # -- what is new --------------------------------------------------------------------------------
+
+    def _feed_once(self) -> Outcome:
+        cursor = self._read_cursor()
+        if cursor.version == 0:
+            self._create_table()
+        files, swept = self._list(cursor)
+        known = self._known(files)
+        new = [file for file in files if (file.path, file.etag) not in known]
+        batch = self._bounded(new)
+        if not batch:
+            if swept and len(files) > self._stream.feed_list_free_files:
+                self._note_sweep(cursor)
+            return Outcome()
+        rest = new[len(batch) :]
+
+        quarantine: dict[str, str] = {}
+        probes: list[Probe] = []
+        for file, found in self._prober.probe(batch):
+            if isinstance(found, Unreadable):
+                quarantine[file.path] = str(found)
+            else:
+                probes.append(found)
+        while True:
+            groups, columns, ddl = self._plan(probes, quarantine)
+            rows = sum(probe.rows or 0 for group in groups for probe in group.probes)
+            try:
+                self._commit(cursor, batch, groups, ddl, quarantine, rest, swept)
+                break
+            except duckdb.Error as error:
+                self._roll_back()
+                if _is_conflict(error):
+                    raise _LostRace from error
+                bad = self._unreadable(groups)
+                if not bad:
+                    raise LakeError(
+                        f"Stream {self._stream.label}: the feed failed and nothing of it was "
+                        f"written: {str(error).splitlines()[0]}"
+                    ) from error
+                quarantine.update(bad)
+                probes = [probe for probe in probes if probe.file.path not in quarantine]
+        return Outcome(
+            files=sum(len(group.probes) for group in groups),
+            rows=rows,
+            quarantined=sorted(quarantine.items()),
+            backlog_files=len(rest),
+            backlog_bytes=sum(file.size for file in rest),
+        )
+
+    def _create_table(self) -> None:
+        """The staging table exists from the first run on, with every declared column."""
+        if self._connection.execute(
+            "select 1 from duckdb_tables() where database_name = ? and schema_name = ? and"
+            " table_name = ?",
+            self._stream.table.split("."),
+        ).fetchone():
+            return
+        columns = {name: type_.sql() for name, type_ in self._stream.columns.items()}
+        definition = ", ".join(
+            f"{quote(name)} {type_}" for name, type_ in {**columns, **LINEAGE_COLUMNS}.items()
+        )
+        self._connection.execute(f"create table if not exists {self._stream.table} ({definition})")
+        if self._stream.feed_mode == "register":
+            # Compaction would move registered rows out of landed files, and own those files.
+            schema, table = self._stream.table.split(".")[1:]
+            self._connection.execute(
+                f"call {self._lake}.set_option('auto_compact', false, schema => {literal(schema)},"
+                f" table_name => {literal(table)})"
+            )
+
+    def _read_cursor(self) -> _Cursor:
+        row = self._connection.execute(
+            "select cursor_path, cursor_version, files_loaded, swept_at, updated_at"
+            f" from {self._lake}.meta.feeder_cursors where source = ? and stream = ?",
+            [self._stream.source, self._stream.name],
+        ).fetchone()
+        if row is None:
+            raise LakeError(
+                f"Stream {self._stream.label} has no cursor row in meta.feeder_cursors: run dbt "
+                "with the project's on-run-start, which creates it."
+            )
+        return _Cursor(*row)
+
+    def _list(self, cursor: _Cursor) -> tuple[list[LandedFile], bool]:
+        """The files to look at, and whether that is all of them.
+
+        The cost of a listing grows with the new and recent days. Everything is listed when that
+        costs no more than a page, when it was asked for, and when it is due.
+        """
+        stream = self._stream
+        day = None if cursor.path is None else LandedFile(cursor.path, "", 0, datetime.min).day
+        due = cursor.swept_at is None or datetime.now(UTC) - cursor.swept_at >= timedelta(
+            hours=stream.feed_sweep_hours
+        )
+        if stream.full_sweep or due or day is None or cursor.files <= stream.feed_list_free_files:
+            return self._landing.files(stream.folder), True
+        since = day - timedelta(days=stream.feed_lookback_days)
+        changed_since = cursor.updated_at - _CLOCK_SKEW if cursor.updated_at else None
+        return self._landing.files(stream.folder, since, changed_since), False
+
+    def _known(self, files: Sequence[LandedFile]) -> set[tuple[str, str]]:
+        """The versions of these files that the ledger has."""
+        if not files:
+            return set()
+        listed = pa.table({"path": [file.path for file in files]})
+        self._connection.register("listed_files", listed)
+        try:
+            return set(
+                self._connection.execute(
+                    f"select path, etag from {self._lake}.meta.feeder_files"
+                    " where source = ? and stream = ? and path in (select path from listed_files)",
+                    [self._stream.source, self._stream.name],
+                ).fetchall()
+            )
+        finally:
+            self._connection.unregister("listed_files")
+
+    def _bounded(self, files: Sequence[LandedFile]) -> list[LandedFile]:
+        """As much as one run takes, oldest first, and never nothing."""
+        limit = self._stream.feed_max_files
+        if self._stream.feed_mode == "register":
+            limit = min(limit, _REGISTER_MAX_FILES)
+        batch: list[LandedFile] = []
+        size = 0
+        for file in files[:limit]:
+            if batch and size + file.size > self._stream.feed_max_bytes:
+                break
+            batch.append(file)
+            size += file.size
+        return batch
+
+    # -- how it fits --------------------------------------------------------------------------------
+
+    def _columns(self) -> dict[str, Type]:
+        staging = self._connection.table(self._stream.table)
+        return {
+            name: Type.of(type_) for name, type_ in zip(staging.columns, staging.types, strict=True)
+        }
+
+    def _plan(
+        self, probes: Sequence[Probe], quarantine: dict[str, str]
+    ) -> tuple[list[_Group], dict[str, Type], list[str]]:
+        """Group the files, grow the columns, and write the conversions.
+
+        Files that do not fit are added to ``quarantine``, and leave no column behind.
+        """
+        before = self._columns()
+        columns = dict(before)
+        names = {name.lower(): name for name in before}
+        # Columns declared since the table was made.
+        for name, type_ in self._stream.columns.items():
+            if name.lower() not in names:
+                columns[name] = type_
+                names[name.lower()] = name
+
+        by_group: dict[object, list[Probe]] = {}
+        for probe in probes:
+            by_group.setdefault(probe.group, []).append(probe)
+        fitting: list[_Group] = []
+        for members in by_group.values():
+            for group in self._fit(
+                _Group(members, dict(members[0].schema)), columns, names, quarantine
+            ):
+                fitting.append(group)
+                for column, type_ in group.schema.items():
+                    name = names.setdefault(column.lower(), column)
+                    if name in columns:
+                        columns[name] = merge(columns[name], type_)
+                    elif not type_.unknown:
+                        columns[name] = type_.known()
+        for group in fitting:
+            self._write_conversions(group, columns, names)
+            group.register = (
+                self._stream.feed_mode == "register"
+                and all(probe.format == "parquet" for probe in group.probes)
+                and all(value == quote(column) for column, value in group.values.items())
+                and all(
+                    columns[names[column.lower()]].sql() == type_.sql() or type_.nested
+                    for column, type_ in group.schema.items()
+                    if column.lower() in names
+                )
+            )
+        ddl = [
+            statement
+            for name, type_ in columns.items()
+            for statement in growth(self._stream.table, name, before.get(name), type_)
+        ]
+        return fitting, columns, ddl
+
+    def _fit(
+        self,
+        group: _Group,
+        columns: dict[str, Type],
+        names: dict[str, str],
+        quarantine: dict[str, str],
+    ) -> list[_Group]:
+        """The part of a group that fits, with what its texts of JSON hold."""
+        # Texts where the lake has objects: what do they hold? Files may differ, so one by one.
+        texts = [
+            (column, path)
+            for column, type_ in group.schema.items()
+            if column.lower() in names and names[column.lower()] in columns
+            for path in json_texts(type_, columns[names[column.lower()]])
+        ]
+        if texts and len(group.probes) > 1:
+            return [
+                part
+                for probe in group.probes
+                for part in self._fit(
+                    _Group([probe], dict(probe.schema)), columns, names, quarantine
+                )
+            ]
+        try:
+            for column, path in texts:
+                inner = self._json_inside(group.probes[0], column, path)
+                group.schema[column] = replace_at(group.schema[column], path, inner)
+            grown = {
+                names[column.lower()]: merge(columns[names[column.lower()]], type_)
+                for column, type_ in group.schema.items()
+                if names.get(column.lower()) in columns
+            }
+            self._write_conversions(group, {**columns, **grown}, names)
+        except Conflict as conflict:
+            for path in group.paths:
+                quarantine[path] = str(conflict)
+            return []
+        inexact = self._inexact(group)
+        if inexact:
+            quarantine.update(inexact)
+            group.probes = [probe for probe in group.probes if probe.file.path not in inexact]
+        return [group] if group.probes else []
+
+    def _write_conversions(
+        self, group: _Group, columns: dict[str, Type], names: dict[str, str]
+    ) -> None:
+        group.values, group.exact = {}, {}
+        for column, type_ in group.schema.items():
+            target = columns.get(names.get(column.lower(), column))
+            if target is None:
+                if not type_.unknown:
+                    group.values[column] = convert(quote(column), type_, type_.known()).value
+                continue
+            try:
+                conversion = convert(quote(column), type_, target)
+            except Conflict as conflict:
+                raise Conflict(f"column {column} is {conflict}") from conflict
+            group.values[column] = conversion.value
+            if conversion.exact:
+                group.exact[column] = conversion.exact
+
+    def _json_inside(self, probe: Probe, column: str, path: tuple[str, ...]) -> Type:
+        values = values_at(column, path, self._prober.relation(probe))
+        try:
+            found = self._connection.execute(
+                f"select json_group_structure(value::json)::varchar from ({values})"
+                " where value is not null and value <> ''"
+            ).fetchone()
+        except duckdb.Error as error:
+            raise Conflict(
+                f"column {'.'.join((column, *path))} is text that is no JSON where the lake has an "
+                "object or a list"
+            ) from error
+        if not found or found[0] is None:
+            return Type.scalar("NULL")
+        return Type.json_of(Type.of_json(json.loads(found[0])))
+
+    def _inexact(self, group: _Group) -> dict[str, str]:
+        """Files with values that would not survive their conversion, and the first such column."""
+        if not group.exact:
+            return {}
+        counts = ", ".join(
+            f"count(*) filter (where not coalesce({check}, true))" for check in group.exact.values()
+        )
+        relation = self._prober.relation(group.probes[0], group.paths)
+        try:
+            rows = self._connection.execute(
+                f"select __uri, {counts} from {relation} group by all"
+            ).fetchall()
+        except duckdb.Error:
+            # Found out file by file, when the feed itself fails.
+            return {}
+        found = {}
+        for uri, *lossy in rows:
+            column, count = next(
+                ((name, count) for name, count in zip(group.exact, lossy, strict=True) if count),
+                (None, 0),
+            )
+            if column:
+                found[uri.removeprefix(self._landing.root)] = (
+                    f"column {column} has {count:,} values that cannot become the lake's type "
+                    "without loss"
+                )
+        return found
+
+    def _unreadable(self, groups: Sequence[_Group]) -> dict[str, str]:
+        """After a feed failed: which files cannot be read to their end?"""
+        bad = {}
+        for group in groups:
+            for probe in group.probes:
+                values = ", ".join(group.values.values())
+                try:
+                    self._connection.execute(
+                        f"select count(hash({values})) from {self._prober.relation(probe)}"
+                    ).fetchall()
+                except duckdb.Error as error:
+                    bad[probe.file.path] = f"it cannot be read: {str(error).splitlines()[0]}"
+        return bad
+
+    # -- one transaction ----------------------------------------------------------------------------
+
+    def _commit(
+        self,
+        cursor: _Cursor,
+        batch: Sequence[LandedFile],
+        groups: Sequence[_Group],
+        ddl: Sequence[str],
+        quarantine: dict[str, str],
+        rest: Sequence[LandedFile],
+        swept: bool,
+    ) -> None:
+        """Write everything of this feed in one transaction.
+
+        Raises:
+            duckdb.Error: It failed or lost a race; the caller rolls back.
+        """
+        execute = self._connection.execute
+        version = cursor.version + 1
+        loaded = {probe.file.path: probe for group in groups for probe in group.probes}
+        execute("begin")
+        # First of all the cursor: of two feeds that change its row only one can commit.
+        if self._read_cursor().version != cursor.version:
+            raise duckdb.TransactionException("conflict: the cursor moved")
+        latest = max(
+            [*(file.path for file in batch), *([cursor.path] if cursor.path else [])],
+            key=lambda path: LandedFile(path, "", 0, datetime.min).order,
+        )
+        execute(
+            f"update {self._lake}.meta.feeder_cursors set cursor_path = ?, cursor_version = ?,"
+            " files_loaded = files_loaded + ?, rows_loaded = rows_loaded + ?,"
+            " bytes_loaded = bytes_loaded + ?, backlog_files = ?, backlog_bytes = ?,"
+            f" swept_at = {'now()' if swept else 'swept_at'}, updated_at = now()"
+            " where source = ? and stream = ?",
+            [
+                latest,
+                version,
+                len(loaded),
+                sum(probe.rows or 0 for probe in loaded.values()),
+                sum(probe.file.size for probe in loaded.values()),
+                len(rest),
+                sum(file.size for file in rest),
+                self._stream.source,
+                self._stream.name,
+            ],
+        )
+        for statement in ddl:
+            execute(statement)
+        for group in groups:
+            if group.register:
+                self._register(group)
+            else:
+                self._insert(group, version)
+        self._write_ledger(batch, loaded, quarantine, groups, version)
+        self._check_unchanged(batch)
+        execute("commit")
+
+    def _insert(self, group: _Group, version: int) -> None:
+        relation = self._prober.relation(group.probes[0], group.paths)
+        columns = [f"{value} as {quote(column)}" for column, value in group.values.items()]
+        # The path as the ledger has it: what follows the landing zone's own.
+        start = len(self._landing.root) + 1
+        columns += [
+            f"substr(__uri, {start}) as _source_file",
+            "__row as _source_row",
+            f"{version} as _cursor_version",
+        ]
+        inserted = self._connection.execute(
+            f"insert into {self._stream.table} by name select {', '.join(columns)} from {relation}"
+        ).fetchone()
+        expected = sum(probe.rows or 0 for probe in group.probes)
+        if inserted is None or inserted[0] != expected:
+            raise duckdb.TransactionException(
+                f"conflict: {expected} rows were to be fed, but {inserted and inserted[0]} were read"
+            )
+
+    def _register(self, group: _Group) -> None:
+        _, schema, table = self._stream.table.split(".")
+        for path in group.paths:
+            self._connection.execute(
+                f"call ducklake_add_data_files({literal(self._lake)}, {literal(table)},"
+                f" {literal(self._landing.uri(path))}, schema => {literal(schema)},"
+                " allow_missing => true)"
+            )
+
+    def _write_ledger(
+        self,
+        batch: Sequence[LandedFile],
+        loaded: dict[str, Probe],
+        quarantine: dict[str, str],
+        groups: Sequence[_Group],
+        version: int,
+    ) -> None:
+        registered = {path for group in groups if group.register for path in group.paths}
+        entries = pa.Table.from_pylist(
+            [
+                {
+                    "source": self._stream.source,
+                    "stream": self._stream.name,
+                    "path": file.path,
+                    "etag": file.etag,
+                    "size_bytes": file.size,
+                    "last_modified": file.last_modified,
+                    "row_count": loaded[file.path].rows if file.path in loaded else None,
+                    "status": "loaded" if file.path in loaded else "quarantined",
+                    "reason": quarantine.get(file.path),
+                    "cursor_version": version,
+                    "generation_id": loaded[file.path].generation if file.path in loaded else None,
+                    "feed_mode": (
+                        None
+                        if file.path not in loaded
+                        else "register"
+                        if file.path in registered
+                        else "copy"
+                    ),
+                }
+                for file in batch
+            ],
+            schema=_LEDGER,
+        )
+        self._connection.register("fed_files", entries)
+        try:
+            self._connection.execute(
+                f"insert into {self._lake}.meta.feeder_files by name"
+                " select *, now() as loaded_at from fed_files"
+            )
+        finally:
+            self._connection.unregister("fed_files")
+
+    def _check_unchanged(self, batch: Sequence[LandedFile]) -> None:
+        """Files that were replaced while they were read would be in the ledger as what they were.
+
+        Raises:
+            duckdb.TransactionException: One was; the feed is planned again.
+        """
+        days = [file.day for file in batch]
+        since = None if None in days else min(day for day in days if day is not None)
+        now = {file.path: file.etag for file in self._landing.files(self._stream.folder, since)}
+        changed = next(
+            (file.path for file in batch if now.get(file.path, file.etag) != file.etag), None
+        )
+        if changed:
+            raise duckdb.TransactionException(f"conflict: {changed} changed while it was read")
+
+    def _note_sweep(self, cursor: _Cursor) -> None:
+        """Remember that everything was listed, for streams that are not always listed whole."""
+        self._connection.execute(
+            f"update {self._lake}.meta.feeder_cursors set swept_at = now()"
+            " where source = ? and stream = ? and cursor_version = ?",
+            [self._stream.source, self._stream.name, cursor.version],
+        )
+
+    def _roll_back(self) -> None:
+        try:
+            self._connection.execute("rollback")
+        except duckdb.Error:
+            pass  # a failed commit has ended the transaction already
+
+
+_LEDGER = pa.schema(
+    [
+        ("source", pa.string()),
+        ("stream", pa.string()),
+        ("path", pa.string()),
+        ("etag", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("last_modified", pa.timestamp("us", "UTC")),
+        ("row_count", pa.int64()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("cursor_version", pa.int64()),
+        ("generation_id", pa.int64()),
+        ("feed_mode", pa.string()),
+    ]
+)
+
+
+def _is_conflict(error: duckdb.Error) -> bool:
+    """Whether trying again can help: another run was faster, or the catalog was busy."""
+    text = str(error).lower()
+    return any(word in text for word in ("conflict", "database is locked", "serialize access"))
+

@@ -1,0 +1,34 @@
+"""The dbt-duckdb plugin: what has to happen to a DuckDB connection before dbt uses the lake.
+
+dbt creates schemas and fills its relation cache before any on-run-start hook runs, so the
+catalog has to be attached, or refused, here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbt.adapters.duckdb.plugins import BasePlugin
+from duckdb import DuckDBPyConnection
+
+from lotus_lake.config import LakeConfig
+from lotus_lake.connection import CONNECT_CONFIG, attach, prepare
+from lotus_lake.functions import register
+
+
+class Plugin(BasePlugin):
+    """Loads extensions, creates the S3 secret, attaches the catalog, registers functions."""
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        self.config = LakeConfig.from_env()
+
+    def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
+        config.update(CONNECT_CONFIG)
+
+    def configure_connection(self, conn: DuckDBPyConnection) -> None:
+        prepare(conn, self.config)
+        # The same statement that dbt-duckdb is about to run (`attach if not exists`): running it
+        # first is what turns an unreadable catalog into one clear line.
+        for attachment in self.creds.attach or []:
+            attach(conn, self.config, attachment.to_sql())
+        register(conn, self.config)

@@ -1,0 +1,389 @@
+"""Types of columns, how a file's type fits a staging column, and how the column has to grow.
+
+A value is never changed silently: what fits every value of a type is cast, what fits only some is
+checked value by value, and the rest is a conflict that puts the file into quarantine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+from duckdb.sqltypes import DuckDBPyType
+
+_INTEGERS = ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"]
+_UNSIGNED = ["UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"]
+_TIMESTAMPS = [
+    "TIMESTAMP",
+    "TIMESTAMP_S",
+    "TIMESTAMP_MS",
+    "TIMESTAMP_NS",
+    "TIMESTAMP WITH TIME ZONE",
+]
+
+
+class Conflict(Exception):
+    """A file's type cannot become the staging column's without loss."""
+
+
+@dataclass(frozen=True)
+class Type:
+    """A column's type as a tree.
+
+    Args:
+        kind: ``scalar``, ``struct``, ``list``, or ``json`` (text that holds JSON of type ``element``).
+        name: DuckDB's name of a scalar type, in capitals.
+        fields: Names and types of a struct's fields.
+        element: Type of a list's elements, or of the JSON in a text.
+    """
+
+    kind: str
+    name: str = ""
+    fields: tuple[tuple[str, Type], ...] = ()
+    element: Type | None = None
+
+    @classmethod
+    def parse(cls, sql: str) -> Type:
+        """Read a DuckDB type, such as ``struct(id bigint, prices double[])``.
+
+        Raises:
+            duckdb.Error: It is no type.
+        """
+        return cls.of(duckdb.sqltype(sql))
+
+    @classmethod
+    def of(cls, duckdb_type: DuckDBPyType) -> Type:
+        """The tree of a type that DuckDB reports."""
+        if duckdb_type.id == "struct":
+            return cls.struct((name, cls.of(child)) for name, child in duckdb_type.children)
+        if duckdb_type.id == "list":
+            return cls.list_of(cls.of(duckdb_type.children[0][1]))
+        return cls.scalar(str(duckdb_type))
+
+    @classmethod
+    def of_json(cls, structure: Any) -> Type:
+        """The tree of what DuckDB's ``json_group_structure`` reports."""
+        if isinstance(structure, dict):
+            return cls.struct((name, cls.of_json(child)) for name, child in structure.items())
+        if isinstance(structure, list):
+            return cls.list_of(cls.of_json(structure[0]) if structure else cls.scalar("NULL"))
+        return cls.scalar("BIGINT" if structure in ("UBIGINT", "HUGEINT") else structure)
+
+    @classmethod
+    def scalar(cls, name: str) -> Type:
+        """A type without parts."""
+        return cls("scalar", name={'"NULL"': "NULL"}.get(name, name))
+
+    @classmethod
+    def struct(cls, fields: Iterator[tuple[str, Type]] | list[tuple[str, Type]]) -> Type:
+        """A struct."""
+        return cls("struct", fields=tuple(fields))
+
+    @classmethod
+    def list_of(cls, element: Type) -> Type:
+        """A list."""
+        return cls("list", element=element)
+
+    @classmethod
+    def json_of(cls, element: Type) -> Type:
+        """Text that holds JSON."""
+        return cls("json", element=element)
+
+    @property
+    def nested(self) -> bool:
+        """Whether it has parts."""
+        return self.kind in ("struct", "list")
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nothing but nulls was seen, so that no column can be made of it yet."""
+        if self.kind == "struct":
+            return not self.fields or all(child.unknown for _, child in self.fields)
+        if self.kind == "list":
+            return self.element is not None and self.element.unknown
+        return self.name == "NULL"
+
+    def child(self, name: str) -> Type | None:
+        """A struct's field by name; DuckDB's names ignore case."""
+        return next((child for key, child in self.fields if key.lower() == name.lower()), None)
+
+    def known(self) -> Type:
+        """The type without the parts of which nothing but nulls was seen."""
+        if self.kind == "struct":
+            return Type.struct(
+                [(key, child.known()) for key, child in self.fields if not child.unknown]
+            )
+        if self.kind == "list" and self.element:
+            return Type.list_of(self.element.known())
+        return Type.scalar("VARCHAR") if self.name == "JSON" else self
+
+    def sql(self) -> str:
+        """The type as DuckDB writes it."""
+        if self.kind == "struct":
+            return f"STRUCT({', '.join(f'{quote(name)} {child.sql()}' for name, child in self.fields)})"
+        if self.kind == "list" and self.element:
+            return f"{self.element.sql()}[]"
+        if self.kind == "json":
+            return "VARCHAR"
+        return self.name
+
+    def json_structure(self) -> Any:
+        """The type as DuckDB's ``from_json`` takes it."""
+        if self.kind == "struct":
+            return {name: child.json_structure() for name, child in self.fields}
+        if self.kind == "list" and self.element:
+            return [self.element.json_structure()]
+        return "JSON" if self.name == "NULL" else self.name
+
+
+def quote(name: str) -> str:
+    """A column's name in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text in SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+# -- how a column grows -------------------------------------------------------------------------
+
+
+def merge(target: Type, source: Type, *, top: bool = True) -> Type:
+    """The type that a staging column needs so that it can hold a file's type too.
+
+    Fields are added to structs, also inside lists, and a top-level number is widened within its
+    family; the rest is left to :func:`convert`.
+    """
+    if source.kind == "json" and source.element is not None:
+        return merge(target, source.element, top=top)
+    if target.kind == "struct" and source.kind == "struct":
+        fields = [
+            (name, merge(child, other, top=False) if (other := source.child(name)) else child)
+            for name, child in target.fields
+        ]
+        fields += [
+            (name, child.known())
+            for name, child in source.fields
+            if target.child(name) is None and not child.unknown
+        ]
+        return Type.struct(fields)
+    if target.kind == "list" and source.kind == "list" and target.element and source.element:
+        return Type.list_of(merge(target.element, source.element, top=False))
+    # DuckLake cannot change the type of a nested field.
+    if top and (
+        (target.name in _INTEGERS[:4] and source.name in _INTEGERS[:4] and _wider(source, target))
+        or (target.name == "FLOAT" and source.name == "DOUBLE")
+    ):
+        return source
+    return target
+
+
+def _wider(one: Type, other: Type) -> bool:
+    return _INTEGERS.index(one.name) > _INTEGERS.index(other.name)
+
+
+def growth(table: str, column: str, old: Type | None, new: Type) -> list[str]:
+    """The ALTER statements that take a staging column from one type to the next."""
+    if old is None:
+        return [f"alter table {table} add column {quote(column)} {new.sql()}"]
+    if old == new:
+        return []
+    if not new.nested:
+        return [f"alter table {table} alter column {quote(column)} set data type {new.sql()}"]
+    return [
+        f"alter table {table} add column {path} {added.sql()}"
+        for path, added in _added(quote(column), old, new)
+    ]
+
+
+def _added(path: str, old: Type, new: Type) -> Iterator[tuple[str, Type]]:
+    if new.kind == "list" and old.element and new.element:
+        yield from _added(f"{path}.element", old.element, new.element)
+    for name, child in new.fields:
+        before = old.child(name)
+        if before is None:
+            yield f"{path}.{quote(name)}", child
+        else:
+            yield from _added(f"{path}.{quote(name)}", before, child)
+
+
+# -- how a value gets into a column -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How a file's value becomes the staging column's.
+
+    Args:
+        value: SQL of the converted value.
+        exact: SQL that is true where nothing is lost; None where nothing can be.
+    """
+
+    value: str
+    exact: str | None = None
+
+
+def convert(value: str, source: Type, target: Type, depth: int = 0) -> Conversion:
+    """Convert a value from a file's type to a staging column's.
+
+    Args:
+        value: SQL of the value as the file has it.
+        source: Its type.
+        target: The column's type, already grown by :func:`merge`.
+
+    Raises:
+        Conflict: No value of that type could ever fit.
+    """
+    if source == target or source.name == "NULL":
+        return Conversion(value)
+    if source.kind == "json" and source.element is not None:
+        return _convert_json(value, source.element, target, depth)
+    if source.kind == "struct" and target.kind == "struct":
+        return _convert_struct(value, source, target, depth)
+    if source.kind == "list" and target.kind == "list" and source.element and target.element:
+        name = f"element_{depth}"
+        inner = convert(name, source.element, target.element, depth + 1)
+        if inner == Conversion(name):
+            return Conversion(value)
+        exact = (
+            f"coalesce(list_bool_and(list_transform({value}, lambda {name}: {inner.exact})), true)"
+        )
+        return Conversion(
+            f"list_transform({value}, lambda {name}: {inner.value})", inner.exact and exact
+        )
+    if target.name == "VARCHAR":
+        text = f"to_json({value})" if source.nested else value
+        return Conversion(f"cast({text} as varchar)")
+    if source.nested or target.nested:
+        raise Conflict(f"{_words(source)} where the lake has {_words(target)}")
+    return _convert_scalar(value, source.name, target.name)
+
+
+def _convert_struct(value: str, source: Type, target: Type, depth: int) -> Conversion:
+    parts, checks, plain = [], [], True
+    for name, child in source.fields:
+        field = f"{value}.{quote(name)}"
+        into = target.child(name)
+        if into is None:  # nothing but nulls
+            plain = False
+            continue
+        part = convert(field, child, into, depth)
+        plain = plain and part == Conversion(field)
+        parts.append(f"{quote(name)} := {part.value}")
+        if part.exact:
+            checks.append(part.exact)
+    if plain:
+        return Conversion(value)
+    packed = f"struct_pack({', '.join(parts)})" if parts else f"cast(null as {target.sql()})"
+    exact = f"({value} is null or ({' and '.join(checks)}))" if checks else None
+    return Conversion(f"case when {value} is not null then {packed} end", exact)
+
+
+def _convert_json(value: str, inner: Type, target: Type, depth: int) -> Conversion:
+    if inner.name == "JSON" and target.kind == "struct":  # '{}', or objects mixed with others
+        empty = ", ".join(f"{quote(name)} := null" for name, _ in target.fields)
+        return Conversion(
+            f"case when json_type({value}) = 'OBJECT' then struct_pack({empty}) end",
+            f"coalesce(json_type({value}) = 'NULL' or len(json_keys({value})) = 0, true)",
+        )
+    parsed = f"from_json_strict({value}, {literal(json.dumps(inner.json_structure()))})"
+    return convert(parsed, inner, target, depth)
+
+
+def _convert_scalar(value: str, source: str, target: str) -> Conversion:
+    cast = Conversion(f"cast({value} as {target})")
+    round_trip = Conversion(
+        f"try_cast({value} as {target})",
+        f"({value} is null or try_cast(try_cast({value} as {target}) as {source}) = {value})",
+    )
+    decimal = target.startswith("DECIMAL")
+    number = target in (*_INTEGERS, *_UNSIGNED, "FLOAT", "DOUBLE") or decimal
+    if source == "VARCHAR":
+        if number:
+            return _number_from_text(value, target)
+        if target == "BOOLEAN":
+            fits = f"lower({value}) in ('true', 'false')"
+        else:
+            fits = f"try_cast({value} as {target}) is not null"
+        return Conversion(f"try_cast({value} as {target})", f"({value} is null or {fits})")
+    if source in _INTEGERS and target in _INTEGERS:
+        wider = _INTEGERS.index(target) > _INTEGERS.index(source)
+        return cast if wider else round_trip
+    if source in _UNSIGNED and target in _INTEGERS:
+        wider = _INTEGERS.index(target) > _UNSIGNED.index(source)
+        return cast if wider else round_trip
+    if source in (*_INTEGERS, *_UNSIGNED) and target in ("DOUBLE", "FLOAT"):
+        small = source in (*_INTEGERS[:3], *_UNSIGNED[:3]) and target == "DOUBLE"
+        return cast if small else round_trip
+    if (source, target) == ("FLOAT", "DOUBLE"):
+        return cast
+    if number and (
+        source in ("FLOAT", "DOUBLE", *_INTEGERS, *_UNSIGNED) or source.startswith("DECIMAL")
+    ):
+        return round_trip
+    if target in _TIMESTAMPS and source in ("DATE", *_TIMESTAMPS):
+        # Without an offset it is UTC, the session's time zone.
+        return round_trip if source == "TIMESTAMP_NS" or target in _TIMESTAMPS[1:3] else cast
+    raise Conflict(
+        f"{_words(Type.scalar(source))} where the lake has {_words(Type.scalar(target))}"
+    )
+
+
+def _number_from_text(value: str, target: str) -> Conversion:
+    converted = f"try_cast({value} as {target})"
+    # Compared as decimals, so that '12.7' is no integer and '0.1' is the double that is written so.
+    written = f"try_cast({value} as decimal(38, 10))"
+    kept = f"try_cast(cast({converted} as varchar) as decimal(38, 10))"
+    finite = f" and isfinite({converted})" if target in ("DOUBLE", "FLOAT") else ""
+    return Conversion(
+        converted,
+        f"({value} is null or ({converted} is not null{finite} and {written} is not distinct from {kept}))",
+    )
+
+
+def _words(type_: Type) -> str:
+    return {"struct": "an object", "list": "a list"}.get(type_.kind, type_.name)
+
+
+def json_texts(source: Type, target: Type) -> Iterator[tuple[str, ...]]:
+    """Paths at which a file has text where the column has an object or a list.
+
+    A step of a path is a field's name, or ``[]`` for the elements of a list.
+    """
+    if source.name == "VARCHAR" and target.nested:
+        yield ()
+    elif source.kind == "struct" and target.kind == "struct":
+        for name, child in source.fields:
+            into = target.child(name)
+            if into is not None:
+                yield from ((name, *rest) for rest in json_texts(child, into))
+    elif source.kind == "list" and target.kind == "list" and source.element and target.element:
+        yield from (("[]", *rest) for rest in json_texts(source.element, target.element))
+
+
+def replace_at(source: Type, path: tuple[str, ...], new: Type) -> Type:
+    """The type with the part at a path replaced."""
+    if not path:
+        return new
+    step, *rest = path
+    if step == "[]" and source.element:
+        return Type.list_of(replace_at(source.element, tuple(rest), new))
+    return Type.struct(
+        [
+            (name, replace_at(child, tuple(rest), new) if name == step else child)
+            for name, child in source.fields
+        ]
+    )
+
+
+def values_at(column: str, path: tuple[str, ...], relation: str) -> str:
+    """SQL that selects every value at a path, as ``value``."""
+    query = f"select {quote(column)} as value from {relation}"
+    for step in path:
+        taken = "unnest(value)" if step == "[]" else f"value.{quote(step)}"
+        query = f"select {taken} as value from ({query})"
+    return query

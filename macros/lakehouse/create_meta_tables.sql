@@ -1,0 +1,58 @@
+{#
+    The lake's own bookkeeping, schema meta. Its tables are flat, so small inserts are inlined into
+    the catalog and cost no file; every other table must not be inlined, because this DuckLake
+    version loses characters and rows of inlined nested columns (docs/decisions/0002).
+#}
+{% macro create_meta_tables() %}
+    {% set found = run_query(
+        "select count(*) from duckdb_tables() where database_name = '" ~ target.database
+        ~ "' and schema_name = 'meta'
+        and table_name in ('feeder_cursors', 'feeder_files', 'model_cursors')"
+    ) %}
+    {% if found.columns[0].values()[0] == 3 %}
+        {{ return("") }}
+    {% endif %}
+    {% do run_query("create schema if not exists " ~ target.database ~ ".meta") %}
+    {% do run_query("call " ~ target.database ~ ".set_option('data_inlining_row_limit', 0)") %}
+    {% do run_query("call " ~ target.database ~ ".set_option('data_inlining_row_limit', 50, schema => 'meta')") %}
+    {% do run_query("
+        begin;
+        create table if not exists " ~ target.database ~ ".meta.feeder_cursors (
+            source varchar not null,
+            stream varchar not null,
+            cursor_path varchar,
+            cursor_version bigint not null,
+            files_loaded bigint not null,
+            rows_loaded bigint not null,
+            bytes_loaded bigint not null,
+            backlog_files bigint not null,
+            backlog_bytes bigint not null,
+            swept_at timestamptz,
+            updated_at timestamptz
+        );
+        create table if not exists " ~ target.database ~ ".meta.feeder_files (
+            source varchar not null,
+            stream varchar not null,
+            path varchar not null,
+            etag varchar not null,
+            size_bytes bigint not null,
+            last_modified timestamptz,
+            row_count bigint,
+            status varchar not null,
+            reason varchar,
+            cursor_version bigint not null,
+            generation_id bigint,
+            feed_mode varchar,
+            loaded_at timestamptz not null
+        );
+        create table if not exists " ~ target.database ~ ".meta.model_cursors (
+            model varchar not null,
+            upstream varchar not null,
+            upstream_uuid varchar,
+            snapshot_id bigint not null,
+            fingerprint varchar,
+            updated_at timestamptz not null
+        );
+        commit;
+    ") %}
+{% endmacro %}

@@ -1,0 +1,11 @@
+{#
+    What every run needs before its first model: the bookkeeping tables, a cursor for each declared
+    stream, the declarations where Python models find them, and a landing zone that can be read.
+    What has to be refused before the catalog is attached is refused in lotus_lake/plugin.py.
+#}
+{% macro start_lakehouse() %}
+    {% if execute and flags.WHICH in ["run", "build", "seed", "snapshot", "test", "run-operation"] %}
+        {% do create_meta_tables() %}
+        {% do declare_streams() %}
+    {% endif %}
+{% endmacro %}

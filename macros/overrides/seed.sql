@@ -1,0 +1,12 @@
+{# dbt's seed materialization, skipped when the file has not changed: see build_plan(). #}
+{% materialization seed, adapter="duckdb" %}
+    {% set plan = build_plan() %}
+    {% if plan.mode == "skip" %}
+        {% do store_result("agate_table", response="OK", agate_table=none) %}
+        {% call noop_statement("main", "SKIP (" ~ plan.reason ~ ")") %}{% endcall %}
+        {{ return({"relations": [this.incorporate(type="table")]}) }}
+    {% endif %}
+    {% set relations = dbt.materialization_seed_default() %}
+    {% do run_query(save_positions(plan)) %}
+    {{ return(relations) }}
+{% endmaterialization %}
