@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.landing import LandedFile, Landing, open_landing
+from lotus_lake.landing import LandedFile, Landing, day_of, open_landing, order_of
 from lotus_lake.probe import Probe, Prober, Unreadable
 from lotus_lake.schema import (
     Conflict,
@@ -256,7 +256,7 @@ class Feeder:
         costs no more than a page, when it was asked for, and when it is due.
         """
         stream = self._stream
-        day = None if cursor.path is None else LandedFile(cursor.path, "", 0, datetime.min).day
+        day = None if cursor.path is None else day_of(cursor.path)
         due = cursor.swept_at is None or datetime.now(UTC) - cursor.swept_at >= timedelta(
             hours=stream.feed_sweep_hours
         )
@@ -500,7 +500,7 @@ class Feeder:
             raise duckdb.TransactionException("conflict: the cursor moved")
         latest = max(
             [*(file.path for file in batch), *([cursor.path] if cursor.path else [])],
-            key=lambda path: LandedFile(path, "", 0, datetime.min).order,
+            key=order_of,
         )
         execute(
             f"update {self._lake}.meta.feeder_cursors set cursor_path = ?, cursor_version = ?,"

@@ -1,11 +1,133 @@
-"""Functions that macros call from SQL: what is in the landing zone."""
+"""Functions that macros call from SQL: what lies in the landing zone, and what its files say.
+
+They return errors as text instead of raising them, so that a macro can show exactly that text.
+"""
 
 from __future__ import annotations
 
-from duckdb import DuckDBPyConnection
+from collections.abc import Callable
+from typing import Any
 
-from lotus_lake.config import LakeConfig
+import duckdb
+import pyarrow as pa
+
+from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.connection import CONNECT_CONFIG, prepare
+from lotus_lake.landing import LandedFile, Landing, open_landing
+from lotus_lake.probe import Prober, Unreadable
+
+_STREAMS = pa.list_(pa.struct([("source", pa.string()), ("stream", pa.string())]))
+_FILES = pa.list_(
+    pa.struct(
+        [
+            ("path", pa.string()),
+            ("etag", pa.string()),
+            ("size_bytes", pa.int64()),
+            ("last_modified", pa.timestamp("us", "UTC")),
+            ("uri", pa.string()),
+        ]
+    )
+)
+_FOOTER = pa.struct([("row_count", pa.int64()), ("reason", pa.string())])
 
 
-def register(connection: DuckDBPyConnection, config: LakeConfig) -> None:
-    """Register the landing functions on a connection."""
+def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
+    """Register the functions on a DuckDB instance.
+
+    - ``landing_problem(any)``: why the landing zone cannot be read, or null;
+    - ``landing_streams(any)``: list of (source, stream), the stream folders that are there;
+    - ``landing_files(folder)``: list of (path, etag, size_bytes, last_modified, uri);
+    - ``landed_rows(path, size)``: (row_count, reason), what the file itself says.
+    """
+    functions = _LandingFunctions(config)
+    varchar = "VARCHAR"
+    for name, function, parameters, result, arrow in (
+        ("landing_problem", functions.problem, [varchar], varchar, pa.string()),
+        (
+            "landing_streams",
+            functions.streams,
+            [varchar],
+            "STRUCT(source VARCHAR, stream VARCHAR)[]",
+            _STREAMS,
+        ),
+        (
+            "landing_files",
+            functions.files,
+            [varchar],
+            "STRUCT(path VARCHAR, etag VARCHAR, size_bytes BIGINT, last_modified TIMESTAMPTZ,"
+            " uri VARCHAR)[]",
+            _FILES,
+        ),
+        (
+            "landed_rows",
+            functions.rows,
+            [varchar, "BIGINT"],
+            "STRUCT(row_count BIGINT, reason VARCHAR)",
+            _FOOTER,
+        ),
+    ):
+        connection.create_function(
+            name,
+            _per_chunk(function, arrow, len(parameters)),
+            parameters,
+            result,
+            type="arrow",
+            null_handling="special",
+            side_effects=True,  # the landing zone changes between two calls
+        )
+
+
+def _per_chunk(function: Callable[..., Any], arrow_type: pa.DataType, arity: int) -> Any:
+    """DuckDB hands over columns, and asks how many; the functions take rows."""
+
+    def apply(*columns: pa.ChunkedArray) -> pa.Array:
+        rows = zip(*(column.to_pylist() for column in columns), strict=True)
+        return pa.array([function(*row) for row in rows], type=arrow_type)
+
+    if arity == 1:
+        return lambda first: apply(first)
+    return lambda first, second: apply(first, second)
+
+
+class _LandingFunctions:
+    def __init__(self, config: LakeConfig) -> None:
+        self._config = config
+        self._prober: Prober | None = None
+
+    def _landing(self) -> Landing:
+        return open_landing(self._config.landing_url)
+
+    def problem(self, _: str) -> str | None:
+        try:
+            self._landing().streams()
+        except LakeError as error:
+            return str(error)
+        return None
+
+    def streams(self, _: str) -> list[dict[str, str]]:
+        return [{"source": source, "stream": stream} for source, stream in self._landing().streams()]
+
+    def files(self, folder: str) -> list[dict[str, Any]]:
+        landing = self._landing()
+        return [
+            {
+                "path": file.path,
+                "etag": file.etag,
+                "size_bytes": file.size,
+                "last_modified": file.last_modified,
+                "uri": f"{landing.root}{file.path}",
+            }
+            for file in landing.files(folder)
+        ]
+
+    def rows(self, path: str, size: int) -> dict[str, Any]:
+        if self._prober is None:
+            # A DuckDB of its own: the one that is calling is busy with the query it calls from.
+            connection = duckdb.connect(config=dict(CONNECT_CONFIG))
+            prepare(connection, self._config)
+            self._prober = Prober(connection, self._landing())
+        file = LandedFile(path, "", size, LandedFile.EPOCH)
+        (_, found), *_ = self._prober.probe([file])
+        if isinstance(found, Unreadable):
+            return {"row_count": None, "reason": str(found)}
+        return {"row_count": found.rows, "reason": None}

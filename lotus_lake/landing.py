@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import pyarrow.fs
 from botocore.config import Config
@@ -35,6 +35,8 @@ class LandedFile:
     size: int
     last_modified: datetime
 
+    EPOCH: ClassVar[datetime] = datetime.fromtimestamp(0, UTC)
+
     @property
     def day(self) -> date | None:
         """The day of the sync that wrote it, from its folder; None outside the day layout."""
@@ -42,8 +44,8 @@ class LandedFile:
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """Sort key, oldest first: day, then name with numbers by value (part_9 before part_10)."""
-        return (self.day or date.min, natural_key(self.path))
+        """Sort key, oldest first."""
+        return order_of(self.path)
 
 
 class Landing(Protocol):
@@ -94,6 +96,11 @@ def day_of(path: str) -> date | None:
         return date(*map(int, found.groups())) if found else None
     except ValueError:
         return None
+
+
+def order_of(path: str) -> tuple[Any, ...]:
+    """Sort key of a path, oldest first: day, then name with part_9 before part_10."""
+    return (day_of(path) or date.min, natural_key(path))
 
 
 def natural_key(path: str) -> list[tuple[int, int, str]]:

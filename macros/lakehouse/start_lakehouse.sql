@@ -7,5 +7,8 @@
     {% if execute and flags.WHICH in ["run", "build", "seed", "snapshot", "test", "run-operation"] %}
         {% do create_meta_tables() %}
         {% do declare_streams() %}
+        {% if flags.WHICH in ["run", "build"] %}
+            {% do check_landing() %}
+        {% endif %}
     {% endif %}
 {% endmacro %}

@@ -1,0 +1,95 @@
+# Everything here runs in the project's own virtual environment; nothing else has to be installed.
+# The lake itself needs only dbt: with .venv active, `dbt build` does the whole job.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# The first of these that can make a virtual environment; set PYTHON to choose another.
+PYTHON_NAMES := python3.12 python3.11 python3 python3.14 python3.13
+PYTHON_FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
+
+# Where the linter may write: never to the lake that the environment names.
+LINT_LAKE := env -u LAKE_LANDING_URL DBT_TARGET=local DBT_TARGET_PATH=target/lint \
+	LAKE_CATALOG=sqlite:target/lint/catalog.sqlite LAKE_DATA_URL=target/lint/data/
+
+SAMPLE_ARGS ?=
+PYTEST_ARGS ?= -n 2 --dist loadfile
+RECONCILE_ARGS ?= {}
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test lint format status reconcile sample docs lock clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Install everything into .venv, if the lock files changed since
+
+$(INSTALLED): requirements.lock requirements-dev.lock
+	@python="$(PYTHON)"; \
+	for name in $${python:+"$$python"} $(if $(PYTHON),,$(PYTHON_NAMES)); do \
+		if "$$name" -c "$(PYTHON_FITS)" 2>/dev/null; then found="$$name"; break; fi; \
+	done; \
+	if [ -z "$${found:-}" ]; then \
+		echo "No Python 3.11 to 3.14 with the venv module was found." \
+			"Install one (Debian: apt install python3 python3-venv)," \
+			"or name it: make setup PYTHON=/path/to/python3" >&2; \
+		exit 1; \
+	fi; \
+	echo "Installing into $(VENV) with $$("$$found" --version) ..."; \
+	"$$found" -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+		--require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+		--no-deps --no-build-isolation -e .
+	@touch $@
+
+build: setup ## Feed what landed and build every table (a sample shop, if there is no landing zone)
+	@if [ -z "$${LAKE_LANDING_URL:-}" ] && [ "$${DBT_TARGET:-local}" = local ] \
+		&& [ ! -d .lake/landing/raw ]; then $(MAKE) --no-print-directory sample; fi
+	@$(BIN)/dbt build; code=$$?; $(BIN)/python scripts/build_summary.py; exit $$code
+
+test: setup ## Run every test, with a PostgreSQL and an S3 server of its own
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup ## Check Python, SQL and YAML
+	@$(BIN)/ruff format --check --quiet . \
+		|| { echo "lint: Python is not formatted. Run: make format" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet . \
+		|| { echo "lint: ruff found the above. Run: make format, then mend what is left" >&2; exit 1; }
+	@$(BIN)/mypy --no-error-summary \
+		|| { echo "lint: mypy found the above. Mend the types" >&2; exit 1; }
+	@$(BIN)/yamllint --strict . \
+		|| { echo "lint: yamllint found the above. Mend the YAML" >&2; exit 1; }
+	@mkdir -p target/lint
+	@$(LINT_LAKE) $(BIN)/sqlfluff lint --disable-progress-bar --nocolor \
+		|| { echo "lint: sqlfluff found the above. Run: make format, then mend what is left" >&2; exit 1; }
+
+format: setup ## Format Python and SQL, and mend what can be mended
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format --quiet .
+	@mkdir -p target/lint
+	@$(LINT_LAKE) $(BIN)/sqlfluff fix --disable-progress-bar --nocolor
+
+status: setup ## Show what every stream has fed, what waits, and what is in quarantine
+	@$(BIN)/python scripts/status.py
+
+reconcile: setup ## Compare landing zone, ledger, files and staging (RECONCILE_ARGS='{stream: ...}')
+	@$(BIN)/dbt run-operation reconcile --args '$(RECONCILE_ARGS)'
+
+sample: setup ## Write a sample landing zone to .lake/landing/raw (SAMPLE_ARGS='--orders ...')
+	@$(BIN)/python scripts/generate_landing.py --out .lake/landing/raw $(SAMPLE_ARGS)
+
+docs: setup ## Write the data catalog (lineage, columns, tests) to target/static_index.html
+	@$(BIN)/dbt docs generate --static
+	@echo "Open target/static_index.html in a browser."
+
+lock: setup ## Pin the dependencies of pyproject.toml, with hashes, in requirements*.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 --extra build -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 --extra build --extra dev -o requirements-dev.lock pyproject.toml
+
+clean: ## Remove what can be made again; the lake (.lake) and .venv stay
+	@rm -rf target logs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

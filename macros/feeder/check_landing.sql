@@ -1,0 +1,23 @@
+{#
+    Stops the run when the landing zone cannot be read, and warns of stream folders that no source
+    declares: files land there that nobody feeds.
+#}
+{% macro check_landing() %}
+    {% set problem = run_query("select landing_problem('')").columns[0].values()[0] %}
+    {% if problem is not none %}
+        {{ exceptions.raise_compiler_error(problem) }}
+    {% endif %}
+    {% set declared = [] %}
+    {% for stream in graph.sources.values() if stream.package_name == "lotus_lake" %}
+        {% do declared.append(stream.source_name ~ "/" ~ stream.name) %}
+    {% endfor %}
+    {% set found = run_query(
+        "select source || '/' || stream from (select unnest(landing_streams(''), recursive := true))"
+    ) %}
+    {% for folder in found.columns[0].values() if folder not in declared %}
+        {% do exceptions.warn(
+            "Files land in " ~ folder ~ ", but no source declares that stream, so nothing feeds "
+            ~ "them. Declare it in models/landing (CONTRIBUTING, 'Add a stream') or remove the folder."
+        ) %}
+    {% endfor %}
+{% endmacro %}

@@ -1,0 +1,6 @@
+from lotus_lake.feeder import feed
+
+
+def model(dbt, session):
+    dbt.config(materialized="incremental")
+    return feed(session, dbt.source("shopify", "order_refunds"))

@@ -1,0 +1,36 @@
+{% call(changed) recompute('campaign_id', [ref('stg_klaviyo__campaigns')]) %}
+    select id as campaign_id from {{ changed.stg_klaviyo__campaigns }}
+{% endcall %}
+
+with
+
+campaigns as (
+    select * from {{ ref('stg_klaviyo__campaigns') }}
+    where id is not null and {{ to_recompute('id') }}
+),
+
+newest as (
+    select * from campaigns
+    qualify row_number() over (
+        partition by id order by {{ newest_version_order('klaviyo', 'campaigns') }} desc
+    ) = 1
+),
+
+final as (
+    select
+        id as campaign_id,
+        coalesce(
+            nullif(attributes.message, ''),
+            relationships.campaign_messages.data[1].id
+        ) as message_id,
+        attributes.name,
+        attributes.status,
+        attributes.channel,
+        attributes.archived as is_archived,
+        attributes.created_at,
+        coalesce(attributes.updated_at, updated_at) as updated_at,
+        attributes.send_time as sent_at
+    from newest
+)
+
+select * from final

@@ -1,0 +1,36 @@
+{% call(changed) recompute('customer_id', [ref('stg_shopify__customers')]) %}
+    select id as customer_id from {{ changed.stg_shopify__customers }}
+{% endcall %}
+
+with
+
+landed as (
+    select *, rowid as version_id from {{ ref('stg_shopify__customers') }}
+    where id is not null and {{ to_recompute('id') }}
+),
+
+newest as (
+    select max_by(version_id, {{ newest_version_order('shopify', 'customers') }}) as version_id
+    from landed
+    group by id
+),
+
+final as (
+    select
+        id as customer_id,
+        email,
+        first_name,
+        last_name,
+        created_at as customer_created_at,
+        updated_at as customer_updated_at,
+        orders_count,
+        {{ money(exact('total_spent')) }} as total_spent,
+        tags,
+        state as customer_state,
+        default_address.city as city,
+        default_address.country as country,
+    from landed
+    where version_id in (select version_id from newest)
+)
+
+select * from final

@@ -1,0 +1,64 @@
+{% call(changed) recompute('refund_id', [ref('stg_shopify__order_refunds')]) %}
+    select id as refund_id from {{ changed.stg_shopify__order_refunds }}
+{% endcall %}
+
+{% set shipping_refunds -%}
+    list_filter(order_adjustments, lambda adjustment: adjustment.kind = 'shipping_refund')
+{%- endset %}
+
+with
+
+landed as (
+    select *, rowid as version_id from {{ ref('stg_shopify__order_refunds') }}
+    where id is not null and {{ to_recompute('id') }}
+),
+
+newest as (
+    select max_by(version_id, {{ newest_version_order('shopify', 'order_refunds') }}) as version_id
+    from landed
+    group by id
+),
+
+summed as (
+    select
+        *,
+        coalesce(list_sum(list_transform(
+            refund_line_items, lambda line: {{ exact('line.subtotal') }}
+        )), 0) as merchandise,
+        coalesce(list_sum(list_transform(
+            refund_line_items, lambda line: {{ exact('line.total_tax') }}
+        )), 0) as line_tax,
+        -- Adjustments are negative: they lower what the order was worth.
+        coalesce(-list_sum(list_transform(
+            {{ shipping_refunds }}, lambda adjustment: {{ exact('adjustment.amount') }}
+        )), 0) as shipping,
+        coalesce(-list_sum(list_transform(
+            {{ shipping_refunds }}, lambda adjustment: {{ exact('adjustment.tax_amount') }}
+        )), 0) as shipping_tax,
+        coalesce(list_sum(list_transform(
+            list_filter(
+                transactions,
+                lambda payment: payment.kind = 'refund' and payment.status = 'success'
+            ),
+            lambda payment: {{ exact('payment.amount') }}
+        )), 0) as refunded,
+    from landed
+    where version_id in (select version_id from newest)
+),
+
+final as (
+    select
+        id as refund_id,
+        order_id,
+        created_at as refunded_at,
+        cast(coalesce(
+            list_sum(list_transform(refund_line_items, lambda line: line.quantity)), 0
+        ) as bigint) as returned_quantity,
+        {{ money('merchandise') }} as returned_merchandise,
+        {{ money('line_tax + shipping_tax') }} as returned_taxes,
+        {{ money('shipping') }} as returned_shipping,
+        {{ money('refunded') }} as refunded_amount,
+    from summed
+)
+
+select * from final

@@ -1,0 +1,109 @@
+{% call(changed) recompute(
+    'order_id', [ref('stg_shopify__orders'), ref('int_shopify__order_lines')]
+) %}
+    select id as order_id from {{ changed.stg_shopify__orders }}
+    union
+    select order_id from {{ changed.int_shopify__order_lines }}
+{% endcall %}
+
+with
+
+landed as (
+    select
+        *,
+        rowid as version_id,
+        -- Every other version says when the order was placed.
+        deleted_at is not null and created_at is null as is_tombstone,
+    from {{ ref('stg_shopify__orders') }}
+    where id is not null and {{ to_recompute('id') }}
+),
+
+lines as (
+    select * from {{ ref('int_shopify__order_lines') }} where {{ to_recompute('order_id') }}
+),
+
+versions as (
+    select
+        id as order_id,
+        version_id,
+        is_tombstone,
+        deleted_at is not null as is_deleted,
+        {{ newest_version_order('shopify', 'orders') }} as version,
+    from landed
+),
+
+newest as (
+    select
+        order_id,
+        max_by(version_id, version) filter (not is_tombstone) as version_id,
+        max_by(is_deleted, version) as is_deleted,
+    from versions
+    group by order_id
+),
+
+contents as (
+    select * from landed where version_id in (select version_id from newest)
+),
+
+line_sums as (
+    select
+        order_id,
+        cast(sum(quantity) as bigint) as units,
+        sum(exact_gross_sales) as gross_sales,
+        sum(exact_tax) as tax,
+    from lines
+    group by order_id
+),
+
+combined as (
+    select
+        contents.*,
+        newest.order_id,
+        newest.is_deleted,
+        contents.id is not null as has_content,
+        coalesce(contents.taxes_included, false) as prices_include_tax,
+        coalesce(line_sums.units, 0) as units,
+        coalesce(line_sums.gross_sales, 0) as line_gross_sales,
+        coalesce(line_sums.tax, 0) as line_tax,
+        coalesce({{ exact('contents.total_shipping_price_set.shop_money.amount') }}, 0)
+            as shipping_price,
+        coalesce({{ exact('contents.total_tax') }}, 0) as tax,
+    from newest
+    left join contents on newest.version_id = contents.version_id
+    left join line_sums on newest.order_id = line_sums.order_id
+),
+
+final as (
+    select
+        order_id,
+        name as order_name,
+        coalesce(customer.id, customer_id) as customer_id,
+        email,
+        created_at as order_date,
+        updated_at as order_updated_at,
+        cancelled_at,
+        cancel_reason,
+        is_deleted,
+        if(has_content, coalesce(test, false), null) as is_test_order,
+        financial_status,
+        fulfillment_status,
+        currency,
+        if(has_content, prices_include_tax, null) as taxes_included,
+        if(has_content, units, null) as units,
+        if(has_content, {{ money('line_gross_sales') }}, null) as gross_sales,
+        {{ money(exact('total_discounts')) }} as discounts,
+        -- What the lines do not account for of the order's tax is the tax on shipping.
+        if(
+            has_content,
+            {{ money('shipping_price - if(prices_include_tax, tax - line_tax, 0)') }},
+            null
+        ) as shipping,
+        {{ money(exact('total_tax')) }} as taxes,
+        {{ money(exact('total_tip_received')) }} as tips,
+        {{ money(exact('total_price')) }} as total_price,
+        {{ money(exact('current_total_price')) }} as current_total_price,
+        source_name,
+    from combined
+)
+
+select * from final

@@ -1,0 +1,808 @@
+"""The oracle itself, on landing zones small enough to be worked out by hand."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.oracle import SPECIFICATIONS, Table, compute, diff, skipped
+
+Row = dict[str, Any]
+Write = Callable[..., str]
+
+NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
+
+
+def at(**later: float) -> datetime:
+    """Return a moment so much after noon of the first day."""
+    return NOON + timedelta(**later)
+
+
+def meta(raw_id: str = "r", sync_id: int | None = 1, **others: Any) -> Row:
+    """Return the columns Airbyte adds to every record."""
+    return {
+        "_airbyte_raw_id": raw_id,
+        "_airbyte_extracted_at": at(days=1),
+        "_airbyte_generation_id": 0,
+        "_airbyte_meta": {"sync_id": sync_id, "changes": []},
+        **others,
+    }
+
+
+def order(order_id: int, **others: Any) -> Row:
+    """Return an order of one line of 10.00 without tax, unless said otherwise."""
+    row = {
+        **meta(),
+        "id": order_id,
+        "name": f"#{order_id}",
+        "created_at": NOON,
+        "updated_at": NOON,
+        "currency": "USD",
+        "customer": {"id": 7},
+        "test": False,
+        "taxes_included": False,
+        "total_discounts": 0.0,
+        "total_tax": 0.0,
+        "line_items": [line(1)],
+    }
+    return {**row, **others}
+
+
+def line(line_id: int, price: Any = 10.0, quantity: Any = 1, tax: Any = None, **others: Any) -> Row:
+    """Return an order line."""
+    taxes = [] if tax is None else [{"price": tax}]
+    found = {"id": line_id, "product_id": 5, "price": price, "quantity": quantity}
+    return {**found, "title": "Candle", "vendor": "Wax", "tax_lines": taxes, **others}
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Return a function that lands rows as Parquet and returns the relative path."""
+
+    def land(stream: str, *rows: Row, name: str = "part_0.parquet", day: int = 1) -> str:
+        path = f"{stream}/year=2024/month=03/day={day:02}/{name}"
+        # from_pylist takes the columns of the first row only, hence the union.
+        names = {column: None for row in rows for column in row}
+        table = pa.Table.from_pylist([{**names, **row} for row in rows])
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, tmp_path / path)
+        return path
+
+    return land
+
+
+def put(landing: Path, path: str, content: bytes) -> str:
+    """Write a file as it is."""
+    (landing / path).parent.mkdir(parents=True, exist_ok=True)
+    (landing / path).write_bytes(content)
+    return path
+
+
+def rows(landing: Path, name: str, **options: Any) -> list[Row]:
+    """Return a table's rows by column name."""
+    return compute(landing, **options)[name].records()
+
+
+def one(landing: Path, name: str, **options: Any) -> Row:
+    """Return a table's only row."""
+    (row,) = rows(landing, name, **options)
+    return row
+
+
+# --- the landing zone -------------------------------------------------------------------------
+
+
+def test_nothing_landed_gives_every_table_empty(tmp_path: Path) -> None:
+    tables = compute(tmp_path)
+    assert tables.keys() == SPECIFICATIONS.keys()
+    assert not any(table.rows for table in tables.values())
+
+
+def test_format_is_told_by_content(tmp_path: Path, write: Write) -> None:
+    day = "shopify/customers/year=2024/month=03/day=01"
+    write("shopify/customers", {"id": 1, "email": "a"}, name="part_0.parquet-1")
+    put(tmp_path, f"{day}/part_1.parquet", '\ufeffid,email\n2,"b, ""c""\nd"\n'.encode())
+    put(tmp_path, f"{day}/x", gzip.compress(b"email,id\n,3\n"))
+    put(tmp_path, f"{day}/x.csv", b'{"id": "4", "email": "line\xe2\x80\xa8end"}\n\n')
+    put(tmp_path, f"{day}/y", gzip.compress(b'{"id": 5}\n{"id": 6, "total_spent": "1.5"}'))
+    found = rows(tmp_path, "int_shopify__customers")
+    assert [(row["customer_id"], row["email"]) for row in found] == [
+        (1, "a"),
+        (2, 'b, "c"\nd'),
+        (3, None),
+        (4, "line\u2028end"),
+        (5, None),
+        (6, None),
+    ]
+    assert found[5]["total_spent"] == Decimal("1.50")
+
+
+def test_bad_files_are_skipped_with_a_reason(tmp_path: Path, write: Write) -> None:
+    good = write("shopify/orders", order(1))
+    whole = (tmp_path / good).read_bytes()
+    bad = {
+        "empty": b"",
+        "cut": whole[: len(whole) // 2],
+        "encrypted": b"PARE" + whole[4:],
+        "noise": bytes(range(256)),
+        "header_only.csv": b"id,name\n",
+        "ragged.csv": b"id,name\n1\n",
+        "cut.jsonl": b'{"id": 8}\n{"id": 9, "na',
+        "cut.csv.gz": gzip.compress(b"id\n1\n")[:-4],
+        "no_key.csv": b"name\na\n",
+    }
+    for name, content in bad.items():
+        put(tmp_path, f"shopify/orders/year=2024/month=03/day=02/{name}", content)
+    assert {path.rsplit("/", 1)[1] for path in skipped(tmp_path)} == bad.keys()
+    assert all(skipped(tmp_path).values())
+    assert one(tmp_path, "fct_sales")["order_id"] == 1
+
+
+def test_only_the_files_asked_for_are_read(tmp_path: Path, write: Write) -> None:
+    first = write("shopify/orders", order(1))
+    write("shopify/orders", order(2), name="part_1.parquet")
+    assert one(tmp_path, "fct_sales", files=[first, first])["order_id"] == 1
+
+
+def test_struct_json_text_and_missing_columns_are_the_same(tmp_path: Path, write: Write) -> None:
+    shipping = {"shop_money": {"amount": "4.50"}}
+    as_struct = order(1, total_shipping_price_set=shipping, line_items=[line(1, price=2.5)])
+    as_text = {
+        **order(2, total_shipping_price_set=json.dumps(shipping), id="2"),
+        "customer": json.dumps({"id": 7}),
+        "line_items": json.dumps([line(2, price="2.50", quantity="1")]),
+        "taxes_included": "false",
+        "created_at": "2024-03-01T12:00:00Z",
+    }
+    write("shopify/orders", as_struct)
+    write("shopify/orders", as_text, name="part_1.parquet")
+    bare = {"id": 3, "created_at": NOON, "updated_at": NOON}
+    write("shopify/orders", bare, name="part_2.parquet")
+    first, second, third = rows(tmp_path, "int_shopify__orders")
+    same = ("customer_id", "order_date", "taxes_included", "gross_sales", "shipping")
+    assert [first[name] for name in same] == [second[name] for name in same]
+    assert (first["gross_sales"], first["shipping"]) == (Decimal("2.50"), Decimal("4.50"))
+    assert (third["gross_sales"], third["shipping"], third["discounts"]) == (0, 0, None)
+    assert (third["is_test_order"], third["is_deleted"], third["currency"]) == (False, False, None)
+
+
+def test_epoch_metadata_of_text_formats(tmp_path: Path) -> None:
+    """Airbyte writes the extraction time of CSV and JSON lines as a number of milliseconds."""
+    lines = [
+        {"id": 1, "email": "new", "_airbyte_extracted_at": 1_709_400_000_000},
+        {"id": 1, "email": "old", "_airbyte_extracted_at": "2024-03-01T12:00:00Z"},
+    ]
+    content = "\n".join(map(json.dumps, lines)).encode()
+    put(tmp_path, "shopify/customers/year=2024/month=03/day=01/part_0.jsonl", content)
+    assert one(tmp_path, "int_shopify__customers")["email"] == "new"
+
+
+# --- the latest version -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("loser", "winner"),
+    [
+        pytest.param(
+            {"updated_at": at(hours=1), **meta("z", 9, _airbyte_generation_id=9)},
+            {"updated_at": at(hours=2), **meta("a", 1)},
+            id="source cursor before everything else",
+        ),
+        pytest.param(
+            {**meta("z", 9, _airbyte_generation_id=9)},
+            {**meta("a", 1, _airbyte_extracted_at=at(days=1, seconds=1))},
+            id="then the extraction time",
+        ),
+        pytest.param(
+            {**meta("z", 9)}, {**meta("a", 1, _airbyte_generation_id=1)}, id="then the generation"
+        ),
+        pytest.param({**meta("z", 9)}, {**meta("a", 10)}, id="then the sync, as a number"),
+        pytest.param({**meta("a", 1)}, {**meta("b", 1)}, id="then the raw id"),
+        pytest.param(
+            {"updated_at": None, **meta("z", 9, _airbyte_extracted_at=at(days=9))},
+            {"updated_at": datetime(1970, 1, 1, tzinfo=UTC)},
+            id="a null cursor is lowest",
+        ),
+        pytest.param({**meta("z", None)}, {**meta("a", 0)}, id="a null sync is lowest"),
+    ],
+)
+@pytest.mark.parametrize("winner_lands_first", [True, False])
+def test_latest_version(
+    tmp_path: Path, write: Write, loser: Row, winner: Row, winner_lands_first: bool
+) -> None:
+    versions = [{**order(1, name="old"), **loser}, {**order(1, name="new"), **winner}]
+    if winner_lands_first:
+        versions.reverse()
+    for day, version in enumerate(versions, start=1):
+        write("shopify/orders", version, day=day)
+    assert one(tmp_path, "int_shopify__orders")["order_name"] == "new"
+
+
+def test_lines_are_those_of_the_newest_version(tmp_path: Path, write: Write) -> None:
+    write("shopify/orders", order(1, updated_at=at(hours=2), line_items=[line(2, quantity=0)]))
+    write("shopify/orders", order(1, line_items=[line(1), line(2)]), day=2)
+    found = one(tmp_path, "int_shopify__order_lines")
+    assert (found["order_line_id"], found["quantity"]) == (2, 0)
+
+
+def test_metrics_are_those_of_the_newest_generation(tmp_path: Path, write: Write) -> None:
+    old = {"id": "gone", **meta(), "updated": at(days=9), "attributes": {"name": "Gone"}}
+    kept = {**old, "id": "kept", "attributes": {"name": "Old name"}}
+    integration = json.dumps({"name": "Shopify"})
+    new = {
+        **kept,
+        **meta(_airbyte_generation_id=1),
+        "updated": NOON,
+        "attributes": {"name": "New name", "integration": integration, "created": NOON},
+    }
+    write("klaviyo/metrics", new)
+    write("klaviyo/metrics", old, kept, day=2)
+    assert one(tmp_path, "int_klaviyo__metrics") == {
+        "metric_id": "kept",
+        "name": "New name",
+        "integration_name": "Shopify",
+        "created_at": NOON,
+        "updated_at": NOON,
+    }
+
+
+# --- deletions --------------------------------------------------------------------------------
+
+
+def tombstone(order_id: int, deleted_at: datetime, updated_at: datetime | None = None) -> Row:
+    """Return what Shopify's deletion of an order lands as."""
+    return {"id": order_id, "deleted_at": deleted_at, "updated_at": updated_at, **meta("t")}
+
+
+@pytest.mark.parametrize("updated_at", [None, at(hours=3)])
+def test_tombstone_keeps_the_last_values(
+    tmp_path: Path, write: Write, updated_at: datetime | None
+) -> None:
+    write("shopify/orders", tombstone(1, at(hours=3), updated_at))
+    write("shopify/orders", order(1, name="first"), day=2)
+    write("shopify/orders", order(1, name="last", updated_at=at(hours=1)), day=3)
+    found = one(tmp_path, "int_shopify__orders")
+    assert (found["is_deleted"], found["order_name"]) == (True, "last")
+    assert (found["gross_sales"], found["order_updated_at"]) == (10, at(hours=1))
+    assert len(rows(tmp_path, "int_shopify__order_lines")) == 1
+    for name in ("fct_sales", "fct_daily_sales", "fct_customer_cohorts", "dim_products"):
+        assert rows(tmp_path, name) == []
+
+
+def test_tombstone_alone_is_a_row_of_nulls(tmp_path: Path, write: Write) -> None:
+    write("shopify/orders", tombstone(1, NOON))
+    found = one(tmp_path, "int_shopify__orders")
+    known = {name: value for name, value in found.items() if value is not None}
+    assert known == {"order_id": 1, "is_deleted": True}
+
+
+def test_a_later_full_version_restores_the_order(tmp_path: Path, write: Write) -> None:
+    write("shopify/orders", order(1, updated_at=at(hours=4)))
+    write("shopify/orders", tombstone(1, at(hours=3)), day=2)
+    assert one(tmp_path, "int_shopify__orders")["is_deleted"] is False
+    assert one(tmp_path, "fct_sales")["order_id"] == 1
+
+
+def test_a_full_version_can_say_it_is_deleted(tmp_path: Path, write: Write) -> None:
+    write("shopify/orders", order(1, name="last", deleted_at=at(hours=1)))
+    found = one(tmp_path, "int_shopify__orders")
+    assert (found["is_deleted"], found["order_name"]) == (True, "last")
+
+
+# --- money ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("prices", "expected"),
+    [
+        ([0.005], "0.01"),
+        ([1.005], "1.01"),  # the double is a little below, its shortest spelling is not
+        (["-0.005"], "-0.01"),
+        (["-2.675"], "-2.68"),
+        ([0.004, 0.004], "0.01"),  # 0.008: rounding each would give 0.00
+        ([10.005, 10.005], "20.01"),  # rounding each would give 20.02
+        ([0.1] * 3, "0.30"),
+        ([-0.001], "0.00"),
+        ([None], "0.00"),
+    ],
+)
+def test_sum_first_then_round_half_away(
+    tmp_path: Path, write: Write, prices: list[Any], expected: str
+) -> None:
+    lines = [line(number, price) for number, price in enumerate(prices)]
+    write("shopify/orders", order(1, line_items=lines))
+    found = one(tmp_path, "int_shopify__orders")["gross_sales"]
+    assert str(found) == expected
+    assert one(tmp_path, "dim_products")["gross_sales"] == found
+
+
+def test_taxes_included(tmp_path: Path, write: Write) -> None:
+    """2 x 12.00 with 4.00 of tax in it, 6.00 shipping with 1.00 of tax in it, 3.00 discount."""
+    landed = order(
+        1,
+        taxes_included=True,
+        total_tax=5.0,
+        total_discounts="3.00",
+        total_price=27.0,
+        total_shipping_price_set={"shop_money": {"amount": 6.0}},
+        line_items=[line(1, 12.0, 2, 4.0)],
+    )
+    write("shopify/orders", landed, {**landed, "id": 2, "taxes_included": False})
+    included, added = rows(tmp_path, "int_shopify__orders")
+    parts = ("gross_sales", "discounts", "shipping", "taxes")
+    assert [included[name] for name in parts] == [20, 3, 5, 5]
+    assert sum(included[name] for name in parts) - 2 * 3 == included["total_price"]
+    assert [added[name] for name in parts] == [24, 3, 6, 5]
+    assert one(tmp_path, "dim_products")["gross_sales"] == 20 + 24
+
+
+def test_line_discount_prefers_allocations(tmp_path: Path, write: Write) -> None:
+    lines = [
+        line(1, total_discount=9.0, discount_allocations=[{"amount": "1.10"}, {"amount": "0.2"}]),
+        line(2, total_discount=0.5, discount_allocations=[]),
+        line(3, total_discount=0.5, discount_allocations=None, gift_card=True, tax=0.25),
+    ]
+    write("shopify/orders", order(1, line_items=lines))
+    found = rows(tmp_path, "int_shopify__order_lines")
+    assert [str(row["discount"]) for row in found] == ["1.30", "0.50", "0.50"]
+    assert [str(row["tax"]) for row in found] == ["0.00", "0.00", "0.25"]
+    assert [row["is_gift_card"] for row in found] == [False, False, True]
+
+
+def test_refunds_add_up_per_order(tmp_path: Path, write: Write) -> None:
+    write("shopify/orders", order(1, total_tax=2.0, line_items=[line(1, 10.0, 3)]))
+    first = {
+        **meta(),
+        "id": 1,
+        "order_id": 1,
+        "created_at": at(hours=1),
+        "refund_line_items": [{"quantity": 1, "subtotal": 10.0, "total_tax": 0.5}],
+        "order_adjustments": [
+            {"kind": "shipping_refund", "amount": "-3.00", "tax_amount": "-0.30"},
+            {"kind": "refund_discrepancy", "amount": "-99", "tax_amount": "-99"},
+        ],
+        "transactions": [
+            {"kind": "refund", "status": "success", "amount": "13.80"},
+            {"kind": "refund", "status": "failure", "amount": "99"},
+            {"kind": "sale", "status": "success", "amount": "99"},
+        ],
+    }
+    second = {**first, "id": 2, "order_adjustments": [], "transactions": []}
+    elsewhere = {**first, "id": 3, "order_id": 404, "refund_line_items": None}
+    write("shopify/order_refunds", first, second)
+    write("shopify/order_refunds", second, elsewhere, day=2)
+    refunds = rows(tmp_path, "int_shopify__order_refunds")
+    measures = [
+        *("refund_id", "order_id", "returned_quantity", "returned_merchandise"),
+        *("returned_taxes", "returned_shipping", "refunded_amount"),
+    ]
+    assert [[row[name] for name in measures] for row in refunds] == [
+        [1, 1, 1, 10, Decimal("0.8"), 3, Decimal("13.8")],
+        [2, 1, 1, 10, Decimal("0.5"), 0, 0],
+        [3, 404, 0, 0, Decimal("0.3"), 3, Decimal("13.8")],
+    ]
+    sale = one(tmp_path, "fct_sales")
+    # 30 gross, 2 x 10 returned; no shipping but 3.00 of it given back; 2.00 of tax less 1.30.
+    assert (sale["units"], sale["returns"], sale["net_sales"]) == (3, 20, 10)
+    assert (sale["shipping"], sale["taxes"]) == (-3, Decimal("0.7"))
+    assert (sale["total_sales"], sale["refunded_amount"]) == (Decimal("7.7"), Decimal("13.8"))
+
+
+# --- days, customers and products -------------------------------------------------------------
+
+
+def test_what_counts(tmp_path: Path, write: Write) -> None:
+    write(
+        "shopify/orders",
+        order(1),
+        order(2, test=True),
+        order(3, cancelled_at=at(hours=1), cancel_reason="fraud"),
+        order(4, customer=None),
+        order(5, currency="EUR"),
+    )
+    write("shopify/customers", {"id": 7, **meta()}, {"id": 8, **meta()})
+    assert len(rows(tmp_path, "fct_sales")) == 5
+    euro, dollar = rows(tmp_path, "fct_daily_sales")
+    assert (dollar["orders"], dollar["net_sales"], dollar["new_customers"]) == (2, 20, 1)
+    assert (euro["orders"], euro["new_customers"], euro["returning_customers"]) == (1, 1, 0)
+    cohort = one(tmp_path, "fct_customer_cohorts")
+    assert (cohort["orders"], cohort["customers"], cohort["active_customers"]) == (2, 1, 1)
+    buyer, other = rows(tmp_path, "dim_customers")
+    assert (buyer["orders"], buyer["average_order_value"]) == (2, 10)
+    assert (other["orders"], other["net_sales"], other["average_order_value"]) == (0, 0, None)
+    assert (other["first_order_at"], other["last_order_at"]) == (None, None)
+
+
+def test_days_and_months_are_the_shop_s(tmp_path: Path, write: Write) -> None:
+    """01:30 UTC on 1 March is still February in New York, and 05:30 UTC no longer is."""
+    evening = datetime(2024, 3, 1, 1, 30, tzinfo=UTC)
+    night = datetime(2024, 3, 1, 5, 30, tzinfo=UTC)
+    write("shopify/orders", order(1, created_at=night), order(2, created_at=evening))
+    utc = one(tmp_path, "fct_daily_sales")
+    assert (utc["order_day"], utc["new_customers"]) == (date(2024, 3, 1), 1)
+
+    first, second = rows(tmp_path, "fct_daily_sales", timezone="America/New_York")
+    assert (first["order_day"], second["order_day"]) == (date(2024, 2, 29), date(2024, 3, 1))
+    assert (first["new_customers"], first["returning_customers"]) == (1, 0)
+    assert (second["new_customers"], second["returning_customers"]) == (0, 1)
+    cohorts = rows(tmp_path, "fct_customer_cohorts", timezone="America/New_York")
+    assert [(row["cohort_month"], row["months_since_first"]) for row in cohorts] == [
+        (date(2024, 2, 1), 0),
+        (date(2024, 2, 1), 1),
+    ]
+
+
+def test_cohorts_over_a_year(tmp_path: Path, write: Write) -> None:
+    def on(year: int, month: int) -> datetime:
+        return datetime(year, month, 15, tzinfo=UTC)
+
+    write(
+        "shopify/orders",
+        order(1, customer={"id": 7}, created_at=on(2023, 11)),
+        order(2, customer={"id": 8}, created_at=on(2023, 11)),
+        order(3, customer={"id": 7}, created_at=on(2024, 1)),
+        order(4, customer={"id": 7}, created_at=on(2024, 1)),
+        order(5, customer={"id": 9}, created_at=on(2024, 1)),
+    )
+    assert compute(tmp_path)["fct_customer_cohorts"].rows == [
+        (date(2023, 11, 1), 0, 2, 2, 2, Decimal("20.00")),
+        (date(2023, 11, 1), 2, 2, 1, 2, Decimal("20.00")),
+        (date(2024, 1, 1), 0, 1, 1, 1, Decimal("10.00")),
+    ]
+
+
+def test_average_order_value_rounds_half_away(tmp_path: Path, write: Write) -> None:
+    write(
+        "shopify/orders",
+        order(1, line_items=[line(1, 0.01)]),
+        order(2, line_items=[line(2, 0.01, 2)], total_discounts=0.02),
+    )
+    found = one(tmp_path, "fct_daily_sales")
+    assert (found["orders"], found["units"]) == (2, 3)
+    # (0.03 - 0.02) / 2 = 0.005
+    assert found["average_order_value"] == Decimal("0.01")
+
+
+def test_customer_gets_the_latest_profile_of_the_same_email(tmp_path: Path, write: Write) -> None:
+    write(
+        "shopify/customers",
+        {"id": 7, "email": "Ann@Example.com "},
+        {"id": 8, "email": ""},
+        {"id": 9, "email": None},
+    )
+
+    def profile(profile_id: str, email: str, updated: datetime) -> Row:
+        consent = {"email": {"marketing": {"consent": f"consent of {profile_id}"}}}
+        predictions = {"predicted_clv": 12.345}
+        attributes = {"email": email, "updated": updated, "subscriptions": consent}
+        return {
+            **meta(),
+            "id": profile_id,
+            "updated": updated,
+            "attributes": {
+                **attributes,
+                "predictive_analytics": predictions,
+                "last_event_date": NOON,
+            },
+        }
+
+    write(
+        "klaviyo/profiles",
+        profile("A", "ann@example.com", at(hours=1)),
+        profile("B", " ANN@example.com", at(hours=1)),
+        profile("C", "ann@example.com", NOON),
+        profile("D", "", at(days=9)),
+    )
+    ann, *others = rows(tmp_path, "dim_customers")
+    assert (ann["klaviyo_profile_id"], ann["email_consent"]) == ("B", "consent of B")
+    assert (ann["predicted_clv"], ann["last_event_at"]) == (Decimal("12.35"), NOON)
+    assert [row["klaviyo_profile_id"] for row in others] == [None, None]
+
+
+def test_products_take_their_title_from_the_latest_line(tmp_path: Path, write: Write) -> None:
+    write(
+        "shopify/orders",
+        order(1, created_at=at(hours=1), line_items=[line(1, title="Old"), line(9, title="New")]),
+        order(2, line_items=[line(99, quantity=4), line(100, product_id=None)]),
+        order(3, created_at=at(hours=9), test=True, line_items=[line(101, title="Test")]),
+    )
+    assert one(tmp_path, "dim_products") == {
+        "product_id": 5,
+        "title": "New",
+        "vendor": "Wax",
+        "first_sold_at": NOON,
+        "last_sold_at": at(hours=1),
+        "units_sold": 6,
+        "gross_sales": Decimal("60.00"),
+    }
+
+
+# --- e-mail -----------------------------------------------------------------------------------
+
+METRICS = {"R": "Received Email", "O": "Opened Email", "C": "Clicked Email", "P": "Placed Order"}
+
+
+def event(
+    event_id: str, metric: str, when: datetime, /, profile: str | None = "A", **more: Any
+) -> Row:
+    """Return an event whose properties are ``more``, each name with a dollar sign before it."""
+    properties = {f"${name}": value for name, value in more.items()}
+    return {
+        **meta(),
+        "id": event_id,
+        "datetime": when,
+        "attributes": {"datetime": when, "event_properties": json.dumps(properties)},
+        "relationships": {
+            "metric": {"data": {"id": metric}},
+            "profile": {"data": {"id": profile}},
+        },
+    }
+
+
+@pytest.fixture
+def email(write: Write) -> None:
+    """Land the metrics, and two campaigns with the messages ``m1`` and ``m2``."""
+    write(
+        "klaviyo/metrics",
+        *({"id": key, **meta(), "attributes": {"name": name}} for key, name in METRICS.items()),
+    )
+    messages = {"campaign_messages": {"data": [{"id": "m2"}, {"id": "m3"}]}}
+    first = {"name": "First", "message": "m1", "send_time": NOON, "archived": False}
+    write(
+        "klaviyo/campaigns",
+        {"id": "k1", **meta(), "updated_at": NOON, "attributes": first},
+        {
+            **{"id": "k2", **meta(), "updated_at": at(hours=1), "relationships": messages},
+            "attributes": {**first, "name": "Second", "message": None},
+        },
+    )
+
+
+def performance(landing: Path, **options: Any) -> list[tuple[Any, ...]]:
+    """Return campaign, recipients, opens, clicks, orders, revenue."""
+    found = compute(landing, **options)["fct_campaign_performance"]
+    return [(row[0], *row[3:]) for row in found.rows]
+
+
+@pytest.mark.usefixtures("email")
+def test_campaign_message_and_root_timestamps(tmp_path: Path) -> None:
+    first, second = rows(tmp_path, "int_klaviyo__campaigns")
+    assert (first["message_id"], second["message_id"]) == ("m1", "m2")
+    assert (second["updated_at"], second["created_at"]) == (at(hours=1), None)
+    assert (first["sent_at"], first["is_archived"]) == (NOON, False)
+
+
+@pytest.mark.usefixtures("email")
+def test_profiles_are_counted_once(tmp_path: Path, write: Write) -> None:
+    write(
+        "klaviyo/events",
+        event("1", "R", NOON, message="m1"),
+        event("2", "R", NOON, profile="C", message="k1"),
+        event("3", "R", NOON, profile="B", message="m1"),
+        event("3b", "R", NOON, profile="B", message="m1"),
+        event("4", "R", NOON, profile=None, message="m1"),
+        event("5", "O", NOON, message="m1"),
+        event("5", "O", NOON, message="m1"),
+        event("6", "C", NOON, message="elsewhere"),
+        event("7", "C", NOON),
+    )
+    assert performance(tmp_path) == [("k1", 3, 1, 0, 0, 0), ("k2", 0, 0, 0, 0, 0)]
+
+
+@pytest.mark.usefixtures("email")
+@pytest.mark.parametrize(
+    ("touches", "credited"),
+    [
+        ([event("1", "O", at(hours=-120), message="m1")], "k1"),
+        ([event("1", "O", at(hours=-120, microseconds=-1), message="m1")], None),
+        ([event("1", "O", NOON, message="m1")], "k1"),
+        ([event("1", "O", at(microseconds=1), message="m1")], None),
+        ([event("1", "R", at(hours=-1), message="m1")], None),
+        ([event("1", "O", at(hours=-1), profile="B", message="m1")], None),
+        ([event("1", "O", at(hours=-1), message="elsewhere")], None),
+        (
+            [
+                event("1", "C", at(hours=-2), message="m1"),
+                event("2", "O", at(hours=-1), message="m2"),
+            ],
+            "k2",
+        ),
+        (
+            [
+                event("9", "O", at(hours=-1), message="m1"),
+                event("10", "C", at(hours=-1), message="m2"),
+            ],
+            "k1",
+        ),
+        (
+            [
+                event("1", "O", at(hours=-2), message="m2"),
+                event("2", "O", at(hours=-1), message="elsewhere"),
+            ],
+            "k2",
+        ),
+    ],
+)
+def test_attribution(
+    tmp_path: Path, write: Write, touches: list[Row], credited: str | None
+) -> None:
+    write("klaviyo/events", event("0", "P", NOON, value=19.99), *touches)
+    expected: dict[str, tuple[Any, ...]] = {"k1": (0, 0), "k2": (0, 0)}
+    if credited:
+        expected[credited] = (1, Decimal("19.99"))
+    assert {row[0]: (row[4], row[5]) for row in performance(tmp_path)} == expected
+
+
+@pytest.mark.usefixtures("email")
+def test_attribution_window_and_missing_values(tmp_path: Path, write: Write) -> None:
+    write(
+        "klaviyo/events",
+        event("1", "O", at(hours=-3), message="m1"),
+        event("2", "P", NOON),
+        event("3", "P", NOON, value="5.004"),
+        event("4", "P", NOON, value="5.004"),
+        event("5", "P", NOON, value="a lot"),
+    )
+    # 10.008, rounded once.
+    assert performance(tmp_path)[0] == ("k1", 0, 1, 0, 4, Decimal("10.01"))
+    assert performance(tmp_path, attribution_hours=2)[0] == ("k1", 0, 1, 0, 0, Decimal("0.00"))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1, "1.00"),
+        ("12.345", "12.35"),
+        (-0.005, "-0.01"),
+        ("1e2", "100.00"),
+        (True, None),
+        ("", None),
+        ("1_000", None),
+        ("NaN", None),
+        (1e17, None),
+        (None, None),
+    ],
+)
+def test_event_value(tmp_path: Path, write: Write, value: Any, expected: str | None) -> None:
+    write("klaviyo/events", event("1", "P", NOON, value=value, flow="f", message="m"))
+    found = one(tmp_path, "int_klaviyo__events")
+    assert (None if found["event_value"] is None else str(found["event_value"])) == expected
+    assert (found["flow_id"], found["message_id"]) == ("f", "m")
+    assert json.loads(found["properties"])["$value"] == value
+
+
+def test_event_properties_as_a_struct(tmp_path: Path, write: Write) -> None:
+    landed = event("1", "P", NOON)
+    landed["attributes"] = {"event_properties": {"_value": 2.5, "_message": "m", "_flow": "f"}}
+    write("klaviyo/events", landed)
+    found = one(tmp_path, "int_klaviyo__events")
+    assert (found["event_value"], found["message_id"], found["flow_id"]) == (
+        Decimal("2.50"),
+        "m",
+        "f",
+    )
+    assert found["event_at"] == NOON  # from the root, the attributes lack it
+    assert found["properties"] == '{"_value":2.5,"_message":"m","_flow":"f"}'
+
+
+def test_profiles_flows_and_lists(tmp_path: Path, write: Write) -> None:
+    predictions = {
+        "historic_clv": "1.005",
+        "total_clv": {"type": "number", "number": 2.5, "string": None},
+        "churn_probability": 0.123456,
+        "historic_number_of_orders": 3.0,
+    }
+    attributes = {
+        "location": json.dumps({"city": "Ghent", "zip": "9000"}),
+        "predictive_analytics": predictions,
+        "created": NOON,
+    }
+    write("klaviyo/profiles", {"id": "A", "updated": NOON, "attributes": attributes})
+    found = one(tmp_path, "int_klaviyo__profiles")
+    assert (found["city"], found["postal_code"], found["region"]) == ("Ghent", "9000", None)
+    assert (found["historic_clv"], found["total_clv"]) == (Decimal("1.01"), Decimal("2.50"))
+    assert (found["churn_probability"], found["historic_orders"]) == (0.123456, 3)
+    assert (found["created_at"], found["updated_at"]) == (NOON, NOON)
+
+    common = {"name": "N", "created": NOON, "updated": at(hours=1)}
+    flow = {**common, "status": "live", "trigger_type": "Metric", "archived": True}
+    write("klaviyo/flows", {"id": "F", "attributes": json.dumps(flow, default=str)})
+    write("klaviyo/lists", {"id": "L", "attributes": {**common, "opt_in_process": "single_opt_in"}})
+    tables = compute(tmp_path)
+    assert tables["int_klaviyo__flows"].rows == [
+        ("F", "N", "live", "Metric", True, NOON, at(hours=1))
+    ]
+    assert tables["int_klaviyo__lists"].rows == [("L", "N", "single_opt_in", NOON, at(hours=1))]
+
+
+# --- the jaffle shop --------------------------------------------------------------------------
+
+
+def test_jaffle_shop_takes_the_last_file(tmp_path: Path) -> None:
+    def land(stream: str, name: str, content: str) -> None:
+        put(tmp_path, f"jaffle_shop/{stream}/{name}", content.encode())
+
+    first, second = "year=2024/month=03/day=01", "year=2024/month=03/day=02"
+    land("customers", f"{first}/c.csv", "id,first_name,last_name\n1,Ann,A\n2,Bob,\n")
+    header = "id,user_id,order_date,status\n"
+    land("orders", f"{first}/part_9.csv", f"{header}1,1,2018-01-02,placed\n2,1,2018-01-01,placed\n")
+    land("orders", f"{first}/part_10.csv", f"{header}1,1,2018-01-02,shipped\n")
+    land("orders", f"{second}/part_0.csv", f"{header}2,1,2018-01-01,old\n2,1,2018-01-01,done\n")
+    payments = "1,1,credit_card,1005\n2,1,coupon,50\n3,1,cash,1\n4,99,coupon,1\n"
+    land("payments", f"{first}/p.csv", f"id,order_id,payment_method,amount\n{payments}")
+    tables = compute(tmp_path)
+    cents = [Decimal(text) for text in ("10.05", "0.50", "0.00", "0.00", "10.56")]
+    assert tables["fct_jaffle_shop__orders"].rows == [
+        (1, 1, date(2018, 1, 2), "shipped", *cents),
+        (2, 1, date(2018, 1, 1), "done", *[Decimal(0)] * 5),
+    ]
+    assert tables["dim_jaffle_shop__customers"].rows == [
+        (1, "Ann", "A", date(2018, 1, 1), date(2018, 1, 2), 2, Decimal("10.56")),
+        (2, "Bob", None, None, None, 0, Decimal("0.00")),
+    ]
+
+
+# --- comparing --------------------------------------------------------------------------------
+
+
+def lists_table(*found: tuple[Any, ...]) -> Table:
+    """Return an expected table with a key and four other columns."""
+    key, columns = SPECIFICATIONS["int_klaviyo__lists"]
+    return Table("int_klaviyo__lists", key, columns, list(found))
+
+
+def test_diff_ignores_order_zone_and_extra_columns() -> None:
+    expected = lists_table(("A", "N", None, NOON, NOON), ("B", "N", None, NOON, NOON))
+    elsewhere = NOON.astimezone(tz=None)
+    actual = [("x", elsewhere, "N", None, NOON, key) for key in ("B", "A")]
+    columns = ["extra", "created_at", "name", "opt_in_process", "updated_at", "list_id"]
+    assert diff(expected, actual, columns) == []
+
+
+def test_diff_names_key_column_and_values() -> None:
+    expected = lists_table(*(("ABCD"[at], "N", None, NOON, NOON) for at in range(4)))
+    actual = [
+        ("A", "M", "", NOON.replace(tzinfo=None), NOON),
+        ("B", "N", None, NOON, NOON),
+        ("B", "N", None, NOON, NOON),
+        ("C", "N", None, NOON, NOON),
+        ("E", "N", None, NOON, NOON),
+    ]
+    name = "int_klaviyo__lists"
+    assert diff(expected, actual, expected.columns) == [
+        f"{name}[list_id='A'].name: expected 'N', actual 'M'",
+        f"{name}[list_id='A'].opt_in_process: expected null, actual ''",
+        f"{name}[list_id='A'].created_at: expected {NOON}, actual 2024-03-01 12:00:00",
+        f"{name}[list_id='B']: expected 1 rows with this key, actual 2",
+        f"{name}[list_id='D']: row is missing",
+        f"{name}[list_id='E']: row is not expected",
+    ]
+    assert diff(expected, actual, ["list_id", "name", "created_at", "updated_at"]) == [
+        f"{name}: column opt_in_process is missing"
+    ]
+
+
+def test_diff_shows_twenty() -> None:
+    expected = lists_table(*((str(number), "N", None, None, None) for number in range(50)))
+    found = diff(expected, [], expected.columns)
+    assert len(found) == 21
+    assert found[-1] == "int_klaviyo__lists: … and 30 more differences"
+
+
+def test_diff_is_strict_about_money_and_lenient_about_json_spacing() -> None:
+    key, columns = ("event_id",), ("event_id", "event_value", "properties")
+    expected = Table("t", key, columns, [("1", Decimal("1.50"), '{"a":1.0}')])
+    assert diff(expected, [("1", Decimal("1.5"), '{"a": 1.0}')], columns) == []
+    assert diff(expected, [("1", 1.5, '{"a": 2}')], columns) == [
+        "t[event_id='1'].event_value: expected 1.50, actual 1.5",
+        """t[event_id='1'].properties: expected '{"a":1.0}', actual '{"a": 2}'""",
+    ]
