@@ -18,7 +18,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 RECONCILE_ARGS ?= {}
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint format status reconcile sample docs lock clean
+.PHONY: help setup build test lint .lint-sql format status reconcile sample docs lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,18 +26,19 @@ help: ## Show the targets
 setup: $(INSTALLED) ## Install everything into .venv, if the lock files changed since
 
 $(INSTALLED): requirements.lock requirements-dev.lock
-	@python="$(PYTHON)"; \
-	for name in $${python:+"$$python"} $(if $(PYTHON),,$(PYTHON_NAMES)); do \
-		if "$$name" -c "$(PYTHON_FITS)" 2>/dev/null; then found="$$name"; break; fi; \
-	done; \
-	if [ -z "$${found:-}" ]; then \
-		echo "No Python 3.11 to 3.14 with the venv module was found." \
-			"Install one (Debian: apt install python3 python3-venv)," \
-			"or name it: make setup PYTHON=/path/to/python3" >&2; \
-		exit 1; \
-	fi; \
-	echo "Installing into $(VENV) with $$("$$found" --version) ..."; \
-	"$$found" -m venv --clear $(VENV)
+	@if ! $(BIN)/python -c "$(PYTHON_FITS)" 2>/dev/null; then \
+		for name in $(or $(PYTHON),$(PYTHON_NAMES)); do \
+			if "$$name" -c "$(PYTHON_FITS)" 2>/dev/null; then found="$$name"; break; fi; \
+		done; \
+		if [ -z "$${found:-}" ]; then \
+			echo "$(or $(PYTHON),Python) will not do: 3.11 to 3.14 with the venv module is needed." \
+				"Install it (Debian: apt install python3 python3-venv)," \
+				"or name it: make setup PYTHON=/path/to/python3" >&2; \
+			exit 1; \
+		fi; \
+		"$$found" -m venv --clear $(VENV) || exit 1; \
+	fi
+	@echo "Installing into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 		--require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
@@ -47,7 +48,8 @@ $(INSTALLED): requirements.lock requirements-dev.lock
 build: setup ## Feed what landed and build every table (a sample shop, if there is no landing zone)
 	@if [ -z "$${LAKE_LANDING_URL:-}" ] && [ "$${DBT_TARGET:-local}" = local ] \
 		&& [ ! -d .lake/landing/raw ]; then $(MAKE) --no-print-directory sample; fi
-	@$(BIN)/dbt build; code=$$?; $(BIN)/python scripts/build_summary.py; exit $$code
+	@rm -f "$${DBT_TARGET_PATH:-target}/run_results.json"; \
+		$(BIN)/dbt build; code=$$?; $(BIN)/python scripts/build_summary.py; exit $$code
 
 test: setup ## Run every test, with a PostgreSQL and an S3 server of its own
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -61,6 +63,9 @@ lint: setup ## Check Python, SQL and YAML
 		|| { echo "lint: mypy found the above. Mend the types" >&2; exit 1; }
 	@$(BIN)/yamllint --strict . \
 		|| { echo "lint: yamllint found the above. Mend the YAML" >&2; exit 1; }
+	@$(MAKE) --no-print-directory .lint-sql
+
+.lint-sql: setup
 	@mkdir -p target/lint
 	@$(LINT_LAKE) $(BIN)/sqlfluff lint --disable-progress-bar --nocolor \
 		|| { echo "lint: sqlfluff found the above. Run: make format, then mend what is left" >&2; exit 1; }

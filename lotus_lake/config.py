@@ -24,7 +24,8 @@ class LakeConfig:
     """The places a lake is made of.
 
     Args:
-        landing_url: Where Airbyte writes, a local folder or ``s3://bucket/prefix``, no closing slash.
+        landing_url: Where Airbyte writes: a local folder or ``s3://bucket/prefix``, without a
+            closing slash.
         catalog: What follows ``ducklake:`` (``sqlite:PATH`` or ``postgres:CONNECTION``).
         data_url: Where DuckLake writes its files, with a closing slash.
         target: The dbt target, ``local`` or ``prod``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import os
 import sqlite3
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import duckdb
@@ -48,6 +49,8 @@ def prepare(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
         LakeError: The catalog's file cannot be used.
     """
     prepare_catalog(config)
+    # DuckDB makes the folder that it spills to, but not the folders above it.
+    Path(os.environ.get("LAKE_TEMP_DIR") or ".lake/tmp").mkdir(parents=True, exist_ok=True)
     for name in extensions(config):
         connection.execute(f"load '{_quote(extension_file(name))}'")
     if config.uses_s3:

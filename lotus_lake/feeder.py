@@ -89,8 +89,8 @@ class Outcome:
     def lines(self, stream: Stream) -> list[str]:
         """What to tell the person who watches the run; nothing when there was nothing."""
         told = [
-            f"QUARANTINED {path}: {reason}. Its rows are not in the lake; a repaired file is fed by "
-            "the next run (make status)."
+            f"QUARANTINED {path}: {reason}. Its rows are not in the lake; a repaired file is fed "
+            "by the next run (make status)."
             for path, reason in self.quarantined
         ]
         if self.files or self.backlog_files:
@@ -166,7 +166,7 @@ class Feeder:
             "of this feed was written; let the other runs finish and run again."
         )
 
-    # -- what is new --------------------------------------------------------------------------------
+    # -- what is new -------------------------------------------------------------------------------
 
     def _feed_once(self) -> Outcome:
         cursor = self._read_cursor()
@@ -190,7 +190,7 @@ class Feeder:
             else:
                 probes.append(found)
         while True:
-            groups, columns, ddl = self._plan(probes, quarantine)
+            groups, _, ddl = self._plan(probes, quarantine)
             rows = sum(probe.rows or 0 for group in groups for probe in group.probes)
             try:
                 self._commit(cursor, batch, groups, ddl, quarantine, rest, swept)
@@ -297,7 +297,7 @@ class Feeder:
             size += file.size
         return batch
 
-    # -- how it fits --------------------------------------------------------------------------------
+    # -- how it fits -------------------------------------------------------------------------------
 
     def _columns(self) -> dict[str, Type]:
         staging = self._connection.table(self._stream.table)
@@ -389,8 +389,8 @@ class Feeder:
             }
             self._write_conversions(group, {**columns, **grown}, names)
         except Conflict as conflict:
-            for path in group.paths:
-                quarantine[path] = str(conflict)
+            for refused in group.paths:
+                quarantine[refused] = str(conflict)
             return []
         inexact = self._inexact(group)
         if inexact:
@@ -474,7 +474,7 @@ class Feeder:
                     bad[probe.file.path] = f"it cannot be read: {str(error).splitlines()[0]}"
         return bad
 
-    # -- one transaction ----------------------------------------------------------------------------
+    # -- one transaction ---------------------------------------------------------------------------
 
     def _commit(
         self,
@@ -547,7 +547,7 @@ class Feeder:
         expected = sum(probe.rows or 0 for probe in group.probes)
         if inserted is None or inserted[0] != expected:
             raise duckdb.TransactionException(
-                f"conflict: {expected} rows were to be fed, but {inserted and inserted[0]} were read"
+                f"conflict: {expected} rows were to be fed, {inserted and inserted[0]} were read"
             )
 
     def _register(self, group: _Group) -> None:
@@ -655,4 +655,3 @@ def _is_conflict(error: duckdb.Error) -> bool:
     """Whether trying again can help: another run was faster, or the catalog was busy."""
     text = str(error).lower()
     return any(word in text for word in ("conflict", "database is locked", "serialize access"))
-

@@ -66,7 +66,7 @@ def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
             _FOOTER,
         ),
     ):
-        connection.create_function(
+        connection.create_function(  # type: ignore[call-overload]
             name,
             _per_chunk(function, arrow, len(parameters)),
             parameters,
@@ -105,7 +105,8 @@ class _LandingFunctions:
         return None
 
     def streams(self, _: str) -> list[dict[str, str]]:
-        return [{"source": source, "stream": stream} for source, stream in self._landing().streams()]
+        found = self._landing().streams()
+        return [{"source": source, "stream": stream} for source, stream in found]
 
     def files(self, folder: str) -> list[dict[str, Any]]:
         landing = self._landing()

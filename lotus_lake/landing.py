@@ -24,7 +24,7 @@ class LandedFile:
     """One version of a landed file.
 
     Args:
-        path: Relative to the landing zone; not an identity, since keys come back with other content.
+        path: Relative to the landing zone; no identity, since keys come back with other content.
         etag: With the path, what identifies a version: S3's ETag, or size and change time.
         size: In bytes.
         last_modified: When it was written, in UTC.
@@ -53,7 +53,10 @@ class Landing(Protocol):
 
     url: str
     root: str  # what DuckDB's file names begin with, before a path
-    filesystem: pyarrow.fs.FileSystem
+
+    @property
+    def filesystem(self) -> pyarrow.fs.FileSystem:
+        """What pyarrow reads its files through."""
 
     def streams(self) -> list[tuple[str, str]]:
         """(source, stream) of each folder that is there."""
@@ -113,7 +116,7 @@ def natural_key(path: str) -> list[tuple[int, int, str]]:
 
 
 def _hidden(name: str) -> bool:
-    """Whether a name is a writer's temporary or marker file, by the convention of Hive and Spark."""
+    """Whether a name is a writer's temporary or marker file, as Hive and Spark name them."""
     return name.startswith((".", "_"))
 
 

@@ -29,6 +29,6 @@ class Plugin(BasePlugin):
         prepare(conn, self.config)
         # The same statement that dbt-duckdb is about to run (`attach if not exists`): running it
         # first is what turns an unreadable catalog into one clear line.
-        for attachment in self.creds.attach or []:
+        for attachment in (self.creds and self.creds.attach) or []:
             attach(conn, self.config, attachment.to_sql())
         register(conn, self.config)

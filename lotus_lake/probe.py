@@ -8,9 +8,9 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import duckdb
 import pyarrow as pa
@@ -18,11 +18,19 @@ import pyarrow.parquet as pq
 
 from lotus_lake.landing import LandedFile, Landing
 from lotus_lake.schema import Type, literal
+from lotus_lake.streams import LINEAGE_COLUMNS
 
 # Enough for the header of any table, and for telling text from something else.
 _HEAD_BYTES = 1 << 20
 # Footers are small reads that wait for the store, so many at once pay even on one core.
 _READERS = 16
+_CHUNK_BYTES = 1 << 18
+
+# Names that rows have anyway while they are read, or in the lake.
+_RESERVED = {"__uri", "__row", "file_row_number", "rowid", "snapshot_id", *LINEAGE_COLUMNS}
+
+# Nested columns of a CSV file are one long field each; Python's own limit is 128 KiB.
+csv.field_size_limit(1 << 27)
 
 _NAMED = re.compile(r"\.(parquet|csv|jsonl|ndjson|json)(?=\.|-|_|$)", re.IGNORECASE)
 
@@ -57,6 +65,21 @@ class Probe:
         return (self.format, self.gzip, tuple(self.schema.items()))
 
 
+@dataclass(frozen=True)
+class _Text:
+    """A text that was read to its end.
+
+    Args:
+        head: Its beginning.
+        gzip: Whether it is compressed.
+        quotes: Whether it has quotes.
+    """
+
+    head: bytes
+    gzip: bool
+    quotes: bool
+
+
 class Prober:
     """Looks into files, without reading their rows where it can.
 
@@ -68,7 +91,7 @@ class Prober:
     def __init__(self, connection: duckdb.DuckDBPyConnection, landing: Landing) -> None:
         self._connection = connection
         self._landing = landing
-        self._parquet_schemas: dict[str, dict[str, Type]] = {}
+        self._parquet_schemas: dict[bytes, dict[str, Type]] = {}
 
     def probe(self, files: Iterable[LandedFile]) -> list[tuple[LandedFile, Probe | Unreadable]]:
         """Look into files, many at once; a file's result never depends on the others'."""
@@ -119,37 +142,33 @@ class Prober:
 
     # -- one file ---------------------------------------------------------------------------------
 
-    def _look(self, file: LandedFile) -> pq.FileMetaData | tuple[bytes, bool] | Unreadable:
-        """Read what tells the format: a Parquet footer, or a text's head. Runs in a thread."""
+    def _look(self, file: LandedFile) -> pq.FileMetaData | _Text | Unreadable:
+        """Read what tells the format: a Parquet footer, or a whole text. Runs in a thread."""
         if file.size == 0:
             return Unreadable("it is empty (0 bytes)")
         try:
-            with self._landing.filesystem.open_input_file(
-                self._landing.arrow_path(file.path)
-            ) as data:
-                head = data.read_at(4, 0)
-                if head in (b"PAR1", b"PARE"):
+            with self._open(file) as data:
+                if data.read_at(4, 0) in (b"PAR1", b"PARE"):
                     return _parquet_footer(data, file.size)
-                raw = data.read_at(min(_HEAD_BYTES, file.size), 0)
-                return _head_of_text(raw)
+                return _read_text(data)
         except Unreadable as reason:
             return reason
         except (OSError, pa.ArrowException) as error:
             return Unreadable(f"it cannot be read: {_first_line(error)}")
 
+    def _open(self, file: LandedFile) -> pa.NativeFile:
+        return self._landing.filesystem.open_input_file(self._landing.arrow_path(file.path))
+
     def _with_schema(
-        self, file: LandedFile, look: pq.FileMetaData | tuple[bytes, bool] | Unreadable
+        self, file: LandedFile, look: pq.FileMetaData | _Text | Unreadable
     ) -> Probe:
         if isinstance(look, Unreadable):
             raise look
+        if isinstance(look, pq.FileMetaData):
+            return self._parquet(file, look)
         named = _NAMED.search(file.path.rsplit("/", 1)[-1])
         name = named.group(1).lower().replace("ndjson", "jsonl") if named else None
-        if isinstance(look, pq.FileMetaData):
-            if name not in (None, "parquet"):
-                raise Unreadable(f"it is named .{name}, but its content is Parquet: rename it")
-            return self._parquet(file, look)
-        text, gzip = look
-        is_json = text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
+        is_json = look.head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
         content = "jsonl" if is_json else "csv"
         if name == "json":
             name = "jsonl"
@@ -160,43 +179,51 @@ class Prober:
             )
         if name is not None and name != content:
             raise Unreadable(f"it is named .{name}, but its content is not: have it written again")
-        return self._jsonl(file, gzip) if is_json else self._csv(file, text, gzip)
+        return self._jsonl(file, look.gzip) if is_json else self._csv(file, look)
 
     def _parquet(self, file: LandedFile, footer: pq.FileMetaData) -> Probe:
         if footer.num_rows == 0:
             raise Unreadable("it has no rows")
-        key = str(footer.schema)
+        # Arrow's schema: DuckDB's has numbers after names that come twice, and types for nulls.
+        arrow = footer.schema.to_arrow_schema()
+        key = arrow.remove_metadata().serialize().to_pybytes()
         if key not in self._parquet_schemas:
-            self._parquet_schemas[key] = self._describe(
+            _check_names(arrow)
+            described = self._describe(
                 f"read_parquet({literal(self._landing.uri(file.path))}, hive_partitioning = false)"
             )
+            self._parquet_schemas[key] = {
+                name: _without_nulls(type_, column.type)
+                for (name, type_), column in zip(described.items(), arrow, strict=True)
+            }
         schema = self._parquet_schemas[key]
-        _check_names(schema)
         return Probe(
             file, "parquet", schema=schema, rows=footer.num_rows, generation=_generation(footer)
         )
 
-    def _csv(self, file: LandedFile, text: bytes, gzip: bool) -> Probe:
+    def _csv(self, file: LandedFile, look: _Text) -> Probe:
         try:
-            lines = csv.reader(io.StringIO(_decode(text), newline=""), strict=True)
-            header = next(lines)
-            has_rows = any(any(line) for line in lines)
+            header = next(csv.reader(io.StringIO(_decode(look.head), newline=""), strict=True))
+            # DuckDB leaves out a last row whose quotes do not close, and says nothing.
+            if look.quotes:
+                self._read_as_csv(file, look.gzip)
         except csv.Error as error:
-            if "unexpected end" not in str(error):
-                raise Unreadable(f"it is no valid CSV: {error}") from error
-            has_rows = True
+            raise Unreadable(f"it is no valid CSV: {error}") from error
         except StopIteration:
             raise Unreadable("it has no header") from None
-        if not has_rows:
-            raise Unreadable("it has no rows")
-        if "" in (name.strip() for name in header):
-            raise Unreadable("its header has a column without a name")
-        schema = {name.strip(): Type.scalar("VARCHAR") for name in header}
-        if len(schema) < len(header):
-            raise Unreadable("its header names a column twice")
-        _check_names(schema)
-        probe = Probe(file, "csv", gzip, schema)
-        return Probe(file, "csv", gzip, schema, rows=self._count(probe))
+        names = [name.strip() for name in header]
+        _check_names(pa.schema([(name, pa.string()) for name in names]))
+        probe = Probe(file, "csv", look.gzip, {name: Type.scalar("VARCHAR") for name in names})
+        return replace(probe, rows=self._count(probe))
+
+    def _read_as_csv(self, file: LandedFile, gzip: bool) -> None:
+        with (
+            self._open(file) as data,
+            pa.input_stream(data, compression="gzip" if gzip else None) as text,
+            io.TextIOWrapper(text, "utf-8-sig", errors="replace", newline="") as lines,
+        ):
+            for _ in csv.reader(lines, strict=True):
+                pass
 
     def _jsonl(self, file: LandedFile, gzip: bool) -> Probe:
         source = (
@@ -205,27 +232,28 @@ class Prober:
         )
         try:
             found = self._connection.execute(
-                f"select count(*), json_group_structure(json)::varchar from {source}"
+                "select count(*), json_group_structure(json)::varchar,"
+                f" coalesce(bool_and(json_type(json) = 'OBJECT'), true) from {source}"
             ).fetchone()
         except duckdb.Error as error:
             raise Unreadable(
                 f"it is no valid JSON, one object a line: {_first_line(error)}"
             ) from error
-        rows, structure = found or (0, None)
+        rows, structure, objects = found or (0, None, True)
         if not rows or structure is None:
             raise Unreadable("it has no rows")
         row = Type.of_json(json.loads(structure))
-        if row.kind != "struct":
+        if row.kind != "struct" or not objects:
             raise Unreadable("its lines are not all JSON objects")
+        _check_names(_arrow_names(row))
         schema = {name: child for name, child in row.fields if not child.unknown}
-        _check_names(schema)
         probe = Probe(file, "jsonl", gzip, schema)
-        return Probe(file, "jsonl", gzip, schema, rows=self._count(probe))
+        return replace(probe, rows=self._count(probe))
 
     def _count(self, probe: Probe) -> int:
         """Read a whole text once: only that tells whether each of its lines can be read."""
         try:
-            # min() over the columns makes the reader parse them all.
+            # Counting each column makes the reader parse them all.
             columns = ", ".join(f"count({name})" for name in ("__row", "columns(*)"))
             found = self._connection.execute(
                 f"select count(*), {columns} from {self.relation(probe)}"
@@ -261,13 +289,30 @@ def _parquet_footer(data: pa.NativeFile, size: int) -> pq.FileMetaData:
     return pq.ParquetFile(data).metadata
 
 
-def _head_of_text(raw: bytes) -> tuple[bytes, bool]:
-    if not raw.startswith(b"\x1f\x8b"):
-        return raw, False
+def _read_text(data: pa.NativeFile) -> _Text:
+    """Read a text to its end: only that tells whether a compressed one is whole."""
+    gzip = data.read_at(2, 0) == b"\x1f\x8b"
+    head, quotes = b"", False
+    for chunk in _inflate(data) if gzip else iter(lambda: data.read(_CHUNK_BYTES), b""):
+        head += chunk[: max(0, _HEAD_BYTES - len(head))]
+        quotes = quotes or b'"' in chunk
+    return _Text(head, gzip, quotes)
+
+
+def _inflate(data: pa.NativeFile) -> Iterator[bytes]:
+    """The content of a gzip file, which may be several one after the other."""
+    inflate = zlib.decompressobj(wbits=31)
     try:
-        return zlib.decompressobj(wbits=31).decompress(raw, _HEAD_BYTES), True
+        while raw := data.read(_CHUNK_BYTES):
+            while raw:
+                if inflate.eof:
+                    inflate = zlib.decompressobj(wbits=31)
+                yield inflate.decompress(raw)
+                raw = inflate.unused_data.lstrip(b"\0")  # a file may be padded with zeros
     except zlib.error as error:
         raise Unreadable(f"it is damaged gzip: {error}") from error
+    if not inflate.eof:
+        raise Unreadable("it is cut off: its gzip has no end. Have it sent again")
 
 
 def _decode(text: bytes) -> str:
@@ -278,11 +323,50 @@ def _decode(text: bytes) -> str:
         raise Unreadable(f"it is not UTF-8 text: {error.reason} at byte {error.start}") from error
 
 
-def _check_names(schema: dict[str, Type]) -> None:
-    names = [name.lower() for name in schema]
-    twice = next((name for name in schema if names.count(name.lower()) > 1), None)
-    if twice:
-        raise Unreadable(f"columns named {twice} differ only in their capitals")
+def _check_names(fields: Iterable[pa.Field], inside: str = "") -> None:
+    """Refuse names that the lake could not keep apart, also inside objects.
+
+    Raises:
+        Unreadable: There is such a name.
+    """
+    seen: set[str] = set()
+    for column in fields:
+        name = column.name.lower()
+        if not name:
+            raise Unreadable(f"it has a column without a name{inside}")
+        if name in seen:
+            raise Unreadable(f"it has two columns named {column.name}{inside}; capitals do not count")
+        if not inside and name in _RESERVED:
+            raise Unreadable(f"it has a column {column.name}, a name that the lake uses itself")
+        seen.add(name)
+        inner = column.type
+        while pa.types.is_list(inner) or pa.types.is_large_list(inner):
+            inner = inner.value_type
+        if pa.types.is_struct(inner):
+            _check_names(inner, f" in {column.name}")
+
+
+def _arrow_names(row: Type) -> pa.StructType:
+    """The names of a type, as :func:`_check_names` takes them."""
+
+    def arrow(type_: Type) -> pa.DataType:
+        if type_.kind == "struct":
+            return _arrow_names(type_)
+        return pa.list_(arrow(type_.element)) if type_.element else pa.null()
+
+    return pa.struct([pa.field(name, arrow(child)) for name, child in row.fields])
+
+
+def _without_nulls(type_: Type, arrow: pa.DataType) -> Type:
+    """The type as DuckDB reads it, but unknown where Arrow has nothing but nulls."""
+    if pa.types.is_null(arrow):
+        return Type.scalar("NULL")
+    if type_.kind == "struct" and pa.types.is_struct(arrow):
+        fields = zip(type_.fields, arrow, strict=True)
+        return Type.struct([(name, _without_nulls(child, of.type)) for (name, child), of in fields])
+    if type_.element and (pa.types.is_list(arrow) or pa.types.is_large_list(arrow)):
+        return Type.list_of(_without_nulls(type_.element, arrow.value_type))
+    return type_
 
 
 def _generation(footer: pq.FileMetaData) -> int | None:

@@ -24,6 +24,11 @@ _TIMESTAMPS = [
     "TIMESTAMP WITH TIME ZONE",
 ]
 
+# A number of a JSON document that is no integer everywhere: a double, but what was written as a
+# long integer is one too, already rounded. From here on a double cannot tell.
+_JSON_DOUBLE = "JSON DOUBLE"
+_LAST_EXACT_INTEGER = 2**53
+
 
 class Conflict(Exception):
     """A file's type cannot become the staging column's without loss."""
@@ -34,7 +39,8 @@ class Type:
     """A column's type as a tree.
 
     Args:
-        kind: ``scalar``, ``struct``, ``list``, or ``json`` (text that holds JSON of type ``element``).
+        kind: ``scalar``, ``struct``, ``list``, or ``json``: text that holds JSON of type
+            ``element``.
         name: DuckDB's name of a scalar type, in capitals.
         fields: Names and types of a struct's fields.
         element: Type of a list's elements, or of the JSON in a text.
@@ -57,11 +63,14 @@ class Type:
     @classmethod
     def of(cls, duckdb_type: DuckDBPyType) -> Type:
         """The tree of a type that DuckDB reports."""
+        if duckdb_type.id not in ("struct", "list"):
+            # An enumeration is a way to store text, and JSON in a file is text.
+            is_text = duckdb_type.id == "enum" or str(duckdb_type) == "JSON"
+            return cls.scalar("VARCHAR" if is_text else str(duckdb_type))
+        parts: Any = duckdb_type.children
         if duckdb_type.id == "struct":
-            return cls.struct((name, cls.of(child)) for name, child in duckdb_type.children)
-        if duckdb_type.id == "list":
-            return cls.list_of(cls.of(duckdb_type.children[0][1]))
-        return cls.scalar(str(duckdb_type))
+            return cls.struct((name, cls.of(child)) for name, child in parts)
+        return cls.list_of(cls.of(parts[0][1]))
 
     @classmethod
     def of_json(cls, structure: Any) -> Type:
@@ -70,7 +79,8 @@ class Type:
             return cls.struct((name, cls.of_json(child)) for name, child in structure.items())
         if isinstance(structure, list):
             return cls.list_of(cls.of_json(structure[0]) if structure else cls.scalar("NULL"))
-        return cls.scalar("BIGINT" if structure in ("UBIGINT", "HUGEINT") else structure)
+        names = {"UBIGINT": "BIGINT", "HUGEINT": "BIGINT", "DOUBLE": _JSON_DOUBLE}
+        return cls.scalar(names.get(structure, structure))
 
     @classmethod
     def scalar(cls, name: str) -> Type:
@@ -118,17 +128,18 @@ class Type:
             )
         if self.kind == "list" and self.element:
             return Type.list_of(self.element.known())
-        return Type.scalar("VARCHAR") if self.name == "JSON" else self
+        return Type.scalar({"JSON": "VARCHAR", _JSON_DOUBLE: "DOUBLE"}.get(self.name, self.name))
 
     def sql(self) -> str:
         """The type as DuckDB writes it."""
         if self.kind == "struct":
-            return f"STRUCT({', '.join(f'{quote(name)} {child.sql()}' for name, child in self.fields)})"
+            fields = (f"{quote(name)} {child.sql()}" for name, child in self.fields)
+            return f"STRUCT({', '.join(fields)})"
         if self.kind == "list" and self.element:
             return f"{self.element.sql()}[]"
         if self.kind == "json":
             return "VARCHAR"
-        return self.name
+        return self.known().name
 
     def json_structure(self) -> Any:
         """The type as DuckDB's ``from_json`` takes it."""
@@ -136,7 +147,7 @@ class Type:
             return {name: child.json_structure() for name, child in self.fields}
         if self.kind == "list" and self.element:
             return [self.element.json_structure()]
-        return "JSON" if self.name == "NULL" else self.name
+        return {"NULL": "JSON", _JSON_DOUBLE: "DOUBLE"}.get(self.name, self.name)
 
 
 def quote(name: str) -> str:
@@ -176,9 +187,9 @@ def merge(target: Type, source: Type, *, top: bool = True) -> Type:
     # DuckLake cannot change the type of a nested field.
     if top and (
         (target.name in _INTEGERS[:4] and source.name in _INTEGERS[:4] and _wider(source, target))
-        or (target.name == "FLOAT" and source.name == "DOUBLE")
+        or (target.name == "FLOAT" and source.name in ("DOUBLE", _JSON_DOUBLE))
     ):
-        return source
+        return source.known()
     return target
 
 
@@ -238,10 +249,18 @@ def convert(value: str, source: Type, target: Type, depth: int = 0) -> Conversio
     Raises:
         Conflict: No value of that type could ever fit.
     """
-    if source == target or source.name == "NULL":
+    if source == target:
         return Conversion(value)
+    if source.name == "NULL":
+        return Conversion("null")
     if source.kind == "json" and source.element is not None:
         return _convert_json(value, source.element, target, depth)
+    if source.name == "JSON":
+        return _convert_mixed(value, target)
+    if source.name == _JSON_DOUBLE:
+        inner = convert(value, Type.scalar("DOUBLE"), target, depth)
+        exact = f"({value} is null or abs({value}) < {_LAST_EXACT_INTEGER})"
+        return Conversion(inner.value, f"({exact} and {inner.exact})" if inner.exact else exact)
     if source.kind == "struct" and target.kind == "struct":
         return _convert_struct(value, source, target, depth)
     if source.kind == "list" and target.kind == "list" and source.element and target.element:
@@ -284,32 +303,50 @@ def _convert_struct(value: str, source: Type, target: Type, depth: int) -> Conve
 
 
 def _convert_json(value: str, inner: Type, target: Type, depth: int) -> Conversion:
-    if inner.name == "JSON" and target.kind == "struct":  # '{}', or objects mixed with others
+    structure = literal(json.dumps(inner.json_structure()))
+    parsed = f"from_json_strict(nullif({value}, ''), {structure})"
+    # A list of one, so that each text is parsed once and not once for each field.
+    name = f"parsed_{depth}"
+    conversion = convert(name, inner, target, depth + 1)
+    if conversion == Conversion(name):
+        return Conversion(parsed)
+    once = f"list_transform([{parsed}], lambda {name}: "
+    exact = conversion.exact and f"{once}{conversion.exact})[1]"
+    return Conversion(f"{once}{conversion.value})[1]", exact)
+
+
+def _convert_mixed(value: str, target: Type) -> Conversion:
+    """JSON of which each value may be something else, among them objects without a field."""
+    if target.kind == "struct":
         empty = ", ".join(f"{quote(name)} := null" for name, _ in target.fields)
         return Conversion(
             f"case when json_type({value}) = 'OBJECT' then struct_pack({empty}) end",
-            f"coalesce(json_type({value}) = 'NULL' or len(json_keys({value})) = 0, true)",
+            f"(coalesce(json_type({value}), 'NULL') = 'NULL'"
+            f" or (json_type({value}) = 'OBJECT' and len(json_keys({value})) = 0))",
         )
-    parsed = f"from_json_strict({value}, {literal(json.dumps(inner.json_structure()))})"
-    return convert(parsed, inner, target, depth)
+    if target.kind == "list":
+        raise Conflict("objects or mixed values where the lake has a list")
+    return convert(f"({value} ->> '$')", Type.scalar("VARCHAR"), target)
 
 
 def _convert_scalar(value: str, source: str, target: str) -> Conversion:
     cast = Conversion(f"cast({value} as {target})")
+    attempt = f"try_cast({value} as {target})"
     round_trip = Conversion(
-        f"try_cast({value} as {target})",
-        f"({value} is null or try_cast(try_cast({value} as {target}) as {source}) = {value})",
+        attempt, f"(try_cast({attempt} as {source}) is not distinct from {value})"
     )
     decimal = target.startswith("DECIMAL")
     number = target in (*_INTEGERS, *_UNSIGNED, "FLOAT", "DOUBLE") or decimal
     if source == "VARCHAR":
         if number:
             return _number_from_text(value, target)
+        if target in ("DATE", *_TIMESTAMPS):
+            return _time_from_text(value, target)
         if target == "BOOLEAN":
             fits = f"lower({value}) in ('true', 'false')"
         else:
-            fits = f"try_cast({value} as {target}) is not null"
-        return Conversion(f"try_cast({value} as {target})", f"({value} is null or {fits})")
+            fits = f"{attempt} is not null"
+        return Conversion(attempt, f"({value} is null or {fits})")
     if source in _INTEGERS and target in _INTEGERS:
         wider = _INTEGERS.index(target) > _INTEGERS.index(source)
         return cast if wider else round_trip
@@ -327,7 +364,7 @@ def _convert_scalar(value: str, source: str, target: str) -> Conversion:
         return round_trip
     if target in _TIMESTAMPS and source in ("DATE", *_TIMESTAMPS):
         # Without an offset it is UTC, the session's time zone.
-        return round_trip if source == "TIMESTAMP_NS" or target in _TIMESTAMPS[1:3] else cast
+        return round_trip if source == "TIMESTAMP_NS" or target in _TIMESTAMPS[1:4] else cast
     raise Conflict(
         f"{_words(Type.scalar(source))} where the lake has {_words(Type.scalar(target))}"
     )
@@ -335,13 +372,31 @@ def _convert_scalar(value: str, source: str, target: str) -> Conversion:
 
 def _number_from_text(value: str, target: str) -> Conversion:
     converted = f"try_cast({value} as {target})"
-    # Compared as decimals, so that '12.7' is no integer and '0.1' is the double that is written so.
-    written = f"try_cast({value} as decimal(38, 10))"
-    kept = f"try_cast(cast({converted} as varchar) as decimal(38, 10))"
+    # '12.7' is no integer, and '0.1' is the double that is written so: nothing was rounded away
+    # when the number, written out again, has the same significant digits.
+    same_digits = f"{_digits(value)} = {_digits(f'cast({converted} as varchar)')}"
     finite = f" and isfinite({converted})" if target in ("DOUBLE", "FLOAT") else ""
     return Conversion(
         converted,
-        f"({value} is null or ({converted} is not null{finite} and {written} is not distinct from {kept}))",
+        f"({value} is null or ({converted} is not null{finite} and {same_digits}))",
+    )
+
+
+def _digits(number: str) -> str:
+    """SQL of the significant digits of a number's text."""
+    mantissa = f"regexp_replace({number}, '[eE].*', '')"
+    return f"trim(regexp_replace({mantissa}, '[^0-9]', '', 'g'), '0')"
+
+
+def _time_from_text(value: str, target: str) -> Conversion:
+    converted = f"try_cast({value} as {target})"
+    # As an instant to the microsecond it is the same: no time of day and no offset was dropped.
+    instant = f"cast({converted} as timestamptz)"
+    fits = f"isfinite({instant}) and try_cast({value} as timestamptz) = {instant}"
+    if target != "TIMESTAMP_NS":
+        fits += f" and coalesce(epoch_ns(try_cast({value} as timestamp_ns)) % 1000 = 0, true)"
+    return Conversion(
+        converted, f"({value} is null or ({converted} is not null and coalesce({fits}, false)))"
     )
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from lotus_lake.sample.landing import DeliveredFile, set_modified, write_bytes
 
-GARBAGE = b"<html><body>503 Service Unavailable: it's \"down\"</body></html>\n" * 40
+GARBAGE = b'<html><body>503 Service Unavailable: it\'s "down"</body></html>\n' * 40
 
 
 def add_bad_files(landing: Path, files: Sequence[DeliveredFile]) -> tuple[DeliveredFile, ...]:
@@ -42,9 +42,7 @@ def add_bad_files(landing: Path, files: Sequence[DeliveredFile]) -> tuple[Delive
     oldest = next(file for file in files if file.stream == "profiles")
     overwritten = _overwritten(landing, oldest, arrived_at + timedelta(seconds=5))
     kept = [file for file in files if file.path != overwritten.path]
-    return tuple(
-        sorted([*kept, *bad, overwritten], key=lambda file: (file.arrived_at, file.path))
-    )
+    return tuple(sorted([*kept, *bad, overwritten], key=lambda file: (file.arrived_at, file.path)))
 
 
 def _newest(files: Sequence[DeliveredFile], stream: str) -> DeliveredFile:

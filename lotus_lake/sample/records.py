@@ -38,18 +38,14 @@ def create_record_macros(connection: duckdb.DuckDBPyConnection, size: Size) -> N
                 amount: round(cents * presentment_rate) / 100.0, currency_code: presentment
             }}
         }};
-        create macro money_text_set(cents, currency, presentment, presentment_rate) as {{
-            shop_money: {{amount: money_text(cents), currency_code: currency}},
-            presentment_money: {{
-                amount: money_text(round(cents * presentment_rate)), currency_code: presentment
-            }}
-        }};
 
         create macro shopify_order_id(order_no) as 5010584895677 + order_no * 32768;
         create macro shopify_line_id(order_no, line) as 12204214845629 + order_no * 32768 + line;
         create macro shopify_refund_id(order_no, refund_no) as
             845032358077 + order_no * 32768 + refund_no;
         create macro shopify_customer_id(customer_no) as 6569096478909 + customer_no * 32768;
+        create macro klaviyo_url(kind, id) as
+            'https://a.klaviyo.com/api/' || kind || '/' || id || '/';
         create macro ulid(what, number) as '01' || upper(left(md5(what || number), 24));
         create macro profile_id(profile_no) as ulid('profile', profile_no);
         create macro campaign_id(campaign_no) as ulid('campaign', campaign_no);
@@ -131,7 +127,7 @@ def select_orders(grown: Grown, first_file: int, last_file: int, orders: range) 
 
     `orders` is a range that holds the numbers of all orders in these files.
     """
-    po_number = "if(order_no % 6 = 0, 'PO-' || order_no, null) as po_number," if grown.column else ""
+    po_number = "if(order_no % 6 = 0, 'PO-' || order_no, null) as po_number," * grown.column
     pre_tax_price = (
         "pre_tax_price: (line.price * line.quantity - line.discount"
         " - if(taxes_included, line.tax, 0)) / 100.0,"
@@ -152,7 +148,7 @@ def select_orders(grown: Grown, first_file: int, last_file: int, orders: range) 
                 delivered.*,
                 coalesce(edited_at <= delivered.happened_at, false) as is_edited,
                 coalesce(cancelled_at <= delivered.happened_at, false) as is_cancelled,
-                coalesce(first_refund_at <= delivered.happened_at and refund_plan is not null, false)
+                refund_plan is not null and first_refund_at <= delivered.happened_at
                     as is_refunded,
                 if(currency = 'USD' and order_no % 33 = 4, 'CAD', currency) as presentment,
                 if(currency = 'USD' and order_no % 33 = 4, 1.35::double, 1::double) as rate,
@@ -188,11 +184,9 @@ def select_orders(grown: Grown, first_file: int, last_file: int, orders: range) 
             {airbyte_columns("orders")}
             shopify_order_id(order_no) as id,
             'gid://shopify/Order/' || shopify_order_id(order_no) as admin_graphql_api_id,
-            1354745 + 0 * order_no as app_id,
             if(is_cancelled, ['customer', 'inventory', 'fraud', 'other'][1 + order_no % 4], null)
                 as cancel_reason,
             if(is_cancelled, to_timestamp(cancelled_at), null) as cancelled_at,
-            27351199088829 + order_no * 32768 as checkout_id,
             {{
                 accept_language: 'en',
                 browser_height: null::bigint,
@@ -201,9 +195,6 @@ def select_orders(grown: Grown, first_file: int, last_file: int, orders: range) 
                 session_hash: null::varchar,
                 user_agent: 'Mozilla/5.0 (X11; Linux x86_64) "Sample"/' || (order_no % 9)
             }} as client_details,
-            if(fulfilled_at + 60 <= happened_at, to_timestamp(fulfilled_at + 60), null)
-                as closed_at,
-            true as confirmed,
             to_timestamp(placed_at) as created_at,
             currency,
             money(line_total + edit_price - line_discount) as current_subtotal_price,
@@ -220,7 +211,6 @@ def select_orders(grown: Grown, first_file: int, last_file: int, orders: range) 
                 currency: currency
             }}) as customer,
             null::bigint as customer_id,
-            'en' as customer_locale,
             null::timestamptz as deleted_at,
             null::varchar as deleted_message,
             null::varchar as deleted_description,
@@ -252,8 +242,6 @@ def select_orders(grown: Grown, first_file: int, last_file: int, orders: range) 
             list_transform(stocked_lines, lambda line: {{
                 id: shopify_line_id(order_no, line.line),
                 gift_card: line.stock.is_gift_card,
-                grams: line.stock.grams::bigint,
-                name: stock_title(line.stock, placed_at) || line.stock.name_ending,
                 price: line.price / 100.0,
                 price_set: money_set(line.price, currency, presentment, rate),
                 {pre_tax_price}
@@ -276,20 +264,17 @@ def select_orders(grown: Grown, first_file: int, last_file: int, orders: range) 
                     when line.tax_rate = 0 then []
                     when currency = 'USD' then [
                         {{
-                            channel_liable: false,
                             price: (line.tax - line.tax // 3) / 100.0,
                             rate: line.tax_rate * 0.00006::double,
                             title: 'State Tax'
                         }},
                         {{
-                            channel_liable: false,
                             price: (line.tax // 3) / 100.0,
                             rate: line.tax_rate * 0.00004::double,
                             title: 'County Tax'
                         }}
                     ]
                     else [{{
-                        channel_liable: false,
                         price: line.tax / 100.0,
                         rate: line.tax_rate / 10000.0,
                         title: 'VAT'
@@ -301,23 +286,29 @@ def select_orders(grown: Grown, first_file: int, last_file: int, orders: range) 
                     [{{
                         id: null::varchar,
                         amount: money_text(line.discount),
-                        discount_application_index: 0::double,
-                        amount_set: money_text_set(line.discount, currency, presentment, rate)
+                        discount_application_index: 0::double
                     }}]
                 )
             }}) as line_items,
-            63590301885 + 0 * order_no as location_id,
             '#' || (1001 + order_no) as name,
             if(order_no % 50 = 8, 'Leave at the neighbour''s,' || chr(10) || '"2nd floor"', null)
                 as note,
-            order_no + 1 as number,
             order_no + 1001 as order_number,
             if(order_no % 7 = 0, ['gift_card', 'shopify_payments'], ['shopify_payments'])
                 as payment_gateway_names,
             {po_number}
             presentment as presentment_currency,
             to_timestamp(placed_at) as processed_at,
-            address(person) as shipping_address,
+            {{
+                first_name: first_name(person),
+                address1: place(person).street,
+                city: place(person).city,
+                zip: place(person).postal_code,
+                province: place(person).province,
+                country: place(person).country,
+                last_name: last_name(person),
+                country_code: place(person).country_code
+            }} as shipping_address,
             if(
                 shipping = 0,
                 [],
@@ -326,7 +317,6 @@ def select_orders(grown: Grown, first_file: int, last_file: int, orders: range) 
                     code: 'Standard',
                     discounted_price: (shipping - shipping_discount) / 100.0,
                     price: shipping / 100.0,
-                    price_set: money_set(shipping, currency, presentment, rate),
                     source: 'shopify',
                     title: 'Standard',
                     tax_lines: if(
@@ -347,12 +337,10 @@ def select_orders(grown: Grown, first_file: int, last_file: int, orders: range) 
             ['web', 'web', 'web', 'pos', 'shopify_draft_order'][1 + order_no % 5] as source_name,
             money(line_total - line_discount) as subtotal_price,
             if(order_no % 12 = 5, 'wholesale, d''été', '') as tags,
-            tax_rate = 0 as tax_exempt,
             taxes_included,
             is_test as test,
             money(line_discount + shipping_discount) as total_discounts,
             money(line_total) as total_line_items_price,
-            money(if(order_no % 40 = 3 and not is_cancelled, total_price, 0)) as total_outstanding,
             money(total_price) as total_price,
             money_set(total_price, currency, presentment, rate) as total_price_set,
             money_set(shipping, currency, presentment, rate) as total_shipping_price_set,
@@ -498,7 +486,7 @@ def select_refunds(first_file: int, last_file: int) -> str:
                 currency: currency,
                 gateway: 'shopify_payments',
                 kind: payment.kind,
-                message: if(payment.status = 'success', 'Transaction approved', 'Card''s bank said no'),
+                message: if(payment.status = 'success', 'Approved', 'The card''s bank said no'),
                 order_id: order_id,
                 parent_id: refund_id * 4 - 1,
                 processed_at: to_timestamp(happened_at),
@@ -583,8 +571,8 @@ def select_customers(first_file: int, last_file: int) -> str:
 
 def select_profiles(grown: Grown, first_file: int, last_file: int) -> str:
     """Return the SELECT of Klaviyo profiles."""
-    locale = "locale: if(profile_no % 3 = 0, 'en-US', null)," if grown.nested else ""
-    segments = "if(profile_no % 9 = 0, '[\"Engaged\"]', null) as segments," if grown.column else ""
+    locale = "locale: if(profile_no % 3 = 0, 'en-US', null)," * grown.nested
+    segments = "if(profile_no % 9 = 0, '[\"Engaged\"]', null) as segments," * grown.column
     return f"""
         with delivered as (
             select
@@ -638,8 +626,11 @@ def select_profiles(grown: Grown, first_file: int, last_file: int) -> str:
                     email: {{
                         marketing: {{
                             can_receive_email_marketing: profile_no % 3 <> 0,
-                            consent: ['NEVER_SUBSCRIBED', 'SUBSCRIBED', 'UNSUBSCRIBED', 'SUBSCRIBED']
-                                [1 + profile_no % 4],
+                            consent: case profile_no % 4
+                                when 0 then 'NEVER_SUBSCRIBED'
+                                when 2 then 'UNSUBSCRIBED'
+                                else 'SUBSCRIBED'
+                            end,
                             consent_timestamp: if(
                                 profile_no % 4 = 0, null, to_timestamp(created_at)
                             ),
@@ -658,7 +649,7 @@ def select_profiles(grown: Grown, first_file: int, last_file: int) -> str:
                 updated: to_timestamp(happened_at)
             }} as attributes,
             profile_id(profile_no) as id,
-            {{self: 'https://a.klaviyo.com/api/profiles/' || profile_id(profile_no) || '/'}} as links,
+            {{self: klaviyo_url('profiles', profile_id(profile_no))}} as links,
             {segments}
             'profile' as type,
             to_timestamp(happened_at) as updated,
@@ -696,7 +687,8 @@ def select_events(first_file: int, last_file: int) -> str:
                             [1 + campaign_no % len(getvariable('campaign_names'))])::varchar
                         || ',"Subject":"It''s \\"here\\""'
                     when flow_no is not null then
-                        ',"$flow":"' || flow_id(flow_no) || '","$message":"FlowMsg' || flow_no || '"'
+                        ',"$flow":"' || flow_id(flow_no) || '"'
+                        || ',"$message":"FlowMsg' || flow_no || '"'
                     else
                         ',"$value":' || money_text(value)
                         || ',"OrderId":"' || shopify_order_id(order_no) || '"'
@@ -706,7 +698,7 @@ def select_events(first_file: int, last_file: int) -> str:
             }} as attributes,
             to_timestamp(happened_at) as datetime,
             event_id as id,
-            {{self: 'https://a.klaviyo.com/api/events/' || event_id || '/'}} as links,
+            {{self: klaviyo_url('events', event_id)}} as links,
             {{
                 metric: {{data: {{type: 'metric', id: metric_id(metric_no)}}}},
                 profile: {{data: {{type: 'profile', id: profile_id(profile_no)}}}}
@@ -739,7 +731,7 @@ def select_campaigns(first_file: int, last_file: int) -> str:
                 updated_at: to_timestamp(happened_at)
             }} as attributes,
             campaign_id(key_no) as id,
-            {{self: 'https://a.klaviyo.com/api/campaigns/' || campaign_id(key_no) || '/'}} as links,
+            {{self: klaviyo_url('campaigns', campaign_id(key_no))}} as links,
             {{
                 campaign_messages: if(
                     key_no % 4 = 1,
@@ -770,7 +762,7 @@ def select_flows(first_file: int, last_file: int) -> str:
                 updated: to_timestamp(happened_at)
             }} as attributes,
             flow_id(key_no) as id,
-            {{self: 'https://a.klaviyo.com/api/flows/' || flow_id(key_no) || '/'}} as links,
+            {{self: klaviyo_url('flows', flow_id(key_no))}} as links,
             'flow' as type,
             to_timestamp(happened_at) as updated,
         from delivered_flows
@@ -792,7 +784,7 @@ def select_lists(first_file: int, last_file: int) -> str:
                 updated: to_timestamp(happened_at)
             }} as attributes,
             list_id(key_no) as id,
-            {{self: 'https://a.klaviyo.com/api/lists/' || list_id(key_no) || '/'}} as links,
+            {{self: klaviyo_url('lists', list_id(key_no))}} as links,
             'list' as type,
             to_timestamp(happened_at) as updated,
         from delivered_lists
@@ -817,7 +809,7 @@ def select_metrics(first_file: int, last_file: int) -> str:
                 updated: to_timestamp(created_at + if(key_no = 10, kind * 3600, 0))
             }} as attributes,
             metric_id(key_no) as id,
-            {{self: 'https://a.klaviyo.com/api/metrics/' || metric_id(key_no) || '/'}} as links,
+            {{self: klaviyo_url('metrics', metric_id(key_no))}} as links,
             'metric' as type,
             to_timestamp(created_at + if(key_no = 10, kind * 3600, 0)) as updated,
         from delivered_metrics

@@ -117,10 +117,8 @@ def load_words(connection: duckdb.DuckDBPyConnection) -> None:
             "vendor": product.vendor,
             "new_vendor": product.new_vendor or product.vendor,
             "variant_title": variant,
-            "name_ending": "" if variant == "Default Title" else f" - {variant}",
             "price": product.price + 350 * variant_no,
             "is_gift_card": product.gift_card,
-            "grams": 0 if product.gift_card else 50 + 37 * product_no,
         }
         for product_no, product in enumerate(words.PRODUCTS)
         for variant_no, variant in enumerate(product.variants)

@@ -7,6 +7,6 @@
         {{ return({"relations": [this.incorporate(type="table")]}) }}
     {% endif %}
     {% set relations = dbt.materialization_seed_default() %}
-    {% do run_query(save_positions(plan)) %}
+    {% do run_query("begin;" ~ save_positions(plan) ~ "commit;") %}
     {{ return(relations) }}
 {% endmaterialization %}

@@ -8,7 +8,7 @@
     {%- set file_name = "regexp_extract(" ~ path ~ ", '[^/]*$')" -%}
     struct_pack(
         day_folder := list_transform(
-            regexp_extract_all({{ day_folder }}, '\d+'), lambda part: cast(part as integer)
+            regexp_extract_all({{ day_folder }}, '\d+'), lambda part: try_cast(part as integer)
         ),
         -- Text and number in turn; how many digits a number has comes before what they are.
         file_name := list_transform(

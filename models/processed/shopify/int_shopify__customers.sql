@@ -4,7 +4,7 @@
 
 with
 
-landed as (
+landed as not materialized (
     select *, rowid as version_id from {{ ref('stg_shopify__customers') }}
     where id is not null and {{ to_recompute('id') }}
 ),

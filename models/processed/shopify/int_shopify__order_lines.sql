@@ -4,7 +4,7 @@
 
 with
 
-landed as (
+landed as not materialized (
     select *, rowid as version_id from {{ ref('stg_shopify__orders') }}
     where id is not null and {{ to_recompute('id') }}
 ),
@@ -30,10 +30,9 @@ summed as (
     select
         *,
         coalesce({{ exact('line.price') }} * line.quantity, 0) as amount,
-        coalesce(
-            list_sum(list_transform(line.tax_lines, lambda tax_line: {{ exact('tax_line.price') }})),
-            0
-        ) as tax,
+        coalesce(list_sum(list_transform(
+            line.tax_lines, lambda tax_line: {{ exact('tax_line.price') }}
+        )), 0) as tax,
         coalesce(list_sum(list_transform(
             line.discount_allocations, lambda allocation: {{ exact('allocation.amount') }}
         )), 0) as allocated,

@@ -8,7 +8,7 @@
 
 with
 
-landed as (
+landed as not materialized (
     select *, rowid as version_id from {{ ref('stg_shopify__order_refunds') }}
     where id is not null and {{ to_recompute('id') }}
 ),

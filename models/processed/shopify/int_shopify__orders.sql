@@ -8,7 +8,7 @@
 
 with
 
-landed as (
+landed as not materialized (
     select
         *,
         rowid as version_id,

@@ -1,0 +1,40 @@
+-- Ties the Klaviyo tables to what landed: each key of staging is there once, and nothing else is.
+-- Metrics are those of the newest generation only.
+{% set tables = {
+    "profiles": "profile_id",
+    "events": "event_id",
+    "campaigns": "campaign_id",
+    "flows": "flow_id",
+    "lists": "list_id",
+} %}
+
+with
+
+landed as (
+    {% for stream, key in tables.items() %}
+        select '{{ stream }}' as stream, count(distinct id) as landed
+        from {{ ref('stg_klaviyo__' ~ stream) }}
+        union all
+    {% endfor %}
+    select 'metrics', count(distinct id)
+    from {{ ref('stg_klaviyo__metrics') }}
+    where
+        coalesce(_airbyte_generation_id, -1) = (
+            select max(coalesce(_airbyte_generation_id, -1))
+            from {{ ref('stg_klaviyo__metrics') }}
+        )
+),
+
+processed as (
+    {% for stream, key in tables.items() %}
+        select '{{ stream }}' as stream, count(*) as processed
+        from {{ ref('int_klaviyo__' ~ stream) }}
+        union all
+    {% endfor %}
+    select 'metrics', count(*) from {{ ref('int_klaviyo__metrics') }}
+)
+
+select landed.stream, landed.landed, processed.processed
+from landed
+inner join processed on landed.stream = processed.stream
+where landed.landed <> processed.processed

@@ -1,0 +1,195 @@
+"""The lakes, the sample and the servers that the system tests share."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lotus_lake.sample import Delivery, generate
+from tests.oracle import Table, compute
+from tests.system import services
+from tests.system.feeding import Feeding, feeding_of
+from tests.system.lake import Lake
+
+# Another sample with every run is one variable away; the seed stands in each failure's report.
+SEED = int(os.environ.get("LAKE_TEST_SEED", "7"))
+
+
+def pytest_report_header() -> str:
+    """Say which sample the tests use."""
+    return f"lotus-lake: LAKE_TEST_SEED={SEED}"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What an undisturbed lake makes of the whole sample at once, and what the oracle does.
+
+    Args:
+        everything: Every table of schema main, in the lake that was built at once.
+        tables: The contract's tables of that lake.
+        expected: The contract's tables as the oracle computes them from the files.
+        loaded: The files that were fed.
+        quarantined: The files that were not.
+    """
+
+    everything: dict[str, Table]
+    tables: dict[str, Table]
+    expected: dict[str, Table]
+    loaded: list[str]
+    quarantined: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all workers of this test session share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@contextmanager
+def once(folder: Path, name: str) -> Iterator[bool]:
+    """Hold the lock of a shared thing; true for the worker that has to make it."""
+    with open(folder / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = folder / f"{name}.done"
+        yield not done.exists()
+        done.touch()
+
+
+@pytest.fixture(scope="session")
+def sample(shared: Path) -> Delivery:
+    """A small shop's whole history, with every awkward delivery and bad file of the generator."""
+    made = shared / "sample.pickle"
+    with once(shared, "sample") as mine:
+        if mine:
+            delivery = generate(
+                shared / "sample",
+                orders=300,
+                days=20,
+                seed=SEED,
+                start=date(2025, 1, 5),
+                bad_files=True,
+                keep_generations=True,
+            )
+            made.write_bytes(pickle.dumps(delivery))
+    return pickle.loads(made.read_bytes())  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def parsed(shared: Path) -> Path:
+    """Where lakes keep parsed projects for each other."""
+    folder = shared / "parsed"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def new_lake(tmp_path: Path, parsed: Path) -> Callable[..., Lake]:
+    """Makes lakes of the embedded kind, each in a folder of its own."""
+
+    def make(name: str = "lake", **options: Any) -> Lake:
+        return Lake(tmp_path / name, parsed=parsed, **options)
+
+    return make
+
+
+@pytest.fixture
+def lake(new_lake: Callable[..., Lake]) -> Lake:
+    """An embedded lake with an empty landing zone, not built yet."""
+    return new_lake()
+
+
+@pytest.fixture(scope="session")
+def reference(shared: Path, parsed: Path, sample: Delivery) -> Reference:
+    """The whole sample, built at once with --full-refresh; tests included, all of which pass."""
+    made = shared / "reference.pickle"
+    with once(shared, "reference") as mine:
+        if mine:
+            lake = Lake(shared / "reference", parsed=parsed)
+            lake.deliver((file.path for file in sample.files), sample.out)
+            build = lake.build("--full-refresh")
+            assert build.ok, build
+            loaded = lake.loaded()
+            found = Reference(
+                everything=lake.everything("main"),
+                tables=lake.tables(),
+                expected=compute(sample.out, files=loaded),
+                loaded=loaded,
+                quarantined=lake.quarantined(),
+            )
+            made.write_bytes(pickle.dumps(found))
+    assert made.exists(), "the reference lake could not be built: see the first failure"
+    return pickle.loads(made.read_bytes())  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def reference_copy(
+    reference: Reference, shared: Path, new_lake: Callable[..., Lake]
+) -> Lake:
+    """A lake of one's own that has fed the whole sample already."""
+    lake: Lake = new_lake("reference_copy")
+    lake.copy_of(Lake(shared / "reference"))
+    return lake
+
+
+@pytest.fixture(scope="session")
+def empty_lake(shared: Path, parsed: Path) -> Lake:
+    """A lake whose streams have tables and cursors, and no file yet. To be copied, not changed."""
+    lake = Lake(shared / "empty", parsed=parsed)
+    with once(shared, "empty") as mine:
+        if mine:
+            build = lake.build_quickly("--select", "lotus_lake.landing")
+            assert build.ok, build
+    return lake
+
+
+@pytest.fixture
+def feeding(tmp_path: Path, empty_lake: Lake) -> Iterator[Feeding]:
+    """The feeder on its own, with a lake and a landing zone."""
+    lake = Lake(tmp_path / "feeding")
+    lake.copy_of(empty_lake)
+    with feeding_of(lake) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[services.Postgres]:
+    """A PostgreSQL server."""
+    with services.postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[services.S3]:
+    """An S3 server."""
+    with services.s3() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_lake(
+    tmp_path: Path, parsed: Path, postgres: services.Postgres
+) -> Callable[..., Lake]:
+    """Makes lakes with local files and a catalog in PostgreSQL."""
+
+    def make(name: str = "postgres_lake") -> Lake:
+        environment = postgres.database(f"{tmp_path.name}_{name}")
+        return Lake(
+            tmp_path / name,
+            parsed=parsed,
+            environment={**environment, "LAKE_CATALOG": "postgres:"},
+            catalog=f"postgres:{services.libpq(environment)}",
+        )
+
+    return make

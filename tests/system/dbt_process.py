@@ -1,0 +1,90 @@
+"""Runs dbt in a process of its own, without paying for its import each time.
+
+Python's fork server imports dbt once; each run is a fork of it. So a run has its own environment,
+its own DuckDB and its own exit code, can run beside others, and can be killed like any process.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["dbt.cli.main", "dbt.adapters.duckdb", "duckdb", "pyarrow.parquet"])
+
+
+@dataclass(frozen=True)
+class Crash:
+    """A place in the code at which the process kills itself with SIGKILL.
+
+    Args:
+        place: ``module:Class.method`` or ``module:function``.
+        after: Die when the call has returned, not when it begins.
+        call: Which call of it, counted from 1.
+    """
+
+    place: str
+    after: bool = False
+    call: int = 1
+
+    def arm(self) -> None:
+        """Put the crash in place, in the process that is to die."""
+        module, _, path = self.place.partition(":")
+        owner: Any = importlib.import_module(module)
+        *parents, name = path.split(".")
+        for parent in parents:
+            owner = getattr(owner, parent)
+        original = getattr(owner, name)
+        calls = 0
+
+        @functools.wraps(original)
+        def dying(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == self.call and not self.after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = original(*args, **kwargs)
+            if calls == self.call:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        setattr(owner, name, dying)
+
+
+def start(
+    arguments: Sequence[str], environment: Mapping[str, str], output: Path, crash: Crash | None
+) -> Any:
+    """Start ``dbt`` with arguments, an environment of its own, and a file for what it prints."""
+    process = _CONTEXT.Process(
+        target=_run, args=(list(arguments), dict(environment), str(output), crash), daemon=False
+    )
+    process.start()
+    return process
+
+
+def _run(
+    arguments: list[str], environment: dict[str, str], output: str, crash: Crash | None
+) -> None:
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(PROJECT)
+    sys.path.insert(0, str(PROJECT))
+    if crash:
+        crash.arm()
+    from dbt.cli.main import cli
+
+    sys.argv = ["dbt", *arguments]
+    cli(arguments)

@@ -1,0 +1,176 @@
+"""Real servers for the tests, from PyPI packages: PostgreSQL and S3. No root, no Docker."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Values that are easy to find where they must not be.
+PG_PASSWORD = "postgres-s3cr3t-pa$$'word"  # noqa: S105
+S3_KEY = "LOTUSKEYID0123456789"
+S3_SECRET = "s3-s3cr3t/with+odd=characters"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A PostgreSQL server that asks for a password."""
+
+    server: Any
+    host: str
+
+    def database(self, name: str) -> dict[str, str]:
+        """Create a database and return libpq's environment variables for it."""
+        self.server.psql(f'create database "{name}" owner lake;')
+        return {
+            "PGHOST": self.host,
+            "PGPORT": "5432",
+            "PGUSER": "lake",
+            "PGPASSWORD": PG_PASSWORD,
+            "PGDATABASE": name,
+        }
+
+
+def libpq(environment: dict[str, str]) -> str:
+    """The same as a connection string, for a process with another environment."""
+    quoted = PG_PASSWORD.replace("\\", "\\\\").replace("'", "\\'")
+    text = (
+        f"host={environment['PGHOST']} port=5432 dbname={environment['PGDATABASE']}"
+        f" user=lake password='{quoted}'"
+    )
+    return text.replace("'", "''")
+
+
+@contextmanager
+def postgres() -> Iterator[Postgres]:
+    """Start a PostgreSQL server on a socket of its own, and stop it at the end."""
+    import pgserver
+
+    # Not below pytest's folder: the path of a socket has to be short.
+    folder = Path(tempfile.mkdtemp(prefix="lotus-pg-"))
+    server = pgserver.get_server(folder / "data", cleanup_mode="stop")
+    try:
+        password = PG_PASSWORD.replace("'", "''")
+        server.psql(f"create role lake login password '{password}';")
+        (folder / "data" / "pg_hba.conf").write_text(
+            "local all postgres trust\nlocal all all scram-sha-256\n"
+        )
+        server.psql("select pg_reload_conf();")
+        yield Postgres(server, str(server.get_postmaster_info().socket_dir))
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class S3:
+    """An S3 server."""
+
+    endpoint: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The AWS SDK's environment variables for it."""
+        return {
+            "AWS_ACCESS_KEY_ID": S3_KEY,
+            "AWS_SECRET_ACCESS_KEY": S3_SECRET,
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL_S3": self.endpoint,
+        }
+
+    @property
+    def duckdb_secret(self) -> str:
+        """The statement with which a test's own connection reads it."""
+        return (
+            f"create secret (type s3, key_id '{S3_KEY}', secret '{S3_SECRET}', region 'us-east-1',"
+            f" endpoint '{self.endpoint.removeprefix('http://')}', url_style 'path', use_ssl false)"
+        )
+
+    @property
+    def client(self) -> Any:
+        """A boto3 client."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=S3_KEY,
+            aws_secret_access_key=S3_SECRET,
+            region_name="us-east-1",
+            config=Config(s3={"addressing_style": "path"}),
+        )
+
+    def upload(self, bucket: str, folder: Path, prefix: str = "") -> None:
+        """Copy a folder into a bucket."""
+        client = self.client
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                key = prefix + path.relative_to(folder).as_posix()
+                client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+
+    def keys(self, bucket: str) -> list[str]:
+        """Every key of a bucket."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+
+@contextmanager
+def s3() -> Iterator[S3]:
+    """Start an S3 server on a free port, and stop it at the end."""
+    with tempfile.TemporaryDirectory(prefix="lotus-s3-") as folder:
+        port = _free_port()
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": folder,
+            # The key pair goes this way, because arguments are there for every user to read.
+            "RCLONE_AUTH_KEY": f"{S3_KEY},{S3_SECRET}",
+        }
+        (Path(folder) / "buckets").mkdir()
+        with open(Path(folder) / "log", "wb") as log:
+            server = subprocess.Popen(
+                [
+                    *(_rclone(), "serve", "s3", f"{folder}/buckets"),
+                    *("--addr", f"127.0.0.1:{port}", "--config", f"{folder}/rclone.conf"),
+                ],
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            _wait_for(port, server, Path(folder) / "log")
+            yield S3(f"http://127.0.0.1:{port}")
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def _rclone() -> str:
+    beside = Path(sys.executable).parent / "rclone"
+    return str(beside) if beside.exists() else "rclone"
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(200):
+        if server.poll() is not None:
+            break
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"the S3 server did not start: {log.read_text()}")
