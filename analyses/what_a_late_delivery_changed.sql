@@ -25,7 +25,7 @@ after_it as (
 ),
 
 before_it as (
-    select * from {{ daily_sales }} at (version => {{ before or 0 }})
+    select * from {{ daily_sales }} at (version => {{ before or 0 }})  -- noqa: PRS
 ),
 
 final as (

@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import duckdb
 import pyarrow as pa
@@ -32,7 +32,7 @@ from lotus_lake.schema import (
     replace_at,
     values_at,
 )
-from lotus_lake.streams import LINEAGE_COLUMNS, Stream
+from lotus_lake.streams import AIRBYTE_COLUMNS, LINEAGE_COLUMNS, Stream
 
 # A feed that lost a race is planned again from what the winner left.
 _ATTEMPTS = 6
@@ -40,6 +40,13 @@ _ATTEMPTS = 6
 _REGISTER_MAX_FILES = 200
 # A folder's time is the writer's clock; allow for it to differ from ours.
 _CLOCK_SKEW = timedelta(days=1)
+# What a file can cause that can be read; everything else is the lake's fault, or the store's.
+_FILES_FAULT = (
+    duckdb.DataError,
+    duckdb.IntegrityError,
+    duckdb.NotSupportedError,
+    duckdb.ProgrammingError,
+)
 
 
 def feed(
@@ -109,6 +116,7 @@ class _Cursor:
     path: str | None
     version: int
     files: int
+    backlog: int
     swept_at: datetime | None
     updated_at: datetime | None
 
@@ -177,29 +185,29 @@ class Feeder:
         new = [file for file in files if (file.path, file.etag) not in known]
         batch = self._bounded(new)
         if not batch:
-            if swept and len(files) > self._stream.feed_list_free_files:
-                self._note_sweep(cursor)
+            swept = swept and len(files) > self._stream.feed_list_free_files
+            if swept or cursor.backlog:
+                self._note_idle(cursor, swept)
             return Outcome()
         rest = new[len(batch) :]
+        latest = max([*(file.path for file in batch), *filter(None, [cursor.path])], key=order_of)
+        # Not all of it is fed: the next listing has to show what is left.
+        since = self._window(latest)
+        swept = swept and all(since and file.day and file.day >= since for file in rest)
 
-        quarantine: dict[str, str] = {}
-        probes: list[Probe] = []
-        for file, found in self._prober.probe(batch):
-            if isinstance(found, Unreadable):
-                quarantine[file.path] = str(found)
-            else:
-                probes.append(found)
+        quarantine, probes = self._probe(batch)
         while True:
             groups, _, ddl = self._plan(probes, quarantine)
             rows = sum(probe.rows or 0 for group in groups for probe in group.probes)
             try:
-                self._commit(cursor, batch, groups, ddl, quarantine, rest, swept)
+                self._commit(cursor, latest, batch, groups, ddl, quarantine, rest, swept)
                 break
             except duckdb.Error as error:
                 self._roll_back()
                 if _is_conflict(error):
                     raise _LostRace from error
-                bad = self._unreadable(groups)
+                self._check_still_there(batch)
+                bad = self._unreadable(groups) or self._unfit(groups)
                 if not bad:
                     raise LakeError(
                         f"Stream {self._stream.label}: the feed failed and nothing of it was "
@@ -215,6 +223,19 @@ class Feeder:
             backlog_bytes=sum(file.size for file in rest),
         )
 
+    def _probe(self, batch: Sequence[LandedFile]) -> tuple[dict[str, str], list[Probe]]:
+        """What cannot be fed, with the reasons, and what can."""
+        found = dict(self._prober.probe(batch))
+        suspects = [file for file, look in found.items() if isinstance(look, Unreadable)]
+        if suspects:
+            # A store that stumbled, or a file that was replaced, is no bad file: look twice.
+            self._check_still_there(suspects)
+            found.update(self._prober.probe(suspects))
+        return (
+            {file.path: str(look) for file, look in found.items() if isinstance(look, Unreadable)},
+            [look for look in found.values() if isinstance(look, Probe)],
+        )
+
     def _create_table(self) -> None:
         """The staging table exists from the first run on, with every declared column."""
         if self._connection.execute(
@@ -228,17 +249,10 @@ class Feeder:
             f"{quote(name)} {type_}" for name, type_ in {**columns, **LINEAGE_COLUMNS}.items()
         )
         self._connection.execute(f"create table if not exists {self._stream.table} ({definition})")
-        if self._stream.feed_mode == "register":
-            # Compaction would move registered rows out of landed files, and own those files.
-            schema, table = self._stream.table.split(".")[1:]
-            self._connection.execute(
-                f"call {self._lake}.set_option('auto_compact', false, schema => {literal(schema)},"
-                f" table_name => {literal(table)})"
-            )
 
     def _read_cursor(self) -> _Cursor:
         row = self._connection.execute(
-            "select cursor_path, cursor_version, files_loaded, swept_at, updated_at"
+            "select cursor_path, cursor_version, files_loaded, backlog_files, swept_at, updated_at"
             f" from {self._lake}.meta.feeder_cursors where source = ? and stream = ?",
             [self._stream.source, self._stream.name],
         ).fetchone()
@@ -256,15 +270,33 @@ class Feeder:
         costs no more than a page, when it was asked for, and when it is due.
         """
         stream = self._stream
-        day = None if cursor.path is None else day_of(cursor.path)
+        since = self._window(cursor.path)
         due = cursor.swept_at is None or datetime.now(UTC) - cursor.swept_at >= timedelta(
             hours=stream.feed_sweep_hours
         )
-        if stream.full_sweep or due or day is None or cursor.files <= stream.feed_list_free_files:
+        if stream.full_sweep or due or since is None or cursor.files <= stream.feed_list_free_files:
             return self._landing.files(stream.folder), True
-        since = day - timedelta(days=stream.feed_lookback_days)
         changed_since = cursor.updated_at - _CLOCK_SKEW if cursor.updated_at else None
-        return self._landing.files(stream.folder, since, changed_since), False
+        files = self._landing.files(stream.folder, since, changed_since)
+        return sorted({*files, *self._quarantined()}, key=lambda file: file.order), False
+
+    def _window(self, cursor_path: str | None) -> date | None:
+        """The first day that every run lists; None for all of them."""
+        day = day_of(cursor_path) if cursor_path else None
+        if day is None:
+            return None
+        # A folder of a day to come must not hide today's.
+        return min(day, datetime.now(UTC).date()) - timedelta(days=self._stream.feed_lookback_days)
+
+    def _quarantined(self) -> list[LandedFile]:
+        """The files in quarantine: a repaired one is fed by the next run, however old its day."""
+        paths = self._connection.execute(
+            f"select path from {self._lake}.meta.feeder_files where source = ? and stream = ?"
+            " group by path having arg_max(status, cursor_version) = 'quarantined'"
+            " and arg_max(reason, cursor_version) not like 'undone%'",
+            [self._stream.source, self._stream.name],
+        ).fetchall()
+        return [file for (path,) in paths for file in self._landing.again([path])]
 
     def _known(self, files: Sequence[LandedFile]) -> set[tuple[str, str]]:
         """The versions of these files that the ledger has."""
@@ -324,19 +356,25 @@ class Feeder:
         by_group: dict[object, list[Probe]] = {}
         for probe in probes:
             by_group.setdefault(probe.group, []).append(probe)
-        fitting: list[_Group] = []
+        fitting: dict[object, list[_Group]] = {}
         for members in by_group.values():
             for group in self._fit(
                 _Group(members, dict(members[0].schema)), columns, names, quarantine
             ):
-                fitting.append(group)
+                # Files of which each was looked into may still be alike.
+                key = (group.probes[0].format, group.probes[0].gzip, tuple(group.schema.items()))
+                fitting.setdefault(key, []).append(group)
                 for column, type_ in group.schema.items():
                     name = names.setdefault(column.lower(), column)
                     if name in columns:
                         columns[name] = merge(columns[name], type_)
                     elif not type_.unknown:
                         columns[name] = type_.known()
-        for group in fitting:
+        groups = [
+            _Group([probe for part in parts for probe in part.probes], parts[0].schema)
+            for parts in fitting.values()
+        ]
+        for group in groups:
             self._write_conversions(group, columns, names)
             group.register = (
                 self._stream.feed_mode == "register"
@@ -353,7 +391,7 @@ class Feeder:
             for name, type_ in columns.items()
             for statement in growth(self._stream.table, name, before.get(name), type_)
         ]
-        return fitting, columns, ddl
+        return groups, columns, ddl
 
     def _fit(
         self,
@@ -378,7 +416,14 @@ class Feeder:
                     _Group([probe], dict(probe.schema)), columns, names, quarantine
                 )
             ]
+        own = {name.lower() for name in columns} - {*AIRBYTE_COLUMNS, *LINEAGE_COLUMNS}
         try:
+            if (
+                own
+                and group.probes[0].format == "csv"
+                and own.isdisjoint(map(str.lower, group.schema))
+            ):
+                raise Conflict("it has none of the stream's columns; are they separated by commas?")
             for column, path in texts:
                 inner = self._json_inside(group.probes[0], column, path)
                 group.schema[column] = replace_at(group.schema[column], path, inner)
@@ -405,9 +450,9 @@ class Feeder:
         for column, type_ in group.schema.items():
             target = columns.get(names.get(column.lower(), column))
             if target is None:
-                if not type_.unknown:
-                    group.values[column] = convert(quote(column), type_, type_.known()).value
-                continue
+                if type_.unknown:
+                    continue
+                target = type_.known()
             try:
                 conversion = convert(quote(column), type_, target)
             except Conflict as conflict:
@@ -437,7 +482,8 @@ class Feeder:
         if not group.exact:
             return {}
         counts = ", ".join(
-            f"count(*) filter (where not coalesce({check}, true))" for check in group.exact.values()
+            f"count(*) filter (where not coalesce({check}, false))"
+            for check in group.exact.values()
         )
         relation = self._prober.relation(group.probes[0], group.paths)
         try:
@@ -474,11 +520,28 @@ class Feeder:
                     bad[probe.file.path] = f"it cannot be read: {str(error).splitlines()[0]}"
         return bad
 
+    def _unfit(self, groups: Sequence[_Group]) -> dict[str, str]:
+        """After a feed failed though every file can be read: which of them fail alone?"""
+        bad = {}
+        for probe in [probe for group in groups for probe in group.probes]:
+            alone, _, ddl = self._plan([probe], {})
+            try:
+                self._connection.execute("begin")
+                self._write_rows(alone, ddl, version=0)
+            except _FILES_FAULT as error:
+                bad[probe.file.path] = f"it cannot be fed: {str(error).splitlines()[0]}"
+            except duckdb.Error:
+                pass  # the lake's fault, or the store's
+            finally:
+                self._roll_back()
+        return bad
+
     # -- one transaction ---------------------------------------------------------------------------
 
     def _commit(
         self,
         cursor: _Cursor,
+        latest: str,
         batch: Sequence[LandedFile],
         groups: Sequence[_Group],
         ddl: Sequence[str],
@@ -498,10 +561,6 @@ class Feeder:
         # First of all the cursor: of two feeds that change its row only one can commit.
         if self._read_cursor().version != cursor.version:
             raise duckdb.TransactionException("conflict: the cursor moved")
-        latest = max(
-            [*(file.path for file in batch), *([cursor.path] if cursor.path else [])],
-            key=order_of,
-        )
         execute(
             f"update {self._lake}.meta.feeder_cursors set cursor_path = ?, cursor_version = ?,"
             " files_loaded = files_loaded + ?, rows_loaded = rows_loaded + ?,"
@@ -520,16 +579,19 @@ class Feeder:
                 self._stream.name,
             ],
         )
+        self._write_rows(groups, ddl, version)
+        self._write_ledger(batch, loaded, quarantine, groups, version)
+        self._check_unchanged(batch)
+        execute("commit")
+
+    def _write_rows(self, groups: Sequence[_Group], ddl: Sequence[str], version: int) -> None:
         for statement in ddl:
-            execute(statement)
+            self._connection.execute(statement)
         for group in groups:
             if group.register:
                 self._register(group)
             else:
                 self._insert(group, version)
-        self._write_ledger(batch, loaded, quarantine, groups, version)
-        self._check_unchanged(batch)
-        execute("commit")
 
     def _insert(self, group: _Group, version: int) -> None:
         relation = self._prober.relation(group.probes[0], group.paths)
@@ -552,6 +614,11 @@ class Feeder:
 
     def _register(self, group: _Group) -> None:
         _, schema, table = self._stream.table.split(".")
+        # Compaction would move registered rows out of landed files, and own those files.
+        self._connection.execute(
+            f"call {self._lake}.set_option('auto_compact', false, schema => {literal(schema)},"
+            f" table_name => {literal(table)})"
+        )
         for path in group.paths:
             self._connection.execute(
                 f"call ducklake_add_data_files({literal(self._lake)}, {literal(table)},"
@@ -609,22 +676,39 @@ class Feeder:
         Raises:
             duckdb.TransactionException: One was; the feed is planned again.
         """
-        days = [file.day for file in batch]
-        since = None if None in days else min(day for day in days if day is not None)
-        now = {file.path: file.etag for file in self._landing.files(self._stream.folder, since)}
+        now = {file.path: file.etag for file in self._again(batch)}
         changed = next(
             (file.path for file in batch if now.get(file.path, file.etag) != file.etag), None
         )
         if changed:
             raise duckdb.TransactionException(f"conflict: {changed} changed while it was read")
 
-    def _note_sweep(self, cursor: _Cursor) -> None:
-        """Remember that everything was listed, for streams that are not always listed whole."""
-        self._connection.execute(
-            f"update {self._lake}.meta.feeder_cursors set swept_at = now()"
-            " where source = ? and stream = ? and cursor_version = ?",
-            [self._stream.source, self._stream.name, cursor.version],
-        )
+    def _check_still_there(self, files: Sequence[LandedFile]) -> None:
+        """A file that was replaced or deleted since it was listed is not a bad one.
+
+        Raises:
+            _LostRace: One was; the feed is planned again.
+            LakeError: The landing zone cannot be read any more.
+        """
+        now = {(file.path, file.etag) for file in self._again(files)}
+        if any((file.path, file.etag) not in now for file in files):
+            raise _LostRace
+
+    def _again(self, files: Sequence[LandedFile]) -> list[LandedFile]:
+        return self._landing.again([file.path for file in files])
+
+    def _note_idle(self, cursor: _Cursor, swept: bool) -> None:
+        """Remember that everything was listed, and that nothing waits any more."""
+        try:
+            self._connection.execute(
+                f"update {self._lake}.meta.feeder_cursors set backlog_files = 0, backlog_bytes = 0,"
+                f" swept_at = {'now()' if swept else 'swept_at'}"
+                " where source = ? and stream = ? and cursor_version = ?",
+                [self._stream.source, self._stream.name, cursor.version],
+            )
+        except duckdb.Error as error:
+            if not _is_conflict(error):
+                raise
 
     def _roll_back(self) -> None:
         try:
@@ -654,4 +738,6 @@ _LEDGER = pa.schema(
 def _is_conflict(error: duckdb.Error) -> bool:
     """Whether trying again can help: another run was faster, or the catalog was busy."""
     text = str(error).lower()
-    return any(word in text for word in ("conflict", "database is locked", "serialize access"))
+    return (isinstance(error, duckdb.TransactionException) and "conflict" in text) or any(
+        words in text for words in ("database is locked", "serialize access", "retry count")
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from stat import S_ISREG
 from typing import Any, ClassVar, Protocol
 
 import pyarrow.fs
@@ -76,6 +78,13 @@ class Landing(Protocol):
             LakeError: The place cannot be read.
         """
 
+    def again(self, paths: Iterable[str]) -> list[LandedFile]:
+        """These files as they are now, without those that are gone.
+
+        Raises:
+            LakeError: The place cannot be read.
+        """
+
     def uri(self, path: str) -> str:
         """What DuckDB reads for a path; never a pattern."""
 
@@ -128,6 +137,7 @@ class LocalLanding:
         self._root = str(local_path(url))
         self.root = f"{self._root}/"
         self.filesystem = pyarrow.fs.LocalFileSystem()
+        self._undecoded: dict[str, str] = {}  # names as they are told -> as they are
         if not os.path.isdir(self._root):
             raise LakeError(
                 f"The landing zone {url} is not there. Set LAKE_LANDING_URL to the folder that "
@@ -151,6 +161,9 @@ class LocalLanding:
             return []
         return sorted(self._walk(top, since, changed_since), key=lambda file: file.order)
 
+    def again(self, paths: Iterable[str]) -> list[LandedFile]:
+        return [file for path in paths for file in self._file(self._undecoded.get(path, path))]
+
     def uri(self, path: str) -> str:
         # A bracket makes a pattern of the one character that it holds.
         return re.sub(r"([*?\[])", r"[\1]", self.arrow_path(path))
@@ -163,31 +176,49 @@ class LocalLanding:
     ) -> Iterator[LandedFile]:
         for entry in self._entries(folder):
             if entry.is_dir():
-                day = day_of(os.path.relpath(entry.path, self._root))
+                day = day_of(entry.path[len(self.root) :])
                 if since and day and day < since:
                     # Adding or replacing a file by renaming changes its folder's time.
                     changed = datetime.fromtimestamp(entry.stat().st_mtime, UTC)
                     if not changed_since or changed < changed_since:
                         continue
                 yield from self._walk(entry.path, since, changed_since)
-            elif entry.is_file():
-                stat = entry.stat()
-                yield LandedFile(
-                    path=os.path.relpath(entry.path, self._root).replace(os.sep, "/"),
-                    etag=f"{stat.st_size}-{stat.st_mtime_ns}",
-                    size=stat.st_size,
-                    last_modified=datetime.fromtimestamp(stat.st_mtime, UTC),
-                )
+            else:
+                yield from self._file(entry.path[len(self.root) :])
+
+    def _file(self, path: str) -> Iterator[LandedFile]:
+        try:
+            stat = os.stat(self.root + path)
+        except FileNotFoundError:
+            return  # deleted since it was listed
+        except OSError as error:
+            raise self._refused(path, error) from error
+        if S_ISREG(stat.st_mode):
+            # A name that is no UTF-8 can be told, though not read: it goes into quarantine.
+            told = os.fsencode(path).decode("utf-8", "backslashreplace")
+            if told != path:
+                self._undecoded[told] = path
+            yield LandedFile(
+                path=told,
+                etag=f"{stat.st_size}-{stat.st_mtime_ns}",
+                size=stat.st_size,
+                last_modified=datetime.fromtimestamp(stat.st_mtime, UTC),
+            )
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(folder) as entries:
                 return [entry for entry in entries if not _hidden(entry.name)]
+        except FileNotFoundError:
+            return []  # deleted since it was listed
         except OSError as error:
-            raise LakeError(
-                f"The landing zone cannot be read at {folder}: {error.strerror}. Give this user "
-                "the right to list and read it."
-            ) from error
+            raise self._refused(folder, error) from error
+
+    def _refused(self, path: str, error: OSError) -> LakeError:
+        return LakeError(
+            f"The landing zone cannot be read at {path}: {error.strerror}. Give this user "
+            "the right to list and read it."
+        )
 
 
 class S3Landing:
@@ -237,24 +268,39 @@ class S3Landing:
             # Zero-padded day folders sort by date, so S3 itself leaves out the days before.
             request["StartAfter"] = f"{prefix}{since:year=%Y/month=%m/day=%d}"
         found = [
-            LandedFile(
-                path=item["Key"].removeprefix(self._prefix),
-                etag=item["ETag"].strip('"'),
-                size=item["Size"],
-                last_modified=item["LastModified"].astimezone(UTC),
-            )
-            for page in self._pages(**request)
-            for item in page.get("Contents", [])
-            if not item["Key"].endswith("/")
-            and not any(map(_hidden, item["Key"].removeprefix(prefix).split("/")))
+            file
+            for file in self._found(**request)
+            if not any(map(_hidden, file.path.removeprefix(folder).split("/")))
         ]
         return sorted(found, key=lambda file: file.order)
+
+    def again(self, paths: Iterable[str]) -> list[LandedFile]:
+        found: list[LandedFile] = []
+        # One listing a month: files looked at again lie side by side, or far apart.
+        months = itertools.groupby(sorted(paths), key=lambda path: path.rsplit("/", 2)[0])
+        for _, month in months:
+            wanted = set(month)
+            prefix = self._prefix + os.path.commonprefix(list(wanted))  # noqa: RUF071
+            request = {"Bucket": self._bucket, "Prefix": prefix}
+            found += [file for file in self._found(**request) if file.path in wanted]
+        return found
 
     def uri(self, path: str) -> str:
         return re.sub(r"([*?\[])", r"[\1]", f"s3://{self.arrow_path(path)}")
 
     def arrow_path(self, path: str) -> str:
         return f"{self._bucket}/{self._prefix}{path}"
+
+    def _found(self, **request: str) -> Iterator[LandedFile]:
+        for page in self._pages(**request):
+            for item in page.get("Contents", []):
+                if not item["Key"].endswith("/"):
+                    yield LandedFile(
+                        path=item["Key"].removeprefix(self._prefix),
+                        etag=item["ETag"].strip('"'),
+                        size=item["Size"],
+                        last_modified=item["LastModified"].astimezone(UTC),
+                    )
 
     def _folders(self, prefix: str) -> list[str]:
         return [

@@ -132,7 +132,7 @@ class Prober:
         else:
             structure = json.dumps(Type.struct(list(probe.schema.items())).json_structure())
             reads = [
-                f"select unnest(from_json_strict(json, {literal(structure)})), __uri, __row from ("
+                f"select unnest(from_json(json, {literal(structure)})), __uri, __row from ("
                 f"select json, {literal(uri)} as __uri, row_number() over () - 1 as __row"
                 f" from read_ndjson_objects({literal(uri)}, compression = '{compression}',"
                 " maximum_object_size = 134217728))"
@@ -159,9 +159,7 @@ class Prober:
     def _open(self, file: LandedFile) -> pa.NativeFile:
         return self._landing.filesystem.open_input_file(self._landing.arrow_path(file.path))
 
-    def _with_schema(
-        self, file: LandedFile, look: pq.FileMetaData | _Text | Unreadable
-    ) -> Probe:
+    def _with_schema(self, file: LandedFile, look: pq.FileMetaData | _Text | Unreadable) -> Probe:
         if isinstance(look, Unreadable):
             raise look
         if isinstance(look, pq.FileMetaData):
@@ -185,17 +183,18 @@ class Prober:
         if footer.num_rows == 0:
             raise Unreadable("it has no rows")
         # Arrow's schema: DuckDB's has numbers after names that come twice, and types for nulls.
-        arrow = footer.schema.to_arrow_schema()
+        try:
+            arrow = footer.schema.to_arrow_schema()
+        except pa.ArrowException as error:
+            raise Unreadable(f"it cannot be read: {_first_line(error)}") from error
         key = arrow.remove_metadata().serialize().to_pybytes()
         if key not in self._parquet_schemas:
             _check_names(arrow)
             described = self._describe(
                 f"read_parquet({literal(self._landing.uri(file.path))}, hive_partitioning = false)"
             )
-            self._parquet_schemas[key] = {
-                name: _without_nulls(type_, column.type)
-                for (name, type_), column in zip(described.items(), arrow, strict=True)
-            }
+            row = _without_nulls(Type.struct(list(described.items())), pa.struct(list(arrow)))
+            self._parquet_schemas[key] = dict(row.fields)
         schema = self._parquet_schemas[key]
         return Probe(
             file, "parquet", schema=schema, rows=footer.num_rows, generation=_generation(footer)
@@ -335,7 +334,9 @@ def _check_names(fields: Iterable[pa.Field], inside: str = "") -> None:
         if not name:
             raise Unreadable(f"it has a column without a name{inside}")
         if name in seen:
-            raise Unreadable(f"it has two columns named {column.name}{inside}; capitals do not count")
+            raise Unreadable(
+                f"it has two columns named {column.name}{inside}; capitals do not count"
+            )
         if not inside and name in _RESERVED:
             raise Unreadable(f"it has a column {column.name}, a name that the lake uses itself")
         seen.add(name)
@@ -361,7 +362,7 @@ def _without_nulls(type_: Type, arrow: pa.DataType) -> Type:
     """The type as DuckDB reads it, but unknown where Arrow has nothing but nulls."""
     if pa.types.is_null(arrow):
         return Type.scalar("NULL")
-    if type_.kind == "struct" and pa.types.is_struct(arrow):
+    if type_.kind == "struct" and pa.types.is_struct(arrow) and len(type_.fields) == len(arrow):
         fields = zip(type_.fields, arrow, strict=True)
         return Type.struct([(name, _without_nulls(child, of.type)) for (name, child), of in fields])
     if type_.element and (pa.types.is_list(arrow) or pa.types.is_large_list(arrow)):

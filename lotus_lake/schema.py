@@ -24,9 +24,11 @@ _TIMESTAMPS = [
     "TIMESTAMP WITH TIME ZONE",
 ]
 
-# A number of a JSON document that is no integer everywhere: a double, but what was written as a
-# long integer is one too, already rounded. From here on a double cannot tell.
-_JSON_DOUBLE = "JSON DOUBLE"
+# Numbers of a JSON document. An integer may be any; a column for it is a BIGINT. Among numbers of
+# which some are no integers, or longer, an integer is a double: from 2^53 on it was rounded.
+_JSON_INTEGER, _JSON_DOUBLE = "JSON INTEGER", "JSON DOUBLE"
+_JSON_READ_AS = {"NULL": "JSON", _JSON_INTEGER: "HUGEINT", _JSON_DOUBLE: "DOUBLE"}
+_JSON_BECOMES = {"JSON": "VARCHAR", _JSON_INTEGER: "BIGINT", _JSON_DOUBLE: "DOUBLE"}
 _LAST_EXACT_INTEGER = 2**53
 
 
@@ -79,7 +81,8 @@ class Type:
             return cls.struct((name, cls.of_json(child)) for name, child in structure.items())
         if isinstance(structure, list):
             return cls.list_of(cls.of_json(structure[0]) if structure else cls.scalar("NULL"))
-        names = {"UBIGINT": "BIGINT", "HUGEINT": "BIGINT", "DOUBLE": _JSON_DOUBLE}
+        integers = dict.fromkeys(("BIGINT", "UBIGINT", "HUGEINT"), _JSON_INTEGER)
+        names = {**integers, "DOUBLE": _JSON_DOUBLE}
         return cls.scalar(names.get(structure, structure))
 
     @classmethod
@@ -128,7 +131,7 @@ class Type:
             )
         if self.kind == "list" and self.element:
             return Type.list_of(self.element.known())
-        return Type.scalar({"JSON": "VARCHAR", _JSON_DOUBLE: "DOUBLE"}.get(self.name, self.name))
+        return Type.scalar(_JSON_BECOMES.get(self.name, self.name))
 
     def sql(self) -> str:
         """The type as DuckDB writes it."""
@@ -147,7 +150,7 @@ class Type:
             return {name: child.json_structure() for name, child in self.fields}
         if self.kind == "list" and self.element:
             return [self.element.json_structure()]
-        return {"NULL": "JSON", _JSON_DOUBLE: "DOUBLE"}.get(self.name, self.name)
+        return _JSON_READ_AS.get(self.name, self.name)
 
 
 def quote(name: str) -> str:
@@ -184,12 +187,13 @@ def merge(target: Type, source: Type, *, top: bool = True) -> Type:
         return Type.struct(fields)
     if target.kind == "list" and source.kind == "list" and target.element and source.element:
         return Type.list_of(merge(target.element, source.element, top=False))
+    source = source.known()
     # DuckLake cannot change the type of a nested field.
     if top and (
         (target.name in _INTEGERS[:4] and source.name in _INTEGERS[:4] and _wider(source, target))
-        or (target.name == "FLOAT" and source.name in ("DOUBLE", _JSON_DOUBLE))
+        or (target.name == "FLOAT" and source.name == "DOUBLE")
     ):
-        return source.known()
+        return source
     return target
 
 
@@ -257,6 +261,8 @@ def convert(value: str, source: Type, target: Type, depth: int = 0) -> Conversio
         return _convert_json(value, source.element, target, depth)
     if source.name == "JSON":
         return _convert_mixed(value, target)
+    if source.name == _JSON_INTEGER:
+        return convert(value, Type.scalar("HUGEINT"), target, depth)
     if source.name == _JSON_DOUBLE:
         inner = convert(value, Type.scalar("DOUBLE"), target, depth)
         exact = f"({value} is null or abs({value}) < {_LAST_EXACT_INTEGER})"
@@ -304,7 +310,7 @@ def _convert_struct(value: str, source: Type, target: Type, depth: int) -> Conve
 
 def _convert_json(value: str, inner: Type, target: Type, depth: int) -> Conversion:
     structure = literal(json.dumps(inner.json_structure()))
-    parsed = f"from_json_strict(nullif({value}, ''), {structure})"
+    parsed = f"from_json(nullif({value}, ''), {structure})"
     # A list of one, so that each text is parsed once and not once for each field.
     name = f"parsed_{depth}"
     conversion = convert(name, inner, target, depth + 1)

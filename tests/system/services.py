@@ -133,7 +133,7 @@ def s3() -> Iterator[S3]:
             "PATH": os.environ["PATH"],
             "HOME": folder,
             # The key pair goes this way, because arguments are there for every user to read.
-            "RCLONE_AUTH_KEY": f"{S3_KEY},{S3_SECRET}",
+            "RCLONE_AUTH_KEY": f'"{S3_KEY},{S3_SECRET}"',
         }
         (Path(folder) / "buckets").mkdir()
         with open(Path(folder) / "log", "wb") as log:

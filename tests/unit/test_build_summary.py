@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def lines(found: Results | None, lake: LakeStatus | None) -> dict[str, str]:
     console.print(summary(found, lake, CONFIG))
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue().splitlines()
-    return {line[:10].strip(): line[10:].strip() for line in shown}
+    return dict(re.split(r"  +", line.strip(), maxsplit=1) for line in shown)
 
 
 def test_a_build_that_went_well(tmp_path: Path) -> None:

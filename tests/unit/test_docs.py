@@ -129,6 +129,12 @@ def test_python_models_are_incremental(manifest: Node) -> None:
         assert 'dbt.config(materialized="incremental")' in text, node["name"]
 
 
+def test_tests_of_the_bookkeeping_wait_for_every_stream(manifest: Node) -> None:
+    staging = [node for node in own(manifest, "nodes", "model") if node["language"] == "python"]
+    waits = (ROOT / "macros/feeder/after_feeding.sql").read_text()
+    assert [name for name in names(staging) if f'ref("{name}")' not in waits] == []
+
+
 def test_every_public_macro_is_documented(manifest: Node) -> None:
     macros = [
         macro
@@ -184,11 +190,11 @@ def test_every_stream_setting_is_documented() -> None:
 
 
 def test_every_operation_is_documented() -> None:
-    started_by_dbt = {"declare_streams", "check_landing"}
+    called_by_others = {"declare_streams", "check_landing", "after_feeding"}
     operations = {
         path.stem
         for path in (ROOT / "macros/feeder").glob("*.sql")
-        if not path.stem.startswith("_") and path.stem not in started_by_dbt
+        if not path.stem.startswith("_") and path.stem not in called_by_others
     }
     assert [name for name in sorted(operations) if f"run-operation {name}" not in FEEDER] == []
 

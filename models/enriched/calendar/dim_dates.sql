@@ -2,8 +2,8 @@ with
 
 days as (
     select cast(unnest(generate_series(
-        date '{{ var("calendar_start", "2010-01-01") }}',
-        date '{{ var("calendar_end", "2039-12-31") }}',
+        date '{{ var("calendar_start") }}',
+        date '{{ var("calendar_end") }}',
         interval 1 day
     )) as date) as date_day
 ),

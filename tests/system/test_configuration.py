@@ -1,0 +1,153 @@
+"""Bad configuration: one clear line that names it, an exit code, and nothing half-written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.system.lake import Build, Lake
+
+
+def _assert_refused(build: Build, *words: str) -> None:
+    """It failed, said so in one line with these words, and showed no stack trace."""
+    assert build.code not in (0, None) and build.code > 0, build
+    assert "Traceback" not in build.output, build
+    lines = [line for line in build.output.splitlines() if all(word in line for word in words)]
+    assert lines, f"no line names {words}:\n{build}"
+
+
+def _assert_nothing_written(lake: Lake) -> None:
+    assert not lake.catalog_file.exists()
+    assert not lake.data.exists()
+
+
+def test_missing_landing(lake: Lake) -> None:
+    """A landing zone that is not there is named, and no table is made."""
+    lake.environment["LAKE_LANDING_URL"] = str(lake.home / "nowhere")
+    _assert_refused(lake.build_quickly(), "nowhere", "LAKE_LANDING_URL")
+    if lake.catalog_file.exists():
+        assert not lake.has("staging.stg_shopify__orders")
+
+
+@pytest.mark.parametrize("how", ["inside", "around", "link", "dots", "same", "file-url"])
+def test_data_inside_landing(lake: Lake, how: str) -> None:
+    """DuckLake's clean-up would delete landed files: refused before anything is written."""
+    link = lake.home / "link"
+    link.symlink_to(lake.landing)
+    lake.environment["LAKE_DATA_URL"] = {
+        "inside": f"{lake.landing}/data",
+        "around": str(lake.home),
+        "link": f"{link}/data",
+        "dots": f"{lake.home}/other/../landing/data/",
+        "same": str(lake.landing),
+        "file-url": f"file://{lake.landing}/data",
+    }[how]
+    _assert_refused(lake.build_quickly(), "LAKE_DATA_URL", "LAKE_LANDING_URL")
+    _assert_nothing_written(lake)
+    assert not list(lake.landing.iterdir())
+
+
+def test_catalog_that_is_none(lake: Lake) -> None:
+    """A catalog that is some other file is named and left as it is."""
+    lake.catalog_file.write_text("this is a text file\n" * 100)
+    _assert_refused(lake.build_quickly(), "catalog.sqlite")
+    assert lake.catalog_file.read_text() == "this is a text file\n" * 100
+    assert not lake.data.exists()
+
+
+def test_catalog_of_a_newer_ducklake(lake: Lake, empty_lake: Lake) -> None:
+    """A catalog from a newer DuckLake is left alone, and the message says what it is."""
+    lake.copy_of(empty_lake)
+    lake.edit_catalog("update ducklake_metadata set value = '9.9' where key = 'version'")
+    before = lake.catalog_file.read_bytes()
+    _assert_refused(lake.build_quickly(), "catalog", "version")
+    assert lake.catalog_file.read_bytes() == before
+
+
+def test_catalog_with_another_data_path(lake: Lake, empty_lake: Lake) -> None:
+    """A lake whose files lie elsewhere is not mixed with others."""
+    lake.copy_of(empty_lake)
+    lake.environment["LAKE_DATA_URL"] = str(lake.home / "elsewhere")
+    _assert_refused(lake.build_quickly(), "LAKE_DATA_URL")
+    assert not [path for path in (lake.home / "elsewhere").rglob("*") if path.is_file()]
+
+
+def test_unreachable_postgres(lake: Lake) -> None:
+    """A catalog that cannot be reached is named; no password is shown."""
+    lake.environment.update(
+        LAKE_CATALOG="postgres:", PGHOST=str(lake.home), PGUSER="lake", PGPASSWORD="hush-hush"
+    )
+    build = lake.build_quickly()
+    _assert_refused(build, "catalog")
+    assert "hush-hush" not in build.output
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DBT_TARGET", "staging"),
+        ("LAKE_CATALOG", "duckdb:lake.duckdb"),
+        ("LAKE_CATALOG", "catalog.sqlite"),
+        ("LAKE_LANDING_URL", "gs://bucket/raw"),
+        ("LAKE_DATA_URL", "https://example.com/data"),
+    ],
+)
+def test_wrong_environment(lake: Lake, variable: str, value: str) -> None:
+    """A variable with a value that cannot be meant is named with that value."""
+    lake.environment[variable] = value
+    _assert_refused(lake.build_quickly(), value)
+    _assert_nothing_written(lake)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *(("feed_max_files", 0), ("feed_max_files", "abc"), ("feed_max_bytes", -1)),
+        *(("feed_lookback_days", "x"), ("shop_timezone", "Mars/Olympus")),
+        ("attribution_hours", "many"),
+    ],
+)
+def test_wrong_variables(
+    lake: Lake, empty_lake: Lake, variable: str, value: Any
+) -> None:
+    """A variable with a wrong value is named, and no file is fed as if it were right."""
+    lake.copy_of(empty_lake)
+    _assert_refused(lake.build_quickly(variables={variable: value}), variable)
+
+
+def test_unknown_stream(lake: Lake) -> None:
+    """A folder that no source declares is warned of, and the build goes on."""
+    (lake.landing / "shopify" / "surprises").mkdir(parents=True)
+    (lake.landing / "shopify" / "surprises" / "x.parquet").write_bytes(b"x")
+    build = lake.build_quickly("--select", "lotus_lake.landing")
+    assert build.ok, build
+    assert any(
+        "surprises" in line and "WARN" in line.upper() for line in build.output.splitlines()
+    ), build
+
+
+def test_an_empty_landing_zone_builds(lake: Lake) -> None:
+    """Before the first delivery everything is there and empty, tests included."""
+    build = lake.build()
+    assert build.ok, build
+    assert all(not table.rows for name, table in lake.tables().items())
+
+
+def test_streams_that_are_missing(
+    new_lake: Callable[..., Lake], sample: Any, reference: Any
+) -> None:
+    """A source that never delivered leaves the others complete."""
+    lake = new_lake()
+    paths = [file.path for file in sample.files if file.source == "shopify"]
+    lake.deliver(paths, sample.out)
+    assert lake.build().ok
+    name = "int_shopify__orders"
+    assert sorted(map(repr, lake.tables()[name].rows)) == sorted(
+        map(repr, reference.tables[name].rows)
+    )
+    shutil.rmtree(lake.landing / "shopify")
+    (lake.landing / "klaviyo").mkdir()
+    assert lake.build_quickly().ok

@@ -1,0 +1,98 @@
+"""Landing and data in S3, the catalog in PostgreSQL, everything from the environment alone."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from lotus_lake.sample import Delivery
+from tests.oracle import diff
+from tests.system import services
+from tests.system.conftest import Reference
+from tests.system.lake import Lake, differences
+
+
+def test_the_production_target(
+    tmp_path: Path,
+    parsed: Path,
+    s3: services.S3,
+    postgres: services.Postgres,
+    sample: Delivery,
+    reference: Reference,
+) -> None:
+    """In two deliveries on real servers, the lake equals the embedded one, and no secret is
+    written anywhere: not in target, logs or output, nor in the catalog."""
+    libpq = postgres.database("production")
+    lake = Lake(
+        tmp_path / "production",
+        parsed=parsed,
+        environment={
+            **s3.environment,
+            **libpq,
+            "DBT_TARGET": "prod",
+            "LAKE_LANDING_URL": "s3://landing/raw",
+            "LAKE_DATA_URL": "s3://lakehouse/data/",
+            "LAKE_CATALOG": "postgres:",
+        },
+        catalog=f"postgres:{services.libpq(libpq)}",
+        connect=[s3.duckdb_secret],
+    )
+    # These two are the target's defaults.
+    for name in ("LAKE_LANDING_URL", "LAKE_DATA_URL", "LAKE_CATALOG"):
+        del lake.environment[name]
+    for bucket in ("landing", "lakehouse"):
+        s3.client.create_bucket(Bucket=bucket)
+    late = [file for file in sample.files if "day=15" in file.path]
+    staged = tmp_path / "first"
+    first = Lake(staged)
+    first.deliver((file.path for file in sample.files if file not in late), sample.out)
+    s3.upload("landing", first.landing, "raw/")
+    build = lake.build("--full-refresh")
+    assert build.ok, build
+    s3.upload("landing", sample.out, "raw/")  # what is there already is the same version again
+    build = lake.build()
+    assert build.ok, build
+    snapshot = lake.snapshot()
+    build = lake.build()
+    assert build.ok, build
+    assert lake.snapshot() == snapshot
+
+    assert not lake.wrong_counts()
+    assert sorted(lake.loaded()) == sorted(reference.loaded)
+    assert not differences(lake.tables(), reference.tables)
+    assert not differences(lake.everything("main"), reference.everything)
+    assert not lake.data.exists()
+    assert not list(lake.landing.iterdir())
+    _assert_no_secret(lake, postgres)
+    landed = {f"raw/{file.path}" for file in sample.files}
+    assert set(s3.keys("landing")) == landed
+
+
+def _assert_no_secret(lake: Lake, postgres: services.Postgres) -> None:
+    from pgserver._commands import POSTGRES_BIN_PATH
+
+    written = {
+        str(path): path.read_bytes() for path in lake.home.rglob("*") if path.is_file()
+    }
+    assert any(name.endswith("dbt.log") for name in written)
+    assert any(name.endswith("manifest.json") for name in written)
+    written["catalog"] = subprocess.run(
+        [POSTGRES_BIN_PATH / "pg_dump", "--inserts", "-h", postgres.host, "-U", "postgres",
+         "production"],
+        check=True,
+        capture_output=True,
+    ).stdout
+    assert b"ducklake_snapshot" in written["catalog"]
+    for name, content in written.items():
+        for secret in (services.PG_PASSWORD, services.S3_SECRET, "s3cr3t"):
+            assert secret.encode() not in content, f"{name} holds a secret"
+
+
+def test_the_oracle_would_notice(reference: Reference) -> None:
+    """The comparison that all of this rests on sees a single cent."""
+    name = "fct_sales"
+    table = reference.tables[name]
+    place = table.columns.index("net_sales")
+    changed = [list(row) for row in table.rows]
+    changed[0][place] += type(changed[0][place])("0.01")
+    assert len(diff(reference.expected[name], changed, table.columns)) == 1

@@ -1,0 +1,109 @@
+"""Register mode: zero copies, and no command that can delete a landed file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tests.system.feeding import TABLE, Feeding, rows
+
+MAINTENANCE = (
+    "call ducklake_merge_adjacent_files('lakehouse')",
+    "call ducklake_expire_snapshots('lakehouse', older_than => now())",
+    "call ducklake_cleanup_old_files('lakehouse', cleanup_all => true)",
+    "call ducklake_delete_orphaned_files('lakehouse', cleanup_all => true)",
+    "checkpoint lakehouse",
+)
+
+
+@pytest.fixture
+def registering(feeding: Feeding) -> Feeding:
+    """A stream in register mode, with two registered files."""
+    feeding.declare(id="bigint", price="double", lines="struct(sku varchar)[]")
+    feeding.set(feed_mode="register")
+    for part in range(2):
+        feeding.land(f"part_{part}.parquet", _table(part))
+    outcome = feeding.feed()
+    assert not outcome.quarantined
+    assert outcome.files == 2
+    return feeding
+
+
+def _table(number: int) -> pa.Table:
+    return rows(id=[number], price=[0.5], lines=[[{"sku": "it's"}]])
+
+
+def test_rows_are_read_from_landed_files(registering: Feeding) -> None:
+    """Registered files are read where they lie: staging has their rows and no file of its own."""
+    assert registering.rows("id, price, lines") == [
+        (0, 0.5, [{"sku": "it's"}]),
+        (1, 0.5, [{"sku": "it's"}]),
+    ]
+    assert registering.ledger("path, row_count, feed_mode") == [
+        ("part_0.parquet", 1, "register"),
+        ("part_1.parquet", 1, "register"),
+    ]
+    assert not [
+        path for path in (registering.lake.data / "staging").rglob("*things*/*.parquet")
+    ]
+    assert registering.feed().files == 0
+
+
+def test_what_does_not_fit_is_copied(registering: Feeding) -> None:
+    """Files that need a conversion are copied instead, and missing columns read NULL."""
+    registering.land("text.csv", "id,price\n7,1.25\n")
+    registering.land("missing.parquet", rows(id=[8]))
+    registering.land("as_text.parquet", rows(id=[9], price=["2.5"]))
+    registering.land("grown.parquet", rows(id=[10], fresh=["x"], lines=[[{"sku": "s", "n": 1}]]))
+    outcome = registering.feed()
+    assert not outcome.quarantined
+    assert registering.rows("id, price, fresh")[2:] == [
+        (7, 1.25, None),
+        (8, None, None),
+        (9, 2.5, None),
+        (10, None, "x"),
+    ]
+    modes = dict(registering.ledger("path, feed_mode"))
+    assert modes["text.csv"] == modes["as_text.parquet"] == "copy"
+    assert modes["missing.parquet"] == "register"
+
+
+def test_bad_files_are_quarantined(registering: Feeding) -> None:
+    """A bad file does not block the registration of the others."""
+    registering.land("a_cut.parquet", b"PAR1 and nothing more")
+    registering.land("b_lossy.parquet", rows(id=[1.5]))
+    registering.land("c_good.parquet", _table(3))
+    assert registering.feed().files == 1
+    assert sorted(registering.reasons()) == ["a_cut.parquet", "b_lossy.parquet"]
+
+
+def test_no_maintenance_deletes_a_landed_file(registering: Feeding) -> None:
+    """Merging, expiring, cleaning up and checkpoints leave every landed file and every row."""
+    for part in range(2, 5):
+        registering.land(f"part_{part}.parquet", _table(part))
+        registering.feed()
+    before = _contents(registering)
+    found = registering.rows("id, price, lines")
+    for statement in MAINTENANCE * 2:
+        registering.connection.execute(statement)
+        assert _contents(registering) == before, statement
+    assert registering.rows("id, price, lines") == found
+
+
+def test_copied_files_are_no_business_of_landing(feeding: Feeding) -> None:
+    """In copy mode maintenance may do what it likes to the lake's own files."""
+    for part in range(4):
+        feeding.land(f"part_{part}.parquet", rows(id=[part]))
+        feeding.feed()
+    before = _contents(feeding)
+    feeding.connection.execute(f"delete from {TABLE} where id = 0")
+    for statement in MAINTENANCE:
+        feeding.connection.execute(statement)
+    assert _contents(feeding) == before
+    assert feeding.rows("id") == [(1,), (2,), (3,)]
+
+
+def _contents(feeding: Feeding) -> dict[str, bytes]:
+    return {path: Path(feeding.lake.landing / path).read_bytes() for path in feeding.landed()}

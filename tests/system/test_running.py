@@ -1,0 +1,200 @@
+"""Runs one after the other and at the same time: nothing new, two at once, other code, undo."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lotus_lake.sample import Delivery
+from tests.oracle import compute
+from tests.system.conftest import Reference
+from tests.system.lake import Build, Lake, differences
+
+LANDING_ONLY = ("--select", "lotus_lake.landing")
+
+
+def test_nothing_new_writes_nothing(reference_copy: Lake) -> None:
+    """A run with nothing new passes all tests and writes no snapshot and no file."""
+    before = reference_copy.snapshot(), _files(reference_copy.data)
+    build = reference_copy.build()
+    assert build.ok, build
+    assert (reference_copy.snapshot(), _files(reference_copy.data)) == before
+
+
+def test_a_repeated_delivery_stops_where_nothing_changes(
+    reference_copy: Lake, sample: Delivery
+) -> None:
+    """A file that comes again is fed, but tables whose rows stay the same are not written."""
+    file = next(file for file in sample.files if file.stream == "profiles")
+    before = {
+        name: table.rows for name, table in reference_copy.everything("main").items()
+    }
+    written = _data_files(reference_copy)
+    path = reference_copy.landing / file.path
+    path.write_bytes(path.read_bytes())
+    build = reference_copy.build_quickly()
+    assert build.ok, build
+    assert reference_copy.value(
+        f"select count(*) from meta.feeder_files where path = '{file.path}'"
+    ) == reference_copy.value(
+        f"select count(distinct etag) from meta.feeder_files where path = '{file.path}'"
+    )
+    after = {name: table.rows for name, table in reference_copy.everything("main").items()}
+    assert {name: sorted(map(repr, rows)) for name, rows in after.items()} == {
+        name: sorted(map(repr, rows)) for name, rows in before.items()
+    }
+    assert _data_files(reference_copy) == written
+
+
+def test_full_refresh_changes_nothing(reference_copy: Lake, reference: Reference) -> None:
+    """--full-refresh never drops staging, not even when landing was cleared since."""
+    for path in reference_copy.landing.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    build = reference_copy.build_quickly("--full-refresh")
+    assert build.ok, build
+    assert not reference_copy.wrong_counts()
+    assert not differences(reference_copy.everything("main"), reference.everything)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_two_feeders_at_once(
+    kind: str,
+    new_lake: Callable[..., Lake],
+    request: pytest.FixtureRequest,
+    sample: Delivery,
+    reference: Reference,
+) -> None:
+    """Two runs of one lake at the same moment never double a row; a loser fails with one line.
+
+    First both find no lake at all, then one with half of the files; what they leave undone the
+    next run does.
+    """
+    lake: Lake = (
+        new_lake() if kind == "sqlite" else request.getfixturevalue("postgres_lake")()
+    )
+    half = len(sample.files) // 2
+    lake.deliver((file.path for file in sample.files[:half]), sample.out)
+    _assert_clean(*_both(lake, *LANDING_ONLY))
+    assert not lake.wrong_counts()
+    lake.deliver((file.path for file in sample.files[half:]), sample.out)
+    _assert_clean(*_both(lake))
+    assert not lake.wrong_counts()
+    lake.drain()
+    assert not lake.wrong_counts()
+    assert not differences(lake.everything("main"), reference.everything)
+
+
+def _both(lake: Lake, *arguments: str) -> list[Build]:
+    without_tests = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+    running = [lake.start("build", *arguments, *without_tests) for _ in range(2)]
+    return [one.wait() for one in running]
+
+
+def _assert_clean(*builds: Build) -> None:
+    for build in builds:
+        assert build.code in (0, 1), build
+        assert "Traceback" not in build.output, build
+    assert any(build.ok for build in builds), builds
+
+
+def test_a_change_of_variables_rebuilds(reference_copy: Lake, sample: Delivery) -> None:
+    """A lake built in UTC becomes, by a variable, the one that was always in New York; and back.
+
+    Models whose code or variables changed are rebuilt whole, so that a table is what its code says.
+    """
+    variables = {"shop_timezone": "America/New_York", "attribution_hours": 24}
+    before = reference_copy.tables()
+    build = reference_copy.build_quickly(variables=variables)
+    assert build.ok, build
+    expected = compute(
+        sample.out,
+        files=reference_copy.loaded(),
+        timezone="America/New_York",
+        attribution_hours=24,
+    )
+    incremental = reference_copy.everything("main")
+    assert not differences(reference_copy.tables(), expected)
+    assert differences(reference_copy.tables(), before), "the variables make no difference here"
+    assert reference_copy.build_quickly("--full-refresh", variables=variables).ok
+    assert not differences(reference_copy.everything("main"), incremental)
+    assert reference_copy.build_quickly().ok
+    assert not differences(reference_copy.tables(), before)
+
+
+def test_reconcile_says_what_is_wrong(reference_copy: Lake) -> None:
+    """Clean on a good lake; on one with a row too few it fails and names the file."""
+    clean = reference_copy.build("reconcile", command="run-operation")
+    assert clean.code == 0, clean
+    file = reference_copy.loaded()[-1]
+    _change(reference_copy, f"delete from staging.stg_{_table(file)} where _source_file = '{file}' and _source_row = 0")
+    (reference_copy.landing / file).with_name("waiting.parquet").write_bytes(b"x")
+    found = reference_copy.build("reconcile", command="run-operation")
+    assert found.code != 0
+    assert file in found.output
+    assert "waiting.parquet" in found.output
+    assert "Traceback" not in found.output
+
+
+def test_undo_and_replay(reference_copy: Lake, sample: Delivery, reference: Reference) -> None:
+    """A day's delivery is undone as if it had never come, and replayed as if it had always been.
+
+    A dry run changes nothing. Every table follows with the next build.
+    """
+    day = "2025-01-15"
+    folder = "shopify/orders/year=2025/month=01/day=15/"
+    stream = {"source": "shopify", "stream": "orders"}
+    before = reference_copy.snapshot()
+    dry = _operation(reference_copy, "undo_delivery", **stream, day=day, dry_run=True)
+    assert dry.code == 0, dry
+    assert reference_copy.snapshot() == before
+
+    assert _operation(reference_copy, "undo_delivery", **stream, day=day).code == 0
+    assert reference_copy.build_quickly().ok
+    assert not reference_copy.wrong_counts()
+    kept = [path for path in reference.loaded if not path.startswith(folder)]
+    assert len(kept) < len(reference.loaded)
+    assert reference_copy.loaded() == kept
+    assert not differences(reference_copy.tables(), compute(sample.out, files=kept))
+
+    assert _operation(reference_copy, "release_quarantine", **stream, day=day).code == 0
+    assert reference_copy.build_quickly().ok
+    assert not differences(reference_copy.everything("main"), reference.everything)
+    assert _operation(reference_copy, "replay_delivery", **stream, day=day).code == 0
+    assert reference_copy.build_quickly().ok
+    assert not reference_copy.wrong_counts()
+    assert not differences(reference_copy.everything("main"), reference.everything)
+
+
+def _operation(lake: Lake, name: str, **arguments: object) -> Build:
+    return lake.build(name, "--args", json.dumps(arguments), command="run-operation")
+
+
+def _table(path: str) -> str:
+    return "__".join(path.split("/")[:2])
+
+
+def _change(lake: Lake, sql: str) -> None:
+    """Change a lake as a careless colleague would."""
+    import duckdb
+
+    from lotus_lake.connection import extension_file
+
+    with duckdb.connect() as connection:
+        for name in ("sqlite_scanner", "ducklake"):
+            connection.execute(f"load '{extension_file(name)}'")
+        connection.execute(f"attach 'ducklake:sqlite:{lake.catalog_file}' as lakehouse")
+        connection.execute("use lakehouse")
+        connection.execute(sql)
+
+
+def _files(folder: Path) -> set[str]:
+    return {str(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def _data_files(lake: Lake) -> set[str]:
+    """Files of int_, fct_ and dim_ tables."""
+    return {path for path in _files(lake.data) if "/main/" in path}

@@ -1,0 +1,827 @@
+"""Feeding: exactly once, all or nothing, whatever lands."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from lotus_lake.config import LakeError
+from lotus_lake.feeder import Feeder, _Cursor
+from lotus_lake.landing import LocalLanding
+
+from .conftest import DAY, SmallLake, csv_text, json_lines, parquet
+
+A, B, C = ({"id": number, "name": name} for number, name in ((1, "a"), (2, "b"), (3, "c")))
+
+
+def corrupt(content: bytes) -> bytes:
+    """A Parquet file with a right footer and a damaged page."""
+    return content[:30] + b"\xff" * 200 + content[230:]
+
+
+def many(start: int = 0) -> list[dict[str, Any]]:
+    return [{"id": number, "name": f"name {number * 7919}"} for number in range(start, start + 500)]
+
+
+# -- exactly once ------------------------------------------------------------------------------
+
+
+def test_a_file_is_fed_once(lake: SmallLake) -> None:
+    lake.land_rows("part_0.parquet", [A, B])
+    assert (lake.feed().files, lake.feed().files) == (1, 0)
+    assert lake.rows() == [(1, "a"), (2, "b")]
+    assert lake.rows("_source_file, _source_row, _cursor_version") == [
+        (f"shop/orders/{DAY}/part_0.parquet", 0, 1),
+        (f"shop/orders/{DAY}/part_0.parquet", 1, 1),
+    ]
+
+
+def test_a_feed_without_news_writes_no_snapshot(lake: SmallLake) -> None:
+    lake.land_rows("part_0.parquet", [A])
+    lake.feed()
+    before = lake.snapshot()
+    lake.feed()
+    assert lake.snapshot() == before
+
+
+def test_a_feed_is_one_snapshot(lake: SmallLake) -> None:
+    lake.feed()  # makes the table
+    before = lake.snapshot()
+    lake.land_rows("part_0.parquet", [A])
+    lake.land_rows("part_1.parquet", [{**B, "new": 1.5}])
+    lake.land("part_2.csv", b"id,name\n3,c\n")
+    lake.land("part_3.parquet", b"PAR1 cut off")
+    lake.feed()
+    assert lake.snapshot() == before + 1
+    assert lake.cursor()["files_loaded"] == 3
+    assert lake.cursor()["rows_loaded"] == 3
+    assert lake.cursor()["cursor_path"].endswith("part_3.parquet")
+
+
+def test_a_reused_path_is_a_new_version(lake: SmallLake) -> None:
+    lake.land_rows("part_0.parquet", [A])
+    lake.feed()
+    lake.land_rows("part_0.parquet", [B, C])
+    assert lake.feed().rows == 2
+    assert lake.rows("id, _cursor_version") == [(1, 1), (2, 2), (3, 2)]
+    assert len(lake.query("from lakehouse.meta.feeder_files")) == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "with space.parquet",
+        "it's.parquet",
+        "a*b?.parquet",
+        "[x]{y}.parquet",
+        "100%.parquet",
+        "a%20b#c.parquet",
+        "é–部.parquet",
+        'say "x".parquet',
+        "part_0.parquet-1",
+        "no_extension",
+        "wrong.csv",  # Parquet all the same
+        "back\\slash.parquet",
+    ],
+)
+def test_odd_names_are_fed_and_known_again(lake: SmallLake, name: str) -> None:
+    path = lake.land_rows(name, [A])
+    lake.land("aXb?.parquet", parquet(pa.Table.from_pylist([B])))  # would match as a pattern
+    assert lake.feed().rows == 2
+    assert lake.feed().files == 0
+    assert lake.rows("id", "all") == [(1,), (2,)]
+    assert (path,) in lake.query("select path from lakehouse.meta.feeder_files")
+    assert (path,) in lake.rows("distinct _source_file")
+
+
+def test_a_name_that_is_no_utf8_blocks_nothing(lake: SmallLake) -> None:
+    lake.land_rows("part_0.parquet", [A])
+    folder = os.fsencode(lake.folder / "landing" / "shop/orders" / DAY)
+    Path(os.fsdecode(folder + b"/bad\xff.parquet")).write_bytes(
+        parquet(pa.Table.from_pylist([B]))
+    )
+    outcome = lake.feed()
+    assert (outcome.files, len(outcome.quarantined)) == (1, 1)
+    assert "bad\\xff.parquet" in outcome.quarantined[0][0]
+    assert lake.feed().quarantined == []
+
+
+# -- all or nothing ----------------------------------------------------------------------------
+
+
+def test_an_error_leaves_everything_as_it_was(
+    lake: SmallLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.land_rows("part_0.parquet", [A])
+    lake.feed()
+    before = (lake.types(), lake.rows(), lake.ledger(), lake.cursor())
+    lake.land_rows("part_1.parquet", [{**B, "new": 1}])
+    # The ledger is the last that is written: without its table the feed fails after the rows.
+    lake.query("alter table lakehouse.meta.feeder_files rename to hidden")
+    feeder = lake.feeder()
+    monkeypatch.setattr(feeder, "_known", lambda files: set())
+    with pytest.raises(LakeError, match="nothing of it was written"):
+        feeder.feed()
+    lake.query("alter table lakehouse.meta.hidden rename to feeder_files")
+    assert before == (lake.types(), lake.rows(), lake.ledger(), lake.cursor())
+    assert lake.feed().files == 1
+    assert lake.rows("id, new") == [(1, None), (2, 1)]
+
+
+def test_a_file_replaced_while_it_is_read_is_read_again(
+    lake: SmallLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.land_rows("part_0.parquet", [A])
+    feeder = lake.feeder()
+    real = Feeder._write_ledger
+
+    def replaced_meanwhile(self: Feeder, *args: Any) -> None:
+        real(self, *args)
+        if lake.query("select * from lakehouse.meta.feeder_files")[0][9] == 1:
+            monkeypatch.setattr(Feeder, "_write_ledger", real)
+            lake.land_rows("part_0.parquet", [B])
+
+    monkeypatch.setattr(Feeder, "_write_ledger", replaced_meanwhile)
+    assert feeder.feed().files == 1
+    assert lake.rows() == [(2, "b")]
+    assert lake.feed().files == 0
+
+
+@pytest.mark.parametrize("new", [None, [B, C]])
+def test_a_file_gone_or_replaced_after_the_listing_is_no_bad_file(
+    lake: SmallLake, monkeypatch: pytest.MonkeyPatch, new: Any
+) -> None:
+    path = lake.land_rows("part_0.parquet", [A])
+    lake.land_rows("part_1.parquet", [C])
+    real = LocalLanding.files
+
+    def then_changed(self: LocalLanding, *args: Any) -> Any:
+        found = real(self, *args)
+        monkeypatch.setattr(LocalLanding, "files", real)
+        (lake.folder / "landing" / path).unlink()
+        if new:
+            lake.land_rows("part_0.parquet", new)
+        return found
+
+    monkeypatch.setattr(LocalLanding, "files", then_changed)
+    outcome = lake.feed()
+    assert outcome.quarantined == []
+    assert outcome.rows == (3 if new else 1)
+
+
+def test_a_landing_zone_that_goes_away_puts_nothing_into_quarantine(
+    lake: SmallLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.land_rows("part_0.parquet", [A])
+
+    def gone(*_: Any) -> Any:
+        raise LakeError("the store is away")
+
+    def refused(*_: Any) -> Any:
+        raise OSError("timeout")
+
+    with monkeypatch.context() as broken:
+        feeder = lake.feeder()
+        broken.setattr(feeder._prober, "_open", refused)
+        broken.setattr(LocalLanding, "again", gone)
+        with pytest.raises(LakeError, match="the store is away"):
+            feeder.feed()
+    assert lake.ledger() == {}
+    assert lake.feed().files == 1
+
+
+def test_a_store_that_stumbles_once_puts_nothing_into_quarantine(
+    lake: SmallLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.land_rows("part_0.parquet", [A])
+    feeder = lake.feeder()
+    real, failures = feeder._prober._open, [OSError("timeout")]
+
+    def stumbling(file: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return real(file)
+
+    monkeypatch.setattr(feeder._prober, "_open", stumbling)
+    assert feeder.feed().files == 1
+
+
+def test_of_two_racing_feeds_the_second_finds_nothing(
+    lake: SmallLake, other: Callable[[], SmallLake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.feed()
+    lake.land_rows("part_0.parquet", [A])
+    rival = other()
+    real = Feeder._commit
+
+    def after_the_rival(self: Feeder, cursor: _Cursor, *args: Any) -> None:
+        monkeypatch.setattr(Feeder, "_commit", real)
+        assert rival.feed().files == 1
+        real(self, cursor, *args)
+
+    monkeypatch.setattr(Feeder, "_commit", after_the_rival)
+    assert lake.feed().files == 0
+    assert lake.rows() == [(1, "a")]
+    assert lake.cursor()["files_loaded"] == 1
+
+
+def test_of_two_open_transactions_only_one_commits(
+    lake: SmallLake, other: Callable[[], SmallLake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.feed()
+    lake.land_rows("part_0.parquet", [A])
+    rival = other()
+    real = Feeder._check_unchanged
+
+    def rival_commits_first(self: Feeder, batch: Any) -> None:
+        monkeypatch.setattr(Feeder, "_check_unchanged", real)
+        assert rival.feed().files == 1
+        real(self, batch)
+
+    monkeypatch.setattr(Feeder, "_check_unchanged", rival_commits_first)
+    assert lake.feed().files == 0
+    assert lake.rows() == [(1, "a")]
+    assert lake.cursor()["rows_loaded"] == 1
+
+
+def test_feeds_at_the_same_time_never_double_rows(
+    lake: SmallLake, other: Callable[[], SmallLake]
+) -> None:
+    for number in range(6):
+        lake.land_rows(f"part_{number}.parquet", [{"id": number, "name": "x"}])
+    lake.feed(feed_max_files=1)
+    failures: list[BaseException] = []
+
+    def feed_all(rival: SmallLake) -> None:
+        try:
+            while rival.feed(feed_max_files=2).backlog_files:
+                pass
+        except LakeError as error:
+            failures.append(error)  # clean: it says that the other one won
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    rivals = [threading.Thread(target=feed_all, args=[other()]) for _ in range(2)]
+    for rival in rivals:
+        rival.start()
+    for rival in rivals:
+        rival.join()
+    assert all(isinstance(failure, LakeError) for failure in failures)
+    lake.feed()
+    assert lake.rows("id") == [(number,) for number in range(6)]
+    assert lake.cursor()["files_loaded"] == 6
+    assert len(lake.query("from lakehouse.meta.feeder_files")) == 6
+
+
+# -- bounded -----------------------------------------------------------------------------------
+
+
+def test_a_feed_takes_a_bounded_batch_oldest_first(lake: SmallLake) -> None:
+    for number in (9, 10, 11):
+        lake.land_rows(f"part_{number}.parquet", [{"id": number, "name": "x"}])
+    lake.land_rows("part_1.parquet", [{"id": 100, "name": "x"}], "year=2025/month=02/day=01")
+    lake.land_rows("part_2.parquet", [{"id": 0, "name": "x"}], "year=2024/month=12/day=31")
+    outcome = lake.feed(feed_max_files=2)
+    assert (outcome.files, outcome.backlog_files) == (2, 3)
+    assert lake.rows("id") == [(0,), (9,)]
+    cursor = lake.cursor()
+    assert (cursor["backlog_files"], cursor["backlog_bytes"]) == (3, outcome.backlog_bytes)
+    assert lake.feed(feed_max_files=2).backlog_files == 1
+    assert lake.rows("id") == [(0,), (9,), (10,), (11,)]
+    assert lake.feed(feed_max_files=2).backlog_files == 0
+    assert lake.cursor()["backlog_files"] == 0
+
+
+def test_bytes_bound_a_feed_but_a_larger_file_is_fed_all_the_same(lake: SmallLake) -> None:
+    for number in range(3):
+        lake.land_rows(f"part_{number}.parquet", many(number * 500))
+    assert [lake.feed(feed_max_bytes=1).files for _ in range(4)] == [1, 1, 1, 0]
+
+
+def test_a_backlog_that_was_deleted_is_no_backlog(lake: SmallLake) -> None:
+    paths = [lake.land_rows(f"part_{number}.parquet", [A]) for number in range(3)]
+    lake.feed(feed_max_files=1)
+    for path in paths:
+        (lake.folder / "landing" / path).unlink()
+    lake.feed()
+    assert lake.cursor()["backlog_files"] == 0
+    assert lake.cursor()["backlog_bytes"] == 0
+
+
+def test_a_feed_writes_few_files(lake: SmallLake) -> None:
+    """Files are read together when they are alike, also when each had to be looked into."""
+    columns = {"id": "bigint", "name": "varchar", "o": "struct(a bigint)"}
+    for number in range(12):
+        lake.land_rows(f"part_{number}.parquet", [{**A, "o": json.dumps({"a": number})}])
+    assert lake.feed(columns=columns).files == 12
+    assert lake.rows("o.a") == [(number,) for number in range(12)]
+    assert len(list((lake.folder / "lake data").rglob("stg_shop__orders/*.parquet"))) <= 2
+
+
+# -- nothing missed ----------------------------------------------------------------------------
+
+OLD, FORMER, NEW = (f"year=2025/month=0{month}/day=01" for month in (1, 3, 6))
+
+
+class Windowed:
+    """Settings of a stream with too many files to list it whole, fed and swept a while ago."""
+
+    settings = {"feed_list_free_files": 0, "feed_lookback_days": 14}
+
+
+def fed_long_ago(lake: SmallLake) -> None:
+    lake.land_rows("part_0.parquet", [A], NEW)
+    lake.feed(**Windowed.settings)
+    settle(lake, OLD, NEW, FORMER)
+
+
+def settle(lake: SmallLake, *days: str) -> None:
+    """Let the folders look as if nothing had changed in them for a long time."""
+    for day in days:
+        folder = lake.folder / "landing/shop/orders" / day
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder, (0, 0))
+
+
+def make_due(lake: SmallLake) -> None:
+    lake.query("update lakehouse.meta.feeder_cursors set swept_at = swept_at - interval 25 hours")
+
+
+def test_a_late_file_within_the_window_is_fed(lake: SmallLake) -> None:
+    fed_long_ago(lake)
+    lake.land_rows("late.parquet", [B], "year=2025/month=05/day=20")
+    settle(lake, "year=2025/month=05/day=20")
+    assert lake.feed(**Windowed.settings).files == 1
+
+
+def test_a_late_file_in_a_changed_folder_is_fed(lake: SmallLake) -> None:
+    fed_long_ago(lake)
+    lake.land_rows("late.parquet", [B], OLD)
+    assert lake.feed(**Windowed.settings).files == 1
+
+
+@pytest.mark.parametrize("how", ["due", "on demand", "asked for in the catalog", "few files"])
+def test_a_sweep_finds_what_the_window_hides(lake: SmallLake, how: str) -> None:
+    fed_long_ago(lake)
+    lake.land_rows("late.parquet", [B], OLD)
+    settle(lake, OLD)
+    assert lake.feed(**Windowed.settings).files == 0
+    settings: dict[str, Any] = dict(Windowed.settings)
+    if how == "due":
+        make_due(lake)
+    elif how == "on demand":
+        settings["feed_sweep_hours"] = 0
+    elif how == "few files":
+        settings["feed_list_free_files"] = 10
+    else:
+        lake.query("update lakehouse.meta.feeder_cursors set swept_at = null")
+    assert lake.feed(**settings).files == 1
+
+
+def test_what_a_sweep_finds_and_one_run_cannot_feed_is_not_forgotten(lake: SmallLake) -> None:
+    fed_long_ago(lake)
+    for number in range(3):
+        lake.land_rows(f"late_{number}.parquet", [B], OLD)
+    settle(lake, OLD)
+    make_due(lake)
+    runs = [lake.feed(**Windowed.settings, feed_max_files=1) for _ in range(4)]
+    assert [run.files for run in runs] == [1, 1, 1, 0]
+    assert [run.backlog_files for run in runs] == [2, 1, 0, 0]
+
+
+def test_a_folder_of_a_day_to_come_hides_nothing(lake: SmallLake) -> None:
+    lake.land_rows("part_0.parquet", [A], "year=2999/month=01/day=01")
+    lake.feed(**Windowed.settings)
+    today = f"{datetime.now(UTC):year=%Y/month=%m/day=%d}"
+    lake.land_rows("part_0.parquet", [B], today)
+    settle(lake, today)
+    assert lake.feed(**Windowed.settings).files == 1
+
+
+def test_a_sweep_is_noted_when_nothing_is_new(lake: SmallLake) -> None:
+    fed_long_ago(lake)
+    make_due(lake)
+    lake.feed(**Windowed.settings)
+    assert datetime.now(UTC) - lake.cursor()["swept_at"] < timedelta(minutes=5)
+    before = lake.snapshot()
+    lake.feed(**Windowed.settings)
+    assert lake.snapshot() == before
+
+
+def test_a_repaired_file_is_fed_by_the_next_run_however_old(lake: SmallLake) -> None:
+    path = lake.land("part_0.parquet", b"PAR1 cut off", OLD)
+    fed_long_ago(lake)
+    assert lake.ledger()["part_0.parquet"] == ("loaded", 1)  # the newer day's
+    (lake.folder / "landing" / path).write_bytes(parquet(pa.Table.from_pylist([B])))
+    settle(lake, OLD)
+    outcome = lake.feed(**Windowed.settings)
+    assert (outcome.files, outcome.rows) == (1, 1)
+    assert lake.feed(**Windowed.settings).files == 0
+
+
+# -- nothing blocks ----------------------------------------------------------------------------
+
+
+def test_bad_files_are_left_out_with_their_reasons(lake: SmallLake) -> None:
+    whole = parquet(pa.Table.from_pylist(many()))
+    lake.land_rows("good.parquet", [A])
+    lake.land("cut.parquet", whole[:-100])
+    lake.land("empty.parquet", b"")
+    lake.land("encrypted.parquet", b"PARE" + whole[4:-4] + b"PARE")
+    lake.land_rows("no rows.parquet", pa.schema([("id", pa.int64())]).empty_table())
+    lake.land("damaged page.parquet", corrupt(whole))
+    lake.land_rows("lossy.parquet", [{"id": 12.5, "name": "x"}])
+    lake.land_rows("object.parquet", [{"id": {"x": 1}, "name": "x"}])
+    lake.land("page.html.parquet", b"<html>not found</html>")
+    outcome = lake.feed()
+    assert (outcome.files, outcome.rows, len(outcome.quarantined)) == (1, 1, 8)
+    assert lake.rows() == [(1, "a")]
+    reasons = lake.reasons()
+    for name, part in {
+        "cut": "cut off",
+        "empty": "0 bytes",
+        "encrypted": "encrypted",
+        "no rows": "no rows",
+        "damaged page": "cannot be read",
+        "lossy": "column id has 1 values",
+        "object": "column id is an object where the lake has BIGINT",
+        "page.html": "not Parquet",
+    }.items():
+        assert part in reasons[f"{name}.parquet"]
+    assert lake.feed().quarantined == []
+    assert any("QUARANTINED" in line for line in outcome.lines(lake.stream()))
+
+
+def test_a_first_feed_of_bad_files_only_goes_on_with_the_next(lake: SmallLake) -> None:
+    lake.land("part_0.parquet", b"")
+    outcome = lake.feed()
+    assert (outcome.files, len(outcome.quarantined)) == (0, 1)
+    assert lake.types() == {"id": "BIGINT", "name": "VARCHAR"}
+    lake.land_rows("part_0.parquet", [A])  # repaired
+    assert lake.feed().files == 1
+    assert lake.rows() == [(1, "a")]
+
+
+def test_what_ducklake_cannot_hold_keeps_only_its_file_out(
+    lake: SmallLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever makes a feed fail, the file that does it is found."""
+    lake.land_rows("good.parquet", [A])
+    lake.land_rows("bad.parquet", [{**B, "odd": 1}])
+    feeder = lake.feeder()
+    real = feeder._connection.execute
+
+    class Refusing:
+        """A connection whose lake refuses one column."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(lake.connection, name)
+
+        def execute(self, sql: str, *args: Any) -> Any:
+            if "add column" in sql:
+                raise duckdb.InvalidInputException("unsupported type")
+            return real(sql, *args)
+
+    monkeypatch.setattr(feeder, "_connection", Refusing())
+    outcome = feeder.feed()
+    assert outcome.files == 1
+    assert "unsupported type" in outcome.quarantined[0][1]
+    assert lake.rows() == [(1, "a")]
+
+
+def test_a_lake_that_cannot_be_written_puts_nothing_into_quarantine(lake: SmallLake) -> None:
+    lake.feed()
+    lake.land_rows("part_0.parquet", [A])
+    folder = lake.folder / "lake data"
+    if folder.exists():
+        folder.rename(lake.folder / "moved")
+    folder.write_text("a file where the data should go")
+    with pytest.raises(LakeError, match="nothing of it was written"):
+        lake.feed()
+    folder.unlink()
+    assert lake.feed().files == 1
+
+
+def test_text_that_is_no_table_of_the_stream_is_refused(lake: SmallLake) -> None:
+    lake.land("part_0.csv", b"id;name\n1;a\n")
+    lake.land("part_1.csv", b"Dear customer\nthank you\n")
+    assert lake.feed().files == 0
+    assert "none of the stream's columns" in lake.reasons()["part_0.csv"]
+    assert lake.types() == {"id": "BIGINT", "name": "VARCHAR"}
+
+
+@pytest.mark.parametrize(
+    "name", ["_source_file", "_Source_Row", "__uri", "__row", "file_row_number", "rowid"]
+)
+def test_a_column_named_like_the_lakes_own_is_refused(lake: SmallLake, name: str) -> None:
+    lake.land_rows("part_0.parquet", [{**A, name: "x"}])
+    lake.land_rows("part_1.parquet", [B])
+    assert lake.feed().files == 1
+    assert "name that the lake uses itself" in lake.reasons()["part_0.parquet"]
+
+
+@pytest.mark.parametrize("name", ["filename", "year", "month", "select", "a.b", "it's", 'a "b"', "é"])
+def test_any_other_column_name_is_fine(lake: SmallLake, name: str) -> None:
+    for number in range(2):
+        lake.land_rows(f"part_{number}.parquet", [{**A, name: f"x'{number}"}])
+    lake.feed()
+    quoted = '"' + name.replace('"', '""') + '"'
+    assert lake.rows(quoted) == [("x'0",), ("x'1",)]
+
+
+# -- drift -------------------------------------------------------------------------------------
+
+
+def test_columns_come_and_go(lake: SmallLake) -> None:
+    lake.land_rows("part_0.parquet", [A])
+    lake.feed()
+    lake.land_rows("part_1.parquet", [{"id": 2, "extra": 1.5}])
+    lake.feed()
+    assert lake.rows("id, name, extra") == [(1, "a", None), (2, None, 1.5)]
+
+
+def test_fields_come_and_go_in_objects_and_lists(lake: SmallLake) -> None:
+    columns = {"id": "bigint", "lines": "struct(a bigint, inner_ struct(x varchar))[]"}
+    versions = [
+        [{"a": 1, "inner_": {"x": "one"}}],
+        [{"inner_": {"x": "two", "it's": [{"new y": 2.5}]}, "b": "B"}, None],
+        [{"b": "C"}],
+        [],
+        None,
+    ]
+    for number, lines in enumerate(versions):
+        lake.land_rows(f"part_{number}.parquet", [{"id": number, "lines": lines}])
+        lake.feed(columns=columns)
+    assert lake.reasons() == {}
+    assert [lines for (lines,) in lake.rows("lines", "id")] == [
+        [{"a": 1, "inner_": {"x": "one", "it's": None}, "b": None}],
+        [{"a": None, "inner_": {"x": "two", "it's": [{"new y": 2.5}]}, "b": "B"}, None],
+        [{"a": None, "inner_": None, "b": "C"}],
+        [],
+        None,
+    ]
+
+
+DRIFTING: list[dict[str, Any]] = [
+    {"id": 1, "o": {"a": 1, "b": [{"c": "x"}]}, "amount": 1.5, "flag": True},
+    {"id": 2, "o": '{"a": "2", "b": [{"c": "y"}, {}]}', "amount": "2.5", "flag": "false"},
+    {"id": 3.0, "o": "{}", "amount": 3, "flag": None},
+    {"id": "4", "o": None, "amount": None},
+    {"id": 5, "o": {"a": None, "b": None}, "Amount": "5"},
+    {"id": 6, "o": {"b": [{"c": None}]}},
+    {"id": 7, "o": '{"a": null, "b": []}', "amount": "0.1"},
+    {"id": 8, "o": {"b": '[{"c": "z"}]'}},
+]
+DECLARED = {
+    "id": "bigint",
+    "o": "struct(a bigint, b struct(c varchar)[])",
+    "amount": "double",
+    "flag": "boolean",
+}
+AS_DECLARED = [
+    (1, {"a": 1, "b": [{"c": "x"}]}, 1.5, True),
+    (2, {"a": 2, "b": [{"c": "y"}, {"c": None}]}, 2.5, False),
+    (3, {"a": None, "b": None}, 3.0, None),
+    (4, None, None, None),
+    (5, {"a": None, "b": None}, 5.0, None),
+    (6, {"a": None, "b": [{"c": None}]}, None, None),
+    (7, {"a": None, "b": []}, 0.1, None),
+    (8, {"a": None, "b": [{"c": "z"}]}, None, None),
+]
+
+
+@pytest.mark.parametrize("order", [1, -1, 3, 5])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_declared_columns_never_depend_on_the_order_of_the_files(
+    lake: SmallLake, order: int, at_once: bool
+) -> None:
+    for number in range(len(DRIFTING)):
+        row = DRIFTING[number * order % len(DRIFTING)]
+        lake.land_rows(f"part_{number}.parquet", [row])
+        if not at_once:
+            lake.feed(columns=DECLARED)
+    lake.feed(columns=DECLARED)
+    assert lake.reasons() == {}
+    assert lake.types() == {
+        "id": "BIGINT",
+        "o": "STRUCT(a BIGINT, b STRUCT(c VARCHAR)[])",
+        "amount": "DOUBLE",
+        "flag": "BOOLEAN",
+    }
+    assert lake.rows("id, o, amount, flag", "id") == AS_DECLARED
+
+
+def test_the_same_records_as_json_lines(lake: SmallLake) -> None:
+    lake.land("part_0.jsonl", json_lines(*DRIFTING))
+    lake.land("part_1.jsonl.gz", gzip.compress(json_lines(*DRIFTING[3:6])))
+    lake.feed(columns=DECLARED)
+    # Objects and texts of objects cannot be told apart inside one file.
+    assert "part_0.jsonl" in lake.reasons()
+    assert lake.rows("id, o, amount, flag", "id") == AS_DECLARED[3:6]
+
+
+def test_a_column_declared_later_is_added(lake: SmallLake) -> None:
+    lake.land_rows("part_0.parquet", [A])
+    lake.feed()
+    later = {"id": "bigint", "name": "varchar", "o": "struct(a bigint)"}
+    lake.land_rows("part_1.parquet", [B])
+    lake.feed(columns=later)
+    assert lake.types()["o"] == "STRUCT(a BIGINT)"
+    lake.land_rows("part_2.parquet", [{**C, "o": {"a": 1}}])
+    lake.feed(columns=later)
+    assert lake.rows("id, o") == [(1, None), (2, None), (3, {"a": 1})]
+
+
+def test_a_stream_without_declared_columns_takes_what_lands(lake: SmallLake) -> None:
+    lake.land_rows("part_0.parquet", [{"a": 1, "nothing": None}])
+    lake.land("part_1.csv", b"b,c\nx,\n")
+    lake.land("part_2.jsonl", json_lines({"d": 2**40, "e": {"f": "x"}, "g": None}, {"h": 1.5}))
+    lake.feed(columns={})
+    assert lake.reasons() == {}
+    assert lake.types() == {
+        "a": "BIGINT",
+        "b": "VARCHAR",
+        "c": "VARCHAR",
+        "d": "BIGINT",
+        "e": "STRUCT(f VARCHAR)",
+        "h": "DOUBLE",
+    }
+    assert lake.rows("a, b, c, d, e, h", "a, b, d, h") == [
+        (1, None, None, None, None, None),
+        (None, "x", None, None, None, None),
+        (None, None, None, 2**40, {"f": "x"}, None),
+        (None, None, None, None, None, 1.5),
+    ]
+
+
+def test_a_column_of_nulls_takes_no_type(lake: SmallLake) -> None:
+    columns = {"id": "bigint", "o": "struct(a bigint)[]"}
+    table = pa.table({"id": [1], "o": pa.nulls(1), "new": pa.nulls(1), "l": pa.array([[None]])})
+    lake.land_rows("part_0.parquet", table)
+    lake.land_rows("part_1.parquet", [{"id": 2, "o": [{"a": 5}], "new": "text"}])
+    lake.feed(columns=columns)
+    assert lake.reasons() == {}
+    assert lake.types()["new"] == "VARCHAR"
+    assert lake.rows("id, o, new") == [(1, None, None), (2, [{"a": 5}], "text")]
+
+
+def test_integers_widen_and_old_rows_stay(lake: SmallLake) -> None:
+    lake.land_rows("part_0.parquet", pa.table({"id": [1], "n": pa.array([5], pa.int32())}))
+    lake.feed()
+    lake.land_rows("part_1.parquet", pa.table({"id": [2], "n": pa.array([2**40], pa.int64())}))
+    lake.feed()
+    assert lake.types()["n"] == "BIGINT"
+    assert lake.rows("n") == [(5,), (2**40,)]
+
+
+@pytest.mark.parametrize("content", [
+    pytest.param(lambda: parquet(pa.table({"id": [3e18 * 10]})), id="too large a double"),
+    pytest.param(lambda: b'{"id": 18446744073709551615}\n', id="too large an integer"),
+    pytest.param(lambda: b'{"id": 9007199254740993}\n{"id": 1.5}\n', id="integers and doubles"),
+    pytest.param(lambda: b"id,x\n12.7,y\n", id="a fraction as text"),
+])  # fmt: skip
+def test_lossy_values_are_never_silent(lake: SmallLake, content: Callable[[], bytes]) -> None:
+    lake.land("part_0" + (".csv" if content().startswith(b"id") else ""), content())
+    assert lake.feed().files == 0
+    assert lake.rows("id") == []
+    assert any("id" in reason for reason in lake.reasons().values())
+
+
+def test_lossy_values_of_a_new_column_are_never_silent(lake: SmallLake) -> None:
+    lake.land("part_0.jsonl", b'{"id": 1, "new": 9007199254740993}\n{"id": 2, "new": 0.5}\n')
+    assert lake.feed().files == 0
+    assert "new" not in lake.types()
+
+
+# -- register ----------------------------------------------------------------------------------
+
+REGISTER = {"feed_mode": "register"}
+
+
+def data_files(lake: SmallLake) -> list[str]:
+    return [
+        file
+        for (file,) in lake.query(
+            "select data_file from ducklake_list_files('lakehouse', 'stg_shop__orders',"
+            " schema => 'staging')"
+        )
+    ]
+
+
+def test_registered_files_are_not_copied(lake: SmallLake) -> None:
+    lake.land_rows("part_0.parquet", [A, B])
+    lake.land_rows("it's [odd] 100%.parquet", [{"name": "c"}])  # a column is missing
+    outcome = lake.feed(**REGISTER)
+    assert outcome.files == 2
+    assert lake.rows() == [(1, "a"), (2, "b"), (None, "c")]
+    assert all("/landing/" in file for file in data_files(lake))
+    assert lake.feed(**REGISTER).files == 0
+
+
+def test_what_needs_conversion_is_copied_in_register_mode(lake: SmallLake) -> None:
+    columns = {"id": "bigint", "o": "struct(a bigint, b varchar)", "l": "struct(x bigint)[]"}
+    lake.land_rows("part_0.parquet", [{"id": 1, "o": {"b": "x", "a": 1}, "l": [{"x": 1}]}])
+    lake.land_rows("part_1.parquet", [{"id": 2, "o": {"a": 2}, "l": [{"x": 1}]}])
+    lake.land_rows("part_2.parquet", [{"id": "3", "o": '{"b": "y"}', "l": None}])
+    lake.land_rows("part_3.parquet", [{"id": 4, "o": {"a": 4, "new": True}, "l": [{"y": 1}]}])
+    lake.land("part_4.csv", b"id\n5\n")
+    lake.land("part_5.parquet", b"PAR1")
+    outcome = lake.feed(**REGISTER, columns=columns)
+    assert (outcome.files, len(outcome.quarantined)) == (5, 1)
+    assert lake.rows("id, o, l", "id") == [
+        (1, {"a": 1, "b": "x", "new": None}, [{"x": 1, "y": None}]),
+        (2, {"a": 2, "b": None, "new": None}, [{"x": 1, "y": None}]),
+        (3, {"a": None, "b": "y", "new": None}, None),
+        (4, {"a": 4, "b": None, "new": True}, [{"x": None, "y": 1}]),
+        (5, None, None),
+    ]
+    modes = dict(lake.query("select path, feed_mode from lakehouse.meta.feeder_files"))
+    assert modes[f"shop/orders/{DAY}/part_0.parquet"] == "register"
+    assert modes[f"shop/orders/{DAY}/part_2.parquet"] == "copy"
+    assert modes[f"shop/orders/{DAY}/part_4.csv"] == "copy"
+    assert sum("/landing/" in file for file in data_files(lake)) == 3
+
+
+def test_no_maintenance_deletes_registered_files(lake: SmallLake) -> None:
+    # The table was made in copy mode; registering alone has to protect the files.
+    lake.feed()
+    paths = []
+    for number in range(3):
+        paths.append(lake.land_rows(f"part_{number}.parquet", many(number * 500)))
+        lake.feed(**REGISTER)
+    lake.query("call ducklake_merge_adjacent_files('lakehouse')")
+    lake.query("call ducklake_expire_snapshots('lakehouse', older_than => now())")
+    lake.query("call ducklake_cleanup_old_files('lakehouse', cleanup_all => true)")
+    assert all((lake.folder / "landing" / path).exists() for path in paths)
+    assert lake.rows("count(*)") == [(1500,)]
+
+
+def test_a_damaged_page_in_register_mode_is_reported(lake: SmallLake) -> None:
+    lake.land("part_0.parquet", corrupt(parquet(pa.Table.from_pylist(many()))))
+    lake.land_rows("part_1.parquet", [A])
+    lake.feed(**REGISTER)
+    assert lake.rows("count(*)", "1")  # the other file can be read
+
+
+# -- declarations and outcomes -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"feed_max_file": 1}, "'feed_max_file' under meta.feeder is not a setting"),
+        ({"feed_mode": "link"}, "feed_mode is 'link'"),
+        ({"sync_mode": "merge"}, "sync_mode is 'merge'"),
+        ({"feed_max_files": 0}, "feed_max_files has to be a number of at least 1"),
+        ({"feed_max_bytes": "many"}, "feed_max_bytes has to be a number"),
+        ({"feed_sweep_hours": -1}, "feed_sweep_hours has to be a number of at least 0"),
+        ({"columns": {"id": "bigintt"}}, "data_type 'bigintt' of column id is no DuckDB type"),
+    ],
+)
+def test_a_wrong_declaration_says_what_is_wrong(
+    lake: SmallLake, settings: dict[str, Any], part: str
+) -> None:
+    with pytest.raises(LakeError, match=part):
+        lake.stream(**settings)
+
+
+def test_airbyte_columns_are_declared_by_themselves(lake: SmallLake) -> None:
+    lake.feed(airbyte=True)
+    assert list(lake.types()) == [
+        "_airbyte_raw_id",
+        "_airbyte_extracted_at",
+        "_airbyte_generation_id",
+        "_airbyte_meta",
+        "id",
+        "name",
+    ]
+
+
+def test_the_ledger_knows_the_generation(lake: SmallLake) -> None:
+    lake.land_rows("part_0.parquet", [{**A, "_airbyte_generation_id": 7}])
+    lake.feed(airbyte=True)
+    assert lake.query("select generation_id from lakehouse.meta.feeder_files") == [(7,)]
+
+
+def test_a_stream_without_a_cursor_says_what_to_do(lake: SmallLake) -> None:
+    lake.query("delete from lakehouse.meta.feeder_cursors")
+    with pytest.raises(LakeError, match="no cursor row"):
+        lake.feed()
+
+
+def test_csv_of_the_layout(lake: SmallLake) -> None:
+    lake.land("part_0.csv", b"\xef\xbb\xbf" + csv_text([["id", "name"], [1, "a,b"], [2, 'q "x"\n']]))
+    lake.land("part_1.csv.gz", gzip.compress(csv_text([["name", "id"], ["", 3]])))
+    lake.feed()
+    assert lake.rows() == [(1, "a,b"), (2, 'q "x"\n'), (3, None)]
