@@ -299,21 +299,17 @@ class Feeder:
         return [file for (path,) in paths for file in self._landing.again([path])]
 
     def _known(self, files: Sequence[LandedFile]) -> set[tuple[str, str]]:
-        """The versions of these files that the ledger has."""
+        """The versions that the ledger has, of these files and of those between them."""
         if not files:
             return set()
-        listed = pa.table({"path": [file.path for file in files]})
-        self._connection.register("listed_files", listed)
-        try:
-            return set(
-                self._connection.execute(
-                    f"select path, etag from {self._lake}.meta.feeder_files"
-                    " where source = ? and stream = ? and path in (select path from listed_files)",
-                    [self._stream.source, self._stream.name],
-                ).fetchall()
-            )
-        finally:
-            self._connection.unregister("listed_files")
+        paths = [file.path for file in files]
+        return set(
+            self._connection.execute(
+                f"select path, etag from {self._lake}.meta.feeder_files"
+                " where source = ? and stream = ? and path between ? and ?",
+                [self._stream.source, self._stream.name, min(paths), max(paths)],
+            ).fetchall()
+        )
 
     def _bounded(self, files: Sequence[LandedFile]) -> list[LandedFile]:
         """As much as one run takes, oldest first, and never nothing."""
@@ -416,7 +412,7 @@ class Feeder:
                     _Group([probe], dict(probe.schema)), columns, names, quarantine
                 )
             ]
-        own = {name.lower() for name in columns} - {*AIRBYTE_COLUMNS, *LINEAGE_COLUMNS}
+        own = {name.lower() for name in self._stream.columns} - set(AIRBYTE_COLUMNS)
         try:
             if (
                 own

@@ -119,7 +119,7 @@ class Prober:
                 f" from read_parquet([{', '.join(map(literal, uris))}], hive_partitioning = false,"
                 " union_by_name = false, filename = '__uri', file_row_number = true))"
             )
-        compression = "gzip" if probe.gzip else "none"
+        compression = _compression(probe.gzip)
         if probe.format == "csv":
             columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in probe.schema)
             reads = [
@@ -227,7 +227,7 @@ class Prober:
     def _jsonl(self, file: LandedFile, gzip: bool) -> Probe:
         source = (
             f"read_ndjson_objects({literal(self._landing.uri(file.path))},"
-            f" compression = '{'gzip' if gzip else 'none'}', maximum_object_size = 134217728)"
+            f" compression = '{_compression(gzip)}', maximum_object_size = 134217728)"
         )
         try:
             found = self._connection.execute(
@@ -292,6 +292,7 @@ def _read_text(data: pa.NativeFile) -> _Text:
     """Read a text to its end: only that tells whether a compressed one is whole."""
     gzip = data.read_at(2, 0) == b"\x1f\x8b"
     head, quotes = b"", False
+    data.seek(0)
     for chunk in _inflate(data) if gzip else iter(lambda: data.read(_CHUNK_BYTES), b""):
         head += chunk[: max(0, _HEAD_BYTES - len(head))]
         quotes = quotes or b'"' in chunk
@@ -312,6 +313,10 @@ def _inflate(data: pa.NativeFile) -> Iterator[bytes]:
         raise Unreadable(f"it is damaged gzip: {error}") from error
     if not inflate.eof:
         raise Unreadable("it is cut off: its gzip has no end. Have it sent again")
+
+
+def _compression(gzip: bool) -> str:
+    return "gzip" if gzip else "uncompressed"
 
 
 def _decode(text: bytes) -> str:

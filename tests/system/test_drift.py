@@ -205,8 +205,9 @@ def test_columns_with_odd_names(feeding: Feeding, name: str) -> None:
     feeding.land("b.parquet", rows(id=[2], **{name: ["y"]}, nested=[[{name: 1.0}]]))
     feeding.land("plain.parquet", rows(id=[3]))
     feeding.feed()
-    if name == "file_row_number":  # DuckDB cannot read such a file and number its rows
-        assert sorted(feeding.reasons()) == ["a.parquet", "b.parquet"]
+    if name in ("file_row_number", "rowid", "snapshot_id"):  # not to be had in this DuckLake
+        assert feeding.rows("id") == [(3,)]
+        assert all(name in reason for reason in feeding.reasons().values())
     else:
         assert not feeding.reasons()
         assert feeding.rows(f'id, "{name}"') == [(1, "x"), (2, "y"), (3, None)]

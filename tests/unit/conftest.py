@@ -8,7 +8,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lotus_lake.config import LakeConfig
-from lotus_lake.connection import CONNECT_CONFIG, attach, prepare
+from lotus_lake.connection import CONNECT_CONFIG, attach, extension_file, prepare_catalog
 from lotus_lake.feeder import Feeder, Outcome
 from lotus_lake.landing import LocalLanding
 from lotus_lake.streams import Stream
@@ -29,22 +29,28 @@ PROJECT = Path(__file__).parents[2]
 DAY = "year=2025/month=01/day=15"
 
 
-def connect_to(folder: Path) -> duckdb.DuckDBPyConnection:
-    """A connection as dbt has it, with the lake in a folder attached."""
+def connect() -> duckdb.DuckDBPyConnection:
+    """A connection as dbt has it, without a lake."""
+    connection = duckdb.connect(config=dict(CONNECT_CONFIG))
+    for name in ("sqlite_scanner", "ducklake"):
+        connection.execute(f"load '{extension_file(name)}'")
+    connection.execute("set TimeZone = 'UTC'; set preserve_insertion_order = false")
+    connection.execute("set threads = 2; set memory_limit = '2GB'")
+    return connection
+
+
+def attach_lake(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Attach the lake in a folder, which is made if there is none."""
     config = LakeConfig(
         f"{folder}/landing", f"sqlite:{folder}/catalog.sqlite", f"{folder}/lake data/"
     )
-    connection = duckdb.connect(config=dict(CONNECT_CONFIG))
-    prepare(connection, config)
-    connection.execute("set TimeZone = 'UTC'; set preserve_insertion_order = false")
-    connection.execute("set threads = 2; set memory_limit = '2GB'")
+    prepare_catalog(config)
     attach(
         connection,
         config,
         f"attach 'ducklake:{config.catalog}' as lakehouse"
         f" (data_path '{config.data_url}', data_inlining_row_limit 0)",
     )
-    return connection
 
 
 def meta_tables_sql() -> list[str]:
@@ -187,7 +193,8 @@ def json_lines(*rows: Any) -> bytes:
 def empty_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A catalog with the meta tables and one stream's cursor, to be copied."""
     folder = tmp_path_factory.mktemp("empty")
-    connection = connect_to(folder)
+    connection = connect()
+    attach_lake(connection, folder)
     connection.execute("create schema lakehouse.staging")
     for statement in meta_tables_sql():
         connection.execute(statement)
@@ -199,8 +206,17 @@ def empty_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "catalog.sqlite"
 
 
+@pytest.fixture(scope="session")
+def duckdb_connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    """One DuckDB for all tests: loading its extensions takes longer than most of them."""
+    with connect() as connection:
+        yield connection
+
+
 @pytest.fixture
-def lake(empty_lake: Path, tmp_path: Path) -> Iterator[SmallLake]:
+def lake(
+    empty_lake: Path, tmp_path: Path, duckdb_connection: duckdb.DuckDBPyConnection
+) -> Iterator[SmallLake]:
     """A new lake with an empty landing zone."""
     with (
         closing(sqlite3.connect(empty_lake)) as empty,
@@ -214,9 +230,11 @@ def lake(empty_lake: Path, tmp_path: Path) -> Iterator[SmallLake]:
         )
         copy.commit()
     (tmp_path / "landing").mkdir()
-    connection = connect_to(tmp_path)
-    yield SmallLake(tmp_path, connection)
-    connection.close()
+    attach_lake(duckdb_connection, tmp_path)
+    yield SmallLake(tmp_path, duckdb_connection)
+    with suppress(duckdb.Error):  # there is none, unless a test failed
+        duckdb_connection.execute("rollback")
+    duckdb_connection.execute("detach lakehouse")
 
 
 @pytest.fixture
@@ -225,7 +243,8 @@ def other(lake: SmallLake) -> Iterator[Callable[[], SmallLake]]:
     opened: list[duckdb.DuckDBPyConnection] = []
 
     def another() -> SmallLake:
-        opened.append(connect_to(lake.folder))
+        opened.append(connect())
+        attach_lake(opened[-1], lake.folder)
         return SmallLake(lake.folder, opened[-1])
 
     yield another

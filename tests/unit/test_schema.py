@@ -127,7 +127,7 @@ CONVERSIONS = [
     ("true", "boolean", "varchar", "true"),
     ("{'a': 1}", "struct(a int)", "varchar", '{"a":1}'),
     ("['x', null]", "varchar[]", "varchar", '["x",null]'),
-    ("{'a': [{'b': 'it''s'}]}", "struct(a struct(b varchar)[])", "varchar", '{"a":[{"b":"it\'s"}]}'),
+    ("[{'b': 'it''s'}]", "struct(b varchar)[]", "varchar", '[{"b":"it\'s"}]'),
     ("null", "struct(a int)", "varchar", None),
     # parts
     ("{'a': 1}", "struct(a int)", "struct(b int, a int)", {"b": None, "a": 1}),
@@ -135,7 +135,7 @@ CONVERSIONS = [
     ("null", "struct(a int)", "struct(b int, a bigint)", None),
     ("{'a': null}", "struct(a int)", "struct(a bigint)", {"a": None}),
     ("{'a': 3e9}", "struct(a double)", "struct(a int)", LOST),
-    ("[{'a': 1}, null]", "struct(a int)[]", "struct(a bigint, b int)[]", [{"a": 1, "b": None}, None]),
+    ("[{'a': 1}, null]", "struct(a int)[]", "struct(a double)[]", [{"a": 1.0}, None]),
     ("[1.0, null]", "double[]", "bigint[]", [1, None]),
     ("[1.0, 1e300]", "double[]", "bigint[]", LOST),
     ("[]", "double[]", "bigint[]", []),
@@ -233,7 +233,7 @@ def json_type(connection: duckdb.DuckDBPyConnection, *texts: str) -> Type:
         ('{"a": [1, "x"]}', "struct(a bigint[])", LOST),
         ('{"a": ["x", {"b": 1}]}', "struct(a varchar[])", {"a": ["x", '{"b":1}']}),
         ('{"a": [true, 1]}', "struct(a varchar[])", {"a": ["true", "1"]}),
-        ('{"it\'s": {"a b": "x\'y"}}', 'struct("it\'s" struct("a b" varchar))', {"it's": {"a b": "x'y"}}),
+        ('{"it\'s": "x\'y"}', 'struct("a b" int, "it\'s" varchar)', {"a b": None, "it's": "x'y"}),
     ],
 )  # fmt: skip
 def test_json_text_becomes_what_the_lake_has(
@@ -366,9 +366,7 @@ def same(before: Any, after: Any, source: str, target: str) -> bool:
     if isinstance(before, float) and isinstance(after, Decimal):
         return before == float(after)
     if isinstance(before, Decimal) and isinstance(after, float):
-        return (
-            float(before) == after or abs(before - Decimal(after)) < Decimal("0.00005")
-        )
+        return float(before) == after or abs(before - Decimal(after)) < Decimal("0.00005")
     if isinstance(before, float) and isinstance(after, float):
         return before == after or (math.isnan(before) and math.isnan(after))
     return bool(before == after)
@@ -419,7 +417,7 @@ def test_parts_without_a_value_add_nothing() -> None:
         ),
         (
             "struct(l struct(m struct(n int)[])[])",
-            "struct(l struct(m struct(n int, \"o'o\" struct(p int)[])[], q int)[])",
+            'struct(l struct(m struct(n int, "o\'o" struct(p int)[])[], q int)[])',
         ),
     ],
 )

@@ -4,16 +4,13 @@
 
 with
 
-campaigns as (
-    select * from {{ ref('stg_klaviyo__campaigns') }}
+landed as not materialized (
+    select *, rowid as version_id from {{ ref('stg_klaviyo__campaigns') }}
     where id is not null and {{ to_recompute('id') }}
 ),
 
 newest as (
-    select * from campaigns
-    qualify row_number() over (
-        partition by id order by {{ newest_version_order('klaviyo', 'campaigns') }} desc
-    ) = 1
+    {{ newest_of('landed', 'klaviyo', 'campaigns') }}
 ),
 
 final as (

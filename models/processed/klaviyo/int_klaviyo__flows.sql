@@ -4,16 +4,13 @@
 
 with
 
-flows as (
-    select * from {{ ref('stg_klaviyo__flows') }}
+landed as not materialized (
+    select *, rowid as version_id from {{ ref('stg_klaviyo__flows') }}
     where id is not null and {{ to_recompute('id') }}
 ),
 
 newest as (
-    select * from flows
-    qualify row_number() over (
-        partition by id order by {{ newest_version_order('klaviyo', 'flows') }} desc
-    ) = 1
+    {{ newest_of('landed', 'klaviyo', 'flows') }}
 ),
 
 final as (

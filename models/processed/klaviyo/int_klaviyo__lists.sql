@@ -4,16 +4,13 @@
 
 with
 
-lists as (
-    select * from {{ ref('stg_klaviyo__lists') }}
+landed as not materialized (
+    select *, rowid as version_id from {{ ref('stg_klaviyo__lists') }}
     where id is not null and {{ to_recompute('id') }}
 ),
 
 newest as (
-    select * from lists
-    qualify row_number() over (
-        partition by id order by {{ newest_version_order('klaviyo', 'lists') }} desc
-    ) = 1
+    {{ newest_of('landed', 'klaviyo', 'lists') }}
 ),
 
 final as (

@@ -7,24 +7,20 @@
 
 with
 
-metrics as (
-    select * from {{ ref('stg_klaviyo__metrics') }}
+landed as not materialized (
+    select *, rowid as version_id from {{ ref('stg_klaviyo__metrics') }}
     where {{ to_recompute('id') }}
 ),
 
 -- What the newest generation does not have is no longer there.
 newest_generation as (
-    select * from metrics
+    select * from landed
     qualify
         coalesce(_airbyte_generation_id, -1) = max(coalesce(_airbyte_generation_id, -1)) over ()
 ),
 
 newest as (
-    select * from newest_generation
-    where id is not null
-    qualify row_number() over (
-        partition by id order by {{ newest_version_order('klaviyo', 'metrics') }} desc
-    ) = 1
+    {{ newest_of('newest_generation', 'klaviyo', 'metrics', 'id is not null') }}
 ),
 
 final as (

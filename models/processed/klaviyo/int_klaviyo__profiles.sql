@@ -4,47 +4,38 @@
 
 with
 
-versions as (
-    select
-        id,
-        attributes,
-        updated,
-        {{ newest_version_order('klaviyo', 'profiles') }} as version
-    from {{ ref('stg_klaviyo__profiles') }}
+landed as not materialized (
+    select *, rowid as version_id from {{ ref('stg_klaviyo__profiles') }}
     where id is not null and {{ to_recompute('id') }}
 ),
 
 newest as (
-    select
-        id,
-        max_by(struct_pack(attributes := attributes, updated := updated), version) as profile
-    from versions
-    group by id
+    {{ newest_of('landed', 'klaviyo', 'profiles') }}
 ),
 
 final as (
     select
         id as profile_id,
-        profile.attributes.email,
-        profile.attributes.phone_number,
-        profile.attributes.first_name,
-        profile.attributes.last_name,
-        profile.attributes.location.city,
-        profile.attributes.location.region,
-        profile.attributes.location.country,
-        profile.attributes.location.zip as postal_code,
-        profile.attributes.created as created_at,
-        coalesce(profile.attributes.updated, profile.updated) as updated_at,
-        profile.attributes.last_event_date,
-        {{ money(exact('profile.attributes.predictive_analytics.historic_clv')) }} as historic_clv,
-        {{ money(exact('profile.attributes.predictive_analytics.predicted_clv')) }}
+        attributes.email,
+        attributes.phone_number,
+        attributes.first_name,
+        attributes.last_name,
+        attributes.location.city,
+        attributes.location.region,
+        attributes.location.country,
+        attributes.location.zip as postal_code,
+        attributes.created as created_at,
+        coalesce(attributes.updated, updated) as updated_at,
+        attributes.last_event_date,
+        {{ money(exact('attributes.predictive_analytics.historic_clv')) }} as historic_clv,
+        {{ money(exact('attributes.predictive_analytics.predicted_clv')) }}
             as predicted_clv,
-        {{ money(exact('profile.attributes.predictive_analytics.total_clv')) }} as total_clv,
-        profile.attributes.predictive_analytics.churn_probability,
-        {{ money(exact('profile.attributes.predictive_analytics.average_order_value')) }}
+        {{ money(exact('attributes.predictive_analytics.total_clv')) }} as total_clv,
+        attributes.predictive_analytics.churn_probability,
+        {{ money(exact('attributes.predictive_analytics.average_order_value')) }}
             as average_order_value,
-        profile.attributes.predictive_analytics.historic_number_of_orders as historic_orders,
-        profile.attributes.subscriptions.email.marketing.consent as email_consent
+        attributes.predictive_analytics.historic_number_of_orders as historic_orders,
+        attributes.subscriptions.email.marketing.consent as email_consent
     from newest
 )
 

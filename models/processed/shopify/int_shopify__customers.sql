@@ -10,9 +10,7 @@ landed as not materialized (
 ),
 
 newest as (
-    select max_by(version_id, {{ newest_version_order('shopify', 'customers') }}) as version_id
-    from landed
-    group by id
+    {{ newest_of('landed', 'shopify', 'customers') }}
 ),
 
 final as (
@@ -29,8 +27,7 @@ final as (
         state as customer_state,
         default_address.city as city,
         default_address.country as country,
-    from landed
-    where version_id in (select version_id from newest)
+    from newest
 )
 
 select * from final

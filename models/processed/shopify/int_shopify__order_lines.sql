@@ -11,10 +11,9 @@ landed as not materialized (
 
 -- A tombstone says nothing about the order, so the version before it stays the newest one.
 newest as (
-    select max_by(version_id, {{ newest_version_order('shopify', 'orders') }}) as version_id
-    from landed
-    where deleted_at is null or created_at is not null
-    group by id
+    {{ newest_of(
+        'landed', 'shopify', 'orders', '(deleted_at is null or created_at is not null)'
+    ) }}
 ),
 
 lines as (
@@ -22,8 +21,7 @@ lines as (
         id as order_id,
         coalesce(taxes_included, false) as taxes_included,
         unnest(line_items) as line,
-    from landed
-    where version_id in (select version_id from newest)
+    from newest
 ),
 
 summed as (

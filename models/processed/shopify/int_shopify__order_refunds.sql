@@ -14,9 +14,7 @@ landed as not materialized (
 ),
 
 newest as (
-    select max_by(version_id, {{ newest_version_order('shopify', 'order_refunds') }}) as version_id
-    from landed
-    group by id
+    {{ newest_of('landed', 'shopify', 'order_refunds') }}
 ),
 
 summed as (
@@ -42,8 +40,7 @@ summed as (
             ),
             lambda payment: {{ exact('payment.amount') }}
         )), 0) as refunded,
-    from landed
-    where version_id in (select version_id from newest)
+    from newest
 ),
 
 final as (

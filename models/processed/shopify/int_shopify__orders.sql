@@ -22,27 +22,12 @@ lines as (
     select * from {{ ref('int_shopify__order_lines') }} where {{ to_recompute('order_id') }}
 ),
 
-versions as (
-    select
-        id as order_id,
-        version_id,
-        is_tombstone,
-        deleted_at is not null as is_deleted,
-        {{ newest_version_order('shopify', 'orders') }} as version,
-    from landed
-),
-
 newest as (
-    select
-        order_id,
-        max_by(version_id, version) filter (not is_tombstone) as version_id,
-        max_by(is_deleted, version) as is_deleted,
-    from versions
-    group by order_id
+    {{ newest_of('landed', 'shopify', 'orders') }}
 ),
 
 contents as (
-    select * from landed where version_id in (select version_id from newest)
+    {{ newest_of('landed', 'shopify', 'orders', 'not is_tombstone') }}
 ),
 
 line_sums as (
@@ -58,8 +43,8 @@ line_sums as (
 combined as (
     select
         contents.*,
-        newest.order_id,
-        newest.is_deleted,
+        newest.id as order_id,
+        newest.deleted_at is not null as is_deleted,
         contents.id is not null as has_content,
         coalesce(contents.taxes_included, false) as prices_include_tax,
         coalesce(line_sums.units, 0) as units,
@@ -69,8 +54,8 @@ combined as (
             as shipping_price,
         coalesce({{ exact('contents.total_tax') }}, 0) as tax,
     from newest
-    left join contents on newest.version_id = contents.version_id
-    left join line_sums on newest.order_id = line_sums.order_id
+    left join contents on newest.id = contents.id
+    left join line_sums on newest.id = line_sums.order_id
 ),
 
 final as (

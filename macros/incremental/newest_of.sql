@@ -1,0 +1,45 @@
+{#
+    The newest version of each record, out of a CTE with landed rows that names their rowid
+    `version_id`:
+
+        landed as not materialized (
+            select *, rowid as version_id from {{ ref('stg_klaviyo__flows') }}
+            where id is not null and {{ to_recompute('id') }}
+        ),
+
+        newest as (
+            {{ newest_of('landed', 'klaviyo', 'flows') }}
+        ),
+
+    Most records have one version. So only the others are compared, and what has to be kept in
+    memory is eight bytes a record: 4.8 million events take 1.6 s and 0.4 GB this way, 6.7 s and
+    3.9 GB with max_by() over all of them. `not materialized` lets each pass read only the columns
+    that it needs. `condition` leaves versions out before the newest is chosen.
+#}
+{% macro newest_of(landed, source_name, stream, condition="true") -%}
+    {%- set key = lotus_lake._stream_setting(source_name, stream, "primary_key") -%}
+    select * from {{ landed }}
+    where
+        {{ condition }}
+        and (
+            hash({{ key }}) not in (
+                select hash({{ key }}) from {{ landed }}
+                where {{ condition }}
+                group by all
+                having count(*) > 1
+            )
+            or version_id in (
+                select max_by(version_id, {{ newest_version_order(source_name, stream) }})
+                from {{ landed }}
+                where
+                    {{ condition }}
+                    and hash({{ key }}) in (
+                        select hash({{ key }}) from {{ landed }}
+                        where {{ condition }}
+                        group by all
+                        having count(*) > 1
+                    )
+                group by {{ key }}
+            )
+        )
+{%- endmacro %}
