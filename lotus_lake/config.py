@@ -71,10 +71,12 @@ class LakeConfig:
                 raise LakeError(
                     f"{name} is '{url}': only local paths and s3://bucket/prefix are supported."
                 )
-        if not self.catalog.startswith(("sqlite:", "postgres:")):
+        kind, _, rest = self.catalog.partition(":")
+        if kind not in ("sqlite", "postgres") or (kind == "sqlite" and not rest):
+            # Only its beginning is told: the rest may hold a password.
             raise LakeError(
-                f"LAKE_CATALOG is '{self.catalog}': it has to start with sqlite: or postgres: "
-                "(it is what follows 'ducklake:')."
+                f"LAKE_CATALOG begins with '{kind}': it has to be sqlite:PATH or postgres: with a "
+                "connection string, or with nothing for libpq's PG* variables."
             )
         landing, data = _parts(self.landing_url), _parts(self.data_url)
         if landing == data[: len(landing)] or data == landing[: len(data)]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.resources
 import os
 import sqlite3
@@ -32,7 +33,7 @@ def connect(config: LakeConfig) -> duckdb.DuckDBPyConnection:
     if config.sqlite_path and not config.sqlite_path.exists():
         raise LakeError(f"There is no lake at {config.catalog_name} yet: run `make build` first.")
     connection = duckdb.connect(config={str(key): value for key, value in CONNECT_CONFIG.items()})
-    prepare(connection, config)
+    load(connection, config)
     connection.execute("set TimeZone = 'UTC'")
     attach(
         connection,
@@ -43,7 +44,7 @@ def connect(config: LakeConfig) -> duckdb.DuckDBPyConnection:
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
-    """Load what the lake needs into a new DuckDB instance, before its catalog is attached.
+    """Make a new DuckDB instance, and the lake's places, ready for attaching the catalog to write.
 
     Raises:
         LakeError: The catalog's file cannot be used.
@@ -51,6 +52,15 @@ def prepare(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
     prepare_catalog(config)
     # DuckDB makes the folder that it spills to, but not the folders above it.
     Path(os.environ.get("LAKE_TEMP_DIR") or ".lake/tmp").mkdir(parents=True, exist_ok=True)
+    load(connection, config)
+
+
+def load(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
+    """Load the extensions that a lake needs, and tell DuckDB where S3 is. Writes nothing.
+
+    Raises:
+        LakeError: An extension's wheel is not installed.
+    """
     for name in extensions(config):
         connection.execute(f"load '{_quote(extension_file(name))}'")
     if config.uses_s3:
@@ -71,11 +81,20 @@ def prepare_catalog(config: LakeConfig) -> None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(path, timeout=10) as database:
-            mode = database.execute("pragma journal_mode").fetchone()[0]
-            if mode != "wal":
+        with contextlib.closing(sqlite3.connect(path, timeout=10)) as database:
+            tables = {
+                name
+                for (name,) in database.execute(
+                    "select name from sqlite_master where type = 'table'"
+                )
+            }
+            if tables and "ducklake_metadata" not in tables:
+                raise LakeError(
+                    f"LAKE_CATALOG ({config.catalog}) is a SQLite database of something else: it "
+                    "has tables, but no DuckLake. Nothing was changed. Name another file."
+                )
+            if database.execute("pragma journal_mode").fetchone()[0] != "wal":
                 database.execute("pragma journal_mode = wal")
-        database.close()
     except (sqlite3.Error, OSError) as error:
         raise LakeError(
             f"LAKE_CATALOG ({config.catalog}) cannot be used: {error}. Check that it is the "
@@ -94,7 +113,10 @@ def attach(connection: duckdb.DuckDBPyConnection, config: LakeConfig, statement:
     try:
         connection.execute(statement)
     except duckdb.Error as error:
-        text = str(error).strip().splitlines()[0]
+        text = str(error).strip().splitlines()[0].rstrip(".")
+        if not config.sqlite_path:
+            # A connection string may hold a password.
+            text = text.replace(config.catalog.removeprefix("postgres:") or "\0", "...")
         advice = "Check that it is there and that this user may read and write it."
         if "version" in text.lower():
             advice = (
@@ -107,7 +129,7 @@ def attach(connection: duckdb.DuckDBPyConnection, config: LakeConfig, statement:
                 "another LAKE_CATALOG."
             )
         raise LakeError(
-            f"The lake's catalog ({config.catalog_name}) cannot be attached: {text} {advice}"
+            f"The lake's catalog ({config.catalog_name}) cannot be attached: {text}. {advice}"
         ) from error
 
 

@@ -59,20 +59,20 @@ def feed(
         declaration: The relation of the stream's dbt source: one row, its declaration.
 
     Returns:
-        The staging table.
-
-    Raises:
-        LakeError: The landing zone cannot be read, or the declaration is wrong. Bad files raise
-            nothing: they are quarantined.
+        One row: what stopped the feed, or null. dbt would wrap an exception of a Python model in
+        its traceback; the materialization raises this text as it is. Bad files stop nothing: they
+        are quarantined.
     """
-    row = declaration.fetchone()
-    if row is None:
-        raise LakeError("The stream has no declaration: run dbt with the project's on-run-start.")
-    stream = Stream.from_declaration(row[0])
-    outcome = Feeder(connection, stream, open_landing(LakeConfig.from_env().landing_url)).feed()
-    for line in outcome.lines(stream):
-        print(line, flush=True)
-    return connection.sql(f"select * from {stream.table}")
+    problem = None
+    try:
+        row = declaration.fetchone()
+        stream = Stream.from_declaration(row[0] if row else "{}")
+        outcome = Feeder(connection, stream, open_landing(LakeConfig.from_env().landing_url)).feed()
+        for line in outcome.lines(stream):
+            print(line, flush=True)
+    except LakeError as error:
+        problem = str(error)
+    return connection.sql(f"select {'null' if problem is None else literal(problem)} as problem")
 
 
 @dataclass(frozen=True)
@@ -507,14 +507,16 @@ class Feeder:
         bad = {}
         for group in groups:
             for probe in group.probes:
-                values = ", ".join(group.values.values())
                 try:
-                    self._connection.execute(
-                        f"select count(hash({values})) from {self._prober.relation(probe)}"
-                    ).fetchall()
+                    self._read_through(group, [probe.file.path])
                 except duckdb.Error as error:
                     bad[probe.file.path] = f"it cannot be read: {str(error).splitlines()[0]}"
         return bad
+
+    def _read_through(self, group: _Group, paths: list[str]) -> None:
+        relation = self._prober.relation(group.probes[0], paths)
+        values = ", ".join(["__row", *group.values.values()])
+        self._connection.execute(f"select count(hash({values})) from {relation}").fetchall()
 
     def _unfit(self, groups: Sequence[_Group]) -> dict[str, str]:
         """After a feed failed though every file can be read: which of them fail alone?"""
@@ -609,6 +611,8 @@ class Feeder:
             )
 
     def _register(self, group: _Group) -> None:
+        # What is not read now would break every reader later.
+        self._read_through(group, group.paths)
         _, schema, table = self._stream.table.split(".")
         # Compaction would move registered rows out of landed files, and own those files.
         self._connection.execute(

@@ -12,9 +12,10 @@ import duckdb
 import pyarrow as pa
 
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.connection import CONNECT_CONFIG, prepare
+from lotus_lake.connection import CONNECT_CONFIG, load
 from lotus_lake.landing import LandedFile, Landing, open_landing
 from lotus_lake.probe import Prober, Unreadable
+from lotus_lake.streams import Stream
 
 _STREAMS = pa.list_(pa.struct([("source", pa.string()), ("stream", pa.string())]))
 _FILES = pa.list_(
@@ -34,6 +35,7 @@ _FOOTER = pa.struct([("row_count", pa.int64()), ("reason", pa.string())])
 def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
     """Register the functions on a DuckDB instance.
 
+    - ``declaration_problem(json)``: what is wrong with a stream's declaration, or null;
     - ``landing_problem(any)``: why the landing zone cannot be read, or null;
     - ``landing_streams(any)``: list of (source, stream), the stream folders that are there;
     - ``landing_files(folder)``: list of (path, etag, size_bytes, last_modified, uri);
@@ -42,6 +44,7 @@ def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
     functions = _LandingFunctions(config)
     varchar = "VARCHAR"
     for name, function, parameters, result, arrow in (
+        ("declaration_problem", _declaration_problem, [varchar], varchar, pa.string()),
         ("landing_problem", functions.problem, [varchar], varchar, pa.string()),
         (
             "landing_streams",
@@ -89,6 +92,14 @@ def _per_chunk(function: Callable[..., Any], arrow_type: pa.DataType, arity: int
     return lambda first, second: apply(first, second)
 
 
+def _declaration_problem(declaration: str) -> str | None:
+    try:
+        Stream.from_declaration(declaration)
+    except LakeError as error:
+        return str(error)
+    return None
+
+
 class _LandingFunctions:
     def __init__(self, config: LakeConfig) -> None:
         self._config = config
@@ -125,7 +136,7 @@ class _LandingFunctions:
         if self._prober is None:
             # A DuckDB of its own: the one that is calling is busy with the query it calls from.
             connection = duckdb.connect(config=dict(CONNECT_CONFIG))
-            prepare(connection, self._config)
+            load(connection, self._config)
             self._prober = Prober(connection, self._landing())
         file = LandedFile(path, "", size, LandedFile.EPOCH)
         (_, found), *_ = self._prober.probe([file])

@@ -118,7 +118,7 @@ def order_of(path: str) -> tuple[Any, ...]:
 def natural_key(path: str) -> list[tuple[int, int, str]]:
     """Sort key that compares numbers inside text by value."""
     return [
-        (0, int(part), "") if part.isdigit() else (1, 0, part)
+        (0, int(part), "") if part.isdecimal() else (1, 0, part)
         for part in _NUMBER.split(path)
         if part
     ]

@@ -9,6 +9,7 @@
     {% endfor %}
     {% set statements = [] %}
     {% set rows = [] %}
+    {% set checks = [] %}
     {% for stream in streams %}
         {% set columns = [] %}
         {% for column in stream.columns.values() if column.data_type %}
@@ -25,13 +26,19 @@
             {% do declaration.update({name: var(name)}) %}
         {% endfor %}
         {% do declaration.update(stream.config.meta.get("feeder", {})) %}
+        {% set text = "'" ~ (tojson(declaration) | replace("'", "''")) ~ "'" %}
+        {% do checks.append("declaration_problem(" ~ text ~ ")") %}
         {% do statements.append(
-            "create or replace table memory." ~ stream.schema ~ "." ~ stream.identifier ~ " as select '"
-            ~ (tojson(declaration) | replace("'", "''")) ~ "' as declaration"
+            "create or replace table memory." ~ stream.schema ~ "." ~ stream.identifier ~ " as select "
+            ~ text ~ " as declaration"
         ) %}
         {% do rows.append("('" ~ stream.source_name ~ "', '" ~ stream.name ~ "')") %}
     {% endfor %}
     {% if statements %}
+        {% set problem = run_query("select coalesce(" ~ checks | join(", ") ~ ", null)") %}
+        {% if problem.columns[0].values()[0] is not none %}
+            {{ exceptions.raise_compiler_error(problem.columns[0].values()[0]) }}
+        {% endif %}
         {% do run_query(statements | join(";\n")) %}
         {% set missing = run_query(
             "select source, stream from (values " ~ rows | join(", ") ~ ") as declared (source, stream)

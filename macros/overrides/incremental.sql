@@ -18,8 +18,12 @@
 {{ compiled_code }}
 
 def materialize(df, con):
-    pass
+    con.execute("create or replace temp table feed_result as select ? as problem", df.fetchone())
         {% endcall %}
+        {% set problem = run_query("select problem from feed_result").columns[0].values()[0] %}
+        {% if problem is not none %}
+            {{ exceptions.raise_compiler_error(problem) }}
+        {% endif %}
     {% else %}
         {% set plan = build_plan() %}
         {% do lotus_lake.log_plan(plan) %}

@@ -64,6 +64,13 @@ def test_nested_jsonl(feeding: Feeding) -> None:
     ]
 
 
+def test_parquet_is_parquet_whatever_its_name(feeding: Feeding) -> None:
+    """Extensions are not trusted: Parquet named .csv is fed as what it is."""
+    feeding.land("parquet_inside.csv", _parquet([1, 2]))
+    feeding.feed()
+    assert feeding.rows("id") == [(1,), (2,)]
+
+
 NAMES = [
     *("part_0.parquet-1", "part 1 (copy).parquet", "[x].parquet", "a*b?.parquet", "{a,b}.parquet"),
     *("it's.parquet", "ünïcode 🪷.parquet", "%20+%2F.parquet", "a#b&c=d.parquet", "no_extension"),
@@ -159,7 +166,6 @@ BAD: dict[str, tuple[Any, str]] = {
     "zeros.parquet": (bytes(1000), "not Parquet"),
     "encrypted.parquet": (lambda: _encrypted(False), "encrypted"),
     "encrypted_columns.parquet": (lambda: _encrypted(True), "encrypt"),
-    "parquet_inside.csv": (_parquet, "its content is Parquet"),
     "json_inside.csv": (b'{"id": 1}\n', "named .csv"),
     "csv_inside.jsonl": (b"id\n1\n", "named .jsonl"),
     "header_only.csv": (b"id,note\n", "no rows"),
@@ -168,7 +174,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "open_quote.csv": (b'id,note\n1,"a\n2,b\n', ""),
     "latin1.csv": ("id,note\n1,Zürich\n".encode("latin-1"), "UTF-8"),
     "late_latin1.csv": (b"id,note\n" + b"1,a\n" * 400_000 + "2,Zürich\n".encode("latin-1"), "cannot be read"),
-    "twice.csv": (b"id,id\n1,2\n", "twice"),
+    "twice.csv": (b"id,id\n1,2\n", "two columns named id"),
     "broken.jsonl": (b'{"id": 1}\n{"id": 2', "JSON"),
     "word.csv": (b"id,note\nabc,x\n", "column id"),
     "half.csv.gz": (lambda: gzip.compress(os.urandom(500).hex().encode() * 50)[:300], ""),

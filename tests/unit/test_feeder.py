@@ -765,11 +765,12 @@ def test_no_maintenance_deletes_registered_files(lake: SmallLake) -> None:
     assert lake.rows("count(*)") == [(1500,)]
 
 
-def test_a_damaged_page_in_register_mode_is_reported(lake: SmallLake) -> None:
+def test_a_damaged_page_in_register_mode_blocks_nothing(lake: SmallLake) -> None:
     lake.land("part_0.parquet", corrupt(parquet(pa.Table.from_pylist(many()))))
     lake.land_rows("part_1.parquet", [A])
-    lake.feed(**REGISTER)
-    assert lake.rows("count(*)", "1")  # the other file can be read
+    assert lake.feed(**REGISTER).files == 1
+    assert "cannot be read" in lake.reasons()["part_0.parquet"]
+    assert lake.rows() == [(1, "a")]
 
 
 # -- declarations and outcomes -----------------------------------------------------------------

@@ -1,0 +1,144 @@
+"""Where the lake lies: defaults, and what is refused before anything is opened."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
+from lotus_lake.connection import attach, connect, extensions, prepare_catalog, s3_secret_sql
+
+
+def test_the_defaults_of_both_targets() -> None:
+    local = LakeConfig.from_env({})
+    assert local == LakeConfig(".lake/landing/raw", "sqlite:.lake/catalog.sqlite", ".lake/data/")
+    prod = LakeConfig.from_env({"DBT_TARGET": "prod"})
+    assert prod == LakeConfig("s3://landing/raw", "postgres:", "s3://lakehouse/data/", "prod")
+    assert (local.uses_s3, prod.uses_s3) == (False, True)
+    assert extensions(local) == ["sqlite_scanner", "ducklake"]
+    assert extensions(prod) == ["postgres_scanner", "ducklake", "httpfs", "aws"]
+
+
+def test_empty_variables_are_unset_ones() -> None:
+    empty = dict.fromkeys(("DBT_TARGET", "LAKE_LANDING_URL", "LAKE_CATALOG", "LAKE_DATA_URL"), "")
+    assert LakeConfig.from_env(empty) == LakeConfig.from_env({})
+
+
+def test_slashes_at_the_end_do_not_matter() -> None:
+    config = LakeConfig.from_env({"LAKE_LANDING_URL": "/a//", "LAKE_DATA_URL": "/b"})
+    assert (config.landing_url, config.data_url) == ("/a", "/b/")
+
+
+@pytest.mark.parametrize(
+    ("variables", "part"),
+    [
+        ({"DBT_TARGET": "dev"}, "DBT_TARGET is 'dev'"),
+        ({"LAKE_LANDING_URL": "gs://bucket/raw"}, "LAKE_LANDING_URL is 'gs://bucket/raw'"),
+        ({"LAKE_DATA_URL": "https://host/data"}, "LAKE_DATA_URL is"),
+        ({"LAKE_CATALOG": "lake.duckdb"}, "LAKE_CATALOG"),
+        ({"LAKE_CATALOG": "sqlite:"}, "LAKE_CATALOG"),
+    ],
+)
+def test_what_could_never_work_is_refused(variables: dict[str, str], part: str) -> None:
+    with pytest.raises(LakeError, match=part):
+        LakeConfig.from_env(variables)
+
+
+def test_a_password_in_a_wrong_catalog_is_not_told() -> None:
+    with pytest.raises(LakeError) as refused:
+        LakeConfig.from_env({"LAKE_CATALOG": "postgresql://lake:s3cr3t@host/db"})
+    assert "s3cr3t" not in str(refused.value)
+
+
+def test_a_password_in_the_catalog_is_not_told() -> None:
+    config = LakeConfig.from_env({"LAKE_CATALOG": "postgres:host=nowhere password=s3cr3t"})
+    assert "s3cr3t" not in config.catalog_name
+
+    class Refusing:
+        def execute(self, _: str) -> None:
+            raise duckdb.IOException(
+                'Failed to attach "host=nowhere password=s3cr3t": connection to server failed'
+            )
+
+    with pytest.raises(LakeError) as refused:
+        attach(Refusing(), config, "attach")  # type: ignore[arg-type]
+    assert "s3cr3t" not in str(refused.value)
+    assert "cannot be attached" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("landing", "data", "refused"),
+    [
+        ("s3://a/raw", "s3://a/raw/data", True),
+        ("s3://a/raw", "s3://a/raw", True),
+        ("s3://a/raw/x", "s3://a/raw", True),
+        ("s3://a", "s3://a/data", True),
+        ("s3://a/raw", "s3://a/raw-data", False),
+        ("s3://a/raw", "s3://b/raw", False),
+        ("lake/raw", "lake/raw/data", True),
+        ("lake/raw", "./lake/../lake/raw/", True),
+        ("lake/raw", "file://lake/raw/data", True),
+        ("lake/raw", "lake/data", False),
+        ("lake/raw", "lake/rawdata", False),
+        ("lake/raw", "s3://lake/raw", False),
+    ],
+)
+def test_data_inside_the_landing_zone_is_refused(landing: str, data: str, refused: bool) -> None:
+    variables = {"LAKE_LANDING_URL": landing, "LAKE_DATA_URL": data}
+    if refused:
+        with pytest.raises(LakeError, match="lie inside each other"):
+            LakeConfig.from_env(variables)
+    else:
+        assert LakeConfig.from_env(variables).landing_url == landing
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "raw")
+    variables = {
+        "LAKE_LANDING_URL": f"{tmp_path}/raw",
+        "LAKE_DATA_URL": f"{tmp_path}/link/data",
+    }
+    with pytest.raises(LakeError, match="lie inside each other"):
+        LakeConfig.from_env(variables)
+
+
+def test_urls() -> None:
+    assert is_s3("s3://bucket/x")
+    assert not is_s3("s3/bucket")
+    assert local_path("file:///a/b") == local_path("/a/b") == Path("/a/b")
+
+
+def test_the_s3_secret_has_no_key_in_it() -> None:
+    environment = {
+        "AWS_ACCESS_KEY_ID": "AKIA",
+        "AWS_SECRET_ACCESS_KEY": "s3cr3t",
+        "AWS_REGION": "eu-central-1",
+        "AWS_ENDPOINT_URL_S3": "http://localhost:9000/",
+    }
+    sql = s3_secret_sql(environment)
+    assert "AKIA" not in sql
+    assert "s3cr3t" not in sql
+    assert "endpoint 'localhost:9000', use_ssl False" in sql
+    assert "region 'eu-central-1'" in sql
+    assert "use_ssl True" in s3_secret_sql({"AWS_ENDPOINT_URL": "https://minio.example"})
+    assert "endpoint" not in s3_secret_sql({})
+
+
+def test_without_a_lake_it_is_said(tmp_path: Path) -> None:
+    config = LakeConfig(str(tmp_path), f"sqlite:{tmp_path}/none.sqlite", f"{tmp_path}/data/")
+    with pytest.raises(LakeError, match="make build"):
+        connect(config)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_catalog_that_is_no_catalog_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("no database at all, only some notes, but long enough for a header" * 20)
+    before = file.read_bytes()
+    with pytest.raises(LakeError, match="cannot be used"):
+        prepare_catalog(LakeConfig("landing", f"sqlite:{file}", f"{tmp_path}/data/"))
+    assert file.read_bytes() == before
