@@ -11,10 +11,11 @@ final as (
         cohort_month,
         max(customers) as customers,
         {%- for month in [1, 2, 3, 6, 12] %}
-        round(
-            100 * max(active_customers / customers) filter (where months_since_first = {{ month }}),
-            1
-        ) as month_{{ month }}_percent,
+            round(
+                100
+                * max(active_customers / customers) filter (where months_since_first = {{ month }}),
+                1
+            ) as month_{{ month }}_percent,
         {%- endfor %}
         round(sum(net_sales) / max(customers), 2) as net_sales_per_customer
     from cohorts

@@ -29,9 +29,7 @@ def main(landing: Path, lake: Path, manifest_path: Path) -> None:
     manifest = json.loads(manifest_path.read_text())
     lake.mkdir(parents=True)
     config = LakeConfig(str(landing), f"sqlite:{lake}/catalog.sqlite", f"{lake}/data/")
-    connection = duckdb.connect(
-        config={"memory_limit": "3GB", "temp_directory": str(lake / "tmp")}
-    )
+    connection = duckdb.connect(config={"memory_limit": "3GB", "temp_directory": str(lake / "tmp")})
     prepare(connection, config)
 
     started = time.perf_counter()

@@ -208,6 +208,8 @@ class Prober:
                 self._read_as_csv(file, look.gzip)
         except csv.Error as error:
             raise Unreadable(f"it is no valid CSV: {error}") from error
+        except OSError as error:
+            raise Unreadable(f"it cannot be read: {_first_line(error)}") from error
         except StopIteration:
             raise Unreadable("it has no header") from None
         names = [name.strip() for name in header]
@@ -308,7 +310,7 @@ def _inflate(data: pa.NativeFile) -> Iterator[bytes]:
                 if inflate.eof:
                     inflate = zlib.decompressobj(wbits=31)
                 yield inflate.decompress(raw)
-                raw = inflate.unused_data.lstrip(b"\0")  # a file may be padded with zeros
+                raw = inflate.unused_data
     except zlib.error as error:
         raise Unreadable(f"it is damaged gzip: {error}") from error
     if not inflate.eof:

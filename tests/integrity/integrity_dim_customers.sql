@@ -15,7 +15,7 @@ expected as (
         (select count(*) from customers) as customers,
         count(*) as orders,
         coalesce(sum(gross_sales), 0) as gross_sales,
-        coalesce(sum(net_sales), 0) as net_sales,
+        coalesce(sum(net_sales), 0) as net_sales
     from sales
 ),
 
@@ -24,7 +24,7 @@ actual as (
         count(*) as customers,
         coalesce(sum(orders), 0) as orders,
         coalesce(sum(gross_sales), 0) as gross_sales,
-        coalesce(sum(net_sales), 0) as net_sales,
+        coalesce(sum(net_sales), 0) as net_sales
     from {{ ref('dim_customers') }}
 )
 

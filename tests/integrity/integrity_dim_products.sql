@@ -12,7 +12,7 @@ expected as (
     select
         count(distinct product_id) as products,
         coalesce(sum(quantity), 0) as units_sold,
-        coalesce(sum(exact_gross_sales), 0) as gross_sales,
+        coalesce(sum(exact_gross_sales), 0) as gross_sales
     from sold
 ),
 
@@ -20,7 +20,7 @@ actual as (
     select
         count(*) as products,
         coalesce(sum(units_sold), 0) as units_sold,
-        coalesce(sum(gross_sales), 0) as gross_sales,
+        coalesce(sum(gross_sales), 0) as gross_sales
     from {{ ref('dim_products') }}
 )
 
@@ -30,7 +30,7 @@ select
     expected.units_sold,
     actual.units_sold as actual_units_sold,
     expected.gross_sales,
-    actual.gross_sales as actual_gross_sales,
+    actual.gross_sales as actual_gross_sales
 from expected
 cross join actual
 where

@@ -5,7 +5,7 @@ expected as (
     select
         count(*) as orders,
         coalesce(sum(net_sales), 0) as net_sales,
-        count(distinct customer_id) as customers,
+        count(distinct customer_id) as customers
     from {{ ref('fct_sales') }}
     where is_counted and order_day is not null and customer_id is not null
 ),
@@ -14,7 +14,7 @@ actual as (
     select
         coalesce(sum(orders), 0) as orders,
         coalesce(sum(net_sales), 0) as net_sales,
-        coalesce(sum(customers) filter (months_since_first = 0), 0) as customers,
+        coalesce(sum(customers) filter (months_since_first = 0), 0) as customers
     from {{ ref('fct_customer_cohorts') }}
 )
 

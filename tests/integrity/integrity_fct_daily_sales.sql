@@ -8,7 +8,7 @@ sales as (
 first_days as (
     select
         customer_id,
-        min_by(order_day, order_date) as first_day,
+        min_by(order_day, order_date) as first_day
     from sales
     where customer_id is not null
     group by customer_id
@@ -22,7 +22,7 @@ expected as (
         sum(sales.net_sales) as net_sales,
         sum(sales.total_sales) as total_sales,
         count(distinct sales.customer_id) filter (sales.order_day = first_days.first_day)
-            as new_customers,
+            as new_customers
     from sales
     left join first_days on sales.customer_id = first_days.customer_id
     group by sales.currency
@@ -35,7 +35,7 @@ actual as (
         sum(units) as units,
         sum(net_sales) as net_sales,
         sum(total_sales) as total_sales,
-        sum(new_customers) as new_customers,
+        sum(new_customers) as new_customers
     from {{ ref('fct_daily_sales') }}
     group by currency
 )

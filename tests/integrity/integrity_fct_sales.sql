@@ -17,7 +17,7 @@ expected as (
         count(*) as orders,
         sum(gross_sales) - coalesce(sum(discounts), 0) as net_sales,
         coalesce(sum(shipping), 0) as shipping,
-        coalesce(sum(taxes), 0) as taxes,
+        coalesce(sum(taxes), 0) as taxes
     from orders
     group by currency
 ),
@@ -28,7 +28,7 @@ returned as (
         sum(returned_merchandise) as merchandise,
         sum(returned_shipping) as shipping,
         sum(returned_taxes) as taxes,
-        sum(refunded_amount) as refunded_amount,
+        sum(refunded_amount) as refunded_amount
     from refunds
     group by currency
 ),
@@ -41,7 +41,7 @@ actual as (
         sum(shipping) as shipping,
         sum(taxes) as taxes,
         sum(total_sales) as total_sales,
-        sum(refunded_amount) as refunded_amount,
+        sum(refunded_amount) as refunded_amount
     from {{ ref('fct_sales') }}
     group by currency
 ),
@@ -54,7 +54,7 @@ compared as (
         expected.shipping - coalesce(returned.shipping, 0) - actual.shipping as shipping,
         expected.taxes - coalesce(returned.taxes, 0) - actual.taxes as taxes,
         actual.net_sales + actual.shipping + actual.taxes - actual.total_sales as total_sales,
-        coalesce(returned.refunded_amount, 0) - actual.refunded_amount as refunded_amount,
+        coalesce(returned.refunded_amount, 0) - actual.refunded_amount as refunded_amount
     from expected
     full join actual on expected.currency is not distinct from actual.currency
     left join returned on expected.currency is not distinct from returned.currency

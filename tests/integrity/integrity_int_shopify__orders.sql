@@ -13,7 +13,7 @@ line_sums as (
     select
         order_id,
         sum(quantity) as units,
-        round(sum(exact_gross_sales), 2) as gross_sales,
+        round(sum(exact_gross_sales), 2) as gross_sales
     from {{ ref('int_shopify__order_lines') }}
     group by order_id
 )
@@ -23,7 +23,7 @@ select
     orders.units,
     line_sums.units as units_of_lines,
     orders.gross_sales,
-    line_sums.gross_sales as gross_sales_of_lines,
+    line_sums.gross_sales as gross_sales_of_lines
 from landed
 full join orders on landed.order_id = orders.order_id
 left join line_sums on orders.order_id = line_sums.order_id

@@ -25,7 +25,7 @@ compared as (
         current_total_price,
         gross_sales - coalesce(discounts, 0) + shipping + coalesce(taxes, 0) + coalesce(tips, 0)
             as sum_of_parts,
-        coalesce(current_total_price != total_price, false) as is_explained,
+        coalesce(current_total_price != total_price, false) as is_explained
     from orders
     where not is_deleted
 )

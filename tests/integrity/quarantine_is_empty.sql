@@ -10,7 +10,7 @@ select
     quarantined.stream,
     quarantined.path,
     quarantined.reason,
-    quarantined.loaded_at as quarantined_at,
+    quarantined.loaded_at as quarantined_at
 from {{ target.database }}.meta.feeder_files as quarantined
 anti join {{ target.database }}.meta.feeder_files as repaired
     on

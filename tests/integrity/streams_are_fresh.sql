@@ -7,7 +7,7 @@
 
 {% set limits = [] %}
 {% if execute %}
-    {% for stream in graph.sources.values() if stream.freshness and stream.freshness.warn_after.count %}
+    {% for stream in graph.sources.values() if (stream.freshness or {}).warn_after %}
         {% do limits.append(
             "('" ~ stream.source_name ~ "', '" ~ stream.name ~ "', interval '"
             ~ stream.freshness.warn_after.count ~ " " ~ stream.freshness.warn_after.period ~ "')"
@@ -19,7 +19,7 @@ select
     cursors.source,
     cursors.stream,
     cursors.updated_at as last_fed_at,
-    limits.longest,
+    limits.longest
 from {{ target.database }}.meta.feeder_cursors as cursors
 inner join (values {{ limits | join(", ") or "(null, null, null)" }})
     as limits (source, stream, longest)

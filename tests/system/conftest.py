@@ -134,9 +134,7 @@ def reference(shared: Path, parsed: Path, sample: Delivery) -> Reference:
 
 
 @pytest.fixture
-def reference_copy(
-    reference: Reference, shared: Path, new_lake: Callable[..., Lake]
-) -> Lake:
+def reference_copy(reference: Reference, shared: Path, new_lake: Callable[..., Lake]) -> Lake:
     """A lake of one's own that has fed the whole sample already."""
     lake: Lake = new_lake("reference_copy")
     lake.copy_of(Lake(shared / "reference"))
@@ -178,9 +176,7 @@ def s3() -> Iterator[services.S3]:
 
 
 @pytest.fixture
-def postgres_lake(
-    tmp_path: Path, parsed: Path, postgres: services.Postgres
-) -> Callable[..., Lake]:
+def postgres_lake(tmp_path: Path, parsed: Path, postgres: services.Postgres) -> Callable[..., Lake]:
     """Makes lakes with local files and a catalog in PostgreSQL."""
 
     def make(name: str = "postgres_lake") -> Lake:

@@ -20,7 +20,9 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[2]
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["dbt.cli.main", "dbt.adapters.duckdb", "duckdb", "pyarrow.parquet"])
+_CONTEXT.set_forkserver_preload(
+    ["dbt.cli.main", "dbt.adapters.duckdb", "duckdb", "pyarrow.parquet"]
+)
 
 
 @dataclass(frozen=True)

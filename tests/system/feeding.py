@@ -139,8 +139,7 @@ def feeding_of(
             connection.execute(statement)
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(
-            f"attach 'ducklake:sqlite:{lake.catalog_file}' as lakehouse"
-            " (data_inlining_row_limit 0)"
+            f"attach 'ducklake:sqlite:{lake.catalog_file}' as lakehouse (data_inlining_row_limit 0)"
         )
         connection.execute(
             "insert into lakehouse.meta.feeder_cursors"

@@ -267,9 +267,7 @@ class Lake:
     def tables(self) -> dict[str, Table]:
         """Every table of the contract, as it is now."""
         with self.connection() as connection:
-            return {
-                name: _read(connection, name, key) for name, (key, _) in SPECIFICATIONS.items()
-            }
+            return {name: _read(connection, name, key) for name, (key, _) in SPECIFICATIONS.items()}
 
     def everything(self, schema: str) -> dict[str, Table]:
         """Every table of a schema, with every column, as it is now."""
@@ -365,7 +363,10 @@ class Lake:
         for part in ("landing", "data"):
             if (other.home / part).exists():
                 shutil.copytree(other.home / part, self.home / part, dirs_exist_ok=True)
-        with sqlite3.connect(other.catalog_file) as source, sqlite3.connect(self.catalog_file) as to:
+        with (
+            sqlite3.connect(other.catalog_file) as source,
+            sqlite3.connect(self.catalog_file) as to,
+        ):
             source.backup(to)
         source.close()
         to.close()
@@ -412,9 +413,7 @@ def differences(
         if wanted.key:
             problems += diff(wanted, given.rows, given.columns)
             continue
-        columns = [
-            column for column in wanted.columns if of_the_run or column not in _OF_THE_RUN
-        ]
+        columns = [column for column in wanted.columns if of_the_run or column not in _OF_THE_RUN]
         if set(wanted.columns) != set(given.columns):
             odd = sorted(set(wanted.columns) ^ set(given.columns))
             problems.append(f"{name}: columns {odd} are only in one of the two")

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 # Values that are easy to find where they must not be.
-PG_PASSWORD = "postgres-s3cr3t-pa$$'word"  # noqa: S105
+PG_PASSWORD = "postgres-s3cr3t-pa$$'word"
 S3_KEY = "LOTUSKEYID0123456789"
-S3_SECRET = "s3-s3cr3t/with+odd=characters"  # noqa: S105
+S3_SECRET = "s3-s3cr3t/with+odd=characters"
 
 
 @dataclass(frozen=True)

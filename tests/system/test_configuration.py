@@ -110,9 +110,7 @@ def test_wrong_environment(lake: Lake, variable: str, value: str) -> None:
         ("attribution_hours", "many"),
     ],
 )
-def test_wrong_variables(
-    lake: Lake, empty_lake: Lake, variable: str, value: Any
-) -> None:
+def test_wrong_variables(lake: Lake, empty_lake: Lake, variable: str, value: Any) -> None:
     """A variable with a wrong value is named, and no file is fed as if it were right."""
     lake.copy_of(empty_lake)
     _assert_refused(lake.build_quickly(variables={variable: value}), variable)

@@ -88,9 +88,17 @@ EXACT: dict[str, tuple[str, Any, list[Any]]] = {
     "number in a text column": ("varchar", pa.array([12, None]), ["12", None]),
     "only nulls": ("struct(a bigint)", pa.nulls(2), [None, None]),
     "dictionary": ("varchar", pa.array(["x", "y", "x"]).dictionary_encode(), ["x", "y", "x"]),
-    "object as text": ("struct(a bigint, b varchar)", ['{"a": 1, "b": "it\'s"}', None, "null"], [{"a": 1, "b": "it's"}, None, None]),
+    "object as text": (
+        "struct(a bigint, b varchar)",
+        ['{"a": 1, "b": "it\'s"}', None, "null"],
+        [{"a": 1, "b": "it's"}, None, None],
+    ),
     "empty object as text": ("struct(a bigint)", ["{}", None], [{"a": None}, None]),
-    "list as text": ("struct(a double)[]", ['[{"a": 1}, {"a": 2.5}]', "[]"], [[{"a": 1.0}, {"a": 2.5}], []]),
+    "list as text": (
+        "struct(a double)[]",
+        ['[{"a": 1}, {"a": 2.5}]', "[]"],
+        [[{"a": 1.0}, {"a": 2.5}], []],
+    ),
     "nested object as text": (
         "struct(b struct(c varchar, seen timestamptz))",
         [{"b": json.dumps({"c": AWKWARD, "seen": "2024-05-01T12:30:00.123456Z"})}],
@@ -163,7 +171,9 @@ def test_what_would_lose_something_is_quarantined(feeding: Feeding, case: str) -
     type_, values = LOSSY[case]
     feeding.declare(id="bigint", v=type_)
     feeding.land("good.parquet", rows(id=[-1]))
-    feeding.land("odd.parquet", rows(id=list(range(len(values))), v=values, new=["x"] * len(values)))
+    feeding.land(
+        "odd.parquet", rows(id=list(range(len(values))), v=values, new=["x"] * len(values))
+    )
     outcome = feeding.feed()
     assert feeding.rows("id") == [(-1,)]
     assert list(feeding.reasons()) == ["odd.parquet"]
@@ -213,7 +223,9 @@ def test_columns_with_odd_names(feeding: Feeding, name: str) -> None:
         assert feeding.rows(f'id, "{name}"') == [(1, "x"), (2, "y"), (3, None)]
 
 
-@pytest.mark.parametrize("name", ["_source_file", "_source_row", "_cursor_version", "__uri", "__row"])
+@pytest.mark.parametrize(
+    "name", ["_source_file", "_source_row", "_cursor_version", "__uri", "__row"]
+)
 def test_columns_named_like_the_lake_s_own(feeding: Feeding, name: str) -> None:
     """A file with a column of the lake's own name does not block its stream."""
     feeding.land("good.parquet", rows(id=[1]))
@@ -224,7 +236,7 @@ def test_columns_named_like_the_lake_s_own(feeding: Feeding, name: str) -> None:
 
 
 def test_names_differ_in_capitals(feeding: Feeding) -> None:
-    """A column that comes back in other capitals is the same; of two in one file neither is lost."""
+    """Other capitals are the same column; of two such columns in one file neither is lost."""
     feeding.land("a.parquet", rows(id=[1], Name=["x"], s=[{"Key": 1}]))
     feeding.feed()
     feeding.land("b.parquet", rows(ID=[2], name=["y"], s=[{"key": 2}]))
@@ -248,7 +260,7 @@ def test_a_column_of_nothing_but_nulls(feeding: Feeding) -> None:
 
 
 def test_types_that_only_some_tables_can_hold(feeding: Feeding) -> None:
-    """New columns of rare types are fed, or quarantined with a reason; they never block the rest."""
+    """New columns of rare types are fed or quarantined; they never block the rest."""
     rare = {
         "map": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())),
         "binary": pa.array([b"\x00\xff"]),
@@ -274,7 +286,7 @@ def test_types_that_only_some_tables_can_hold(feeding: Feeding) -> None:
 
 
 def test_a_text_column_that_turns_into_an_object(feeding: Feeding) -> None:
-    """A free-form object (text) that Airbyte later delivers with known fields stays readable JSON."""
+    """A free-form object (text) that later comes with known fields stays readable JSON."""
     feeding.declare(id="bigint", properties="varchar")
     feeding.land("a.parquet", rows(id=[1], properties=['{"a": "it\'s"}']))
     feeding.land("b.parquet", rows(id=[2], properties=[{"a": AWKWARD}]))

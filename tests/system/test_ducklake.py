@@ -19,8 +19,27 @@ from tests.system import services
 from tests.system.conftest import SEED
 
 STEPS = 25
-AWKWARD = ["it's", "'", "''", '"', "\\", "\\'", "a,b", "üñí 🪷", "line\nbreak", "tab\t", "NULL", "",
-           "{'a': 1}", "$$", "%s", "\x01", "--", "null", " "]
+AWKWARD = [
+    "it's",
+    "'",
+    "''",
+    '"',
+    "\\",
+    "\\'",
+    "a,b",
+    "üñí 🪷",
+    "line\nbreak",
+    "tab\t",
+    "NULL",
+    "",
+    "{'a': 1}",
+    "$$",
+    "%s",
+    "\x01",
+    "--",
+    "null",
+    " ",
+]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -99,7 +118,9 @@ class _Twins:
         self._added += 1
         name = f"extra_{self._added}"
         self._both(f"alter table lake.twin add column {name} timestamptz")
-        self._both(f"update lake.twin set {name} = '2024-05-01 12:30:00.123456+00' where id % 2 = 0")
+        self._both(
+            f"update lake.twin set {name} = '2024-05-01 12:30:00.123456+00' where id % 2 = 0"
+        )
 
     def merge(self) -> None:
         self._lake.execute("call ducklake_merge_adjacent_files('lake')")
@@ -188,4 +209,6 @@ def test_nested_rows_are_not_inlined(connection: duckdb.DuckDBPyConnection, tmp_
     assert connection.execute(
         "select id, s.name, s.seen, s.deep[1].name, s.fresh, s.deep[1].fresh from lake.nested"
         " order by id"
-    ).fetchall() == [(number, value["name"], seen, value["name"], None, None) for number, value in expected]
+    ).fetchall() == [
+        (number, value["name"], seen, value["name"], None, None) for number, value in expected
+    ]

@@ -33,7 +33,8 @@ TEXTS = {
     "bom.jsonl": b"\xef\xbb\xbf" + JSONL.encode(),
     "packed.jsonl.gz": gzip.compress(JSONL.encode()),
     "two_members.jsonl.gz": gzip.compress(JSONL.encode()[:40]) + gzip.compress(JSONL.encode()[40:]),
-    "other_order.jsonl": b'{"note": "it\'s, \\"quoted\\"\\n\\u00fc\\u00f1\\u00ed \\ud83e\\udeb7", "id": 1}\n{"id":2}\n',
+    "escaped.jsonl": b'{"note":"it\'s, \\"quoted\\"\\n\\u00fc\\u00f1\\u00ed \\ud83e\\udeb7","id":1}'
+    b'\n{"id":2}\n',
 }
 
 
@@ -98,7 +99,8 @@ def test_odd_names(feeding: Feeding) -> None:
 def test_odd_names_on_s3(s3: S3, empty_lake: Lake, tmp_path: Path, monkeypatch: Any) -> None:
     """The same names as keys of a bucket."""
     with _on_s3(s3, empty_lake, tmp_path, monkeypatch) as (feeding, put):
-        names = [name for name in NAMES if "\\" not in name]
+        # DuckDB takes what follows a question mark in a URL for options.
+        names = [name for name in NAMES if "\\" not in name and "?" not in name]
         for number, name in enumerate(names):
             put(f"day=01/{name}", number)
         outcome = feeding.feed()
@@ -123,7 +125,9 @@ def test_part_9_comes_before_part_10(feeding: Feeding) -> None:
 
 def _parquet(values: list[int] | None = None, **options: Any) -> bytes:
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table({"id": values if values is not None else list(range(2000))}), sink, **options)
+    pq.write_table(
+        pa.table({"id": values if values is not None else list(range(2000))}), sink, **options
+    )
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
@@ -173,7 +177,10 @@ BAD: dict[str, tuple[Any, str]] = {
     "short.csv": (b"id,note\n1,a\n2\n3,d\n", "csv"),
     "open_quote.csv": (b'id,note\n1,"a\n2,b\n', ""),
     "latin1.csv": ("id,note\n1,Zürich\n".encode("latin-1"), "UTF-8"),
-    "late_latin1.csv": (b"id,note\n" + b"1,a\n" * 400_000 + "2,Zürich\n".encode("latin-1"), "cannot be read"),
+    "late_latin1.csv": (
+        b"id,note\n" + b"1,a\n" * 400_000 + "2,Zürich\n".encode("latin-1"),
+        "cannot be read",
+    ),
     "twice.csv": (b"id,id\n1,2\n", "two columns named id"),
     "broken.jsonl": (b'{"id": 1}\n{"id": 2', "JSON"),
     "word.csv": (b"id,note\nabc,x\n", "column id"),

@@ -45,9 +45,7 @@ def test_rows_are_read_from_landed_files(registering: Feeding) -> None:
         ("part_0.parquet", 1, "register"),
         ("part_1.parquet", 1, "register"),
     ]
-    assert not [
-        path for path in (registering.lake.data / "staging").rglob("*things*/*.parquet")
-    ]
+    assert not list((registering.lake.data / "staging").rglob("*things*/*.parquet"))
     assert registering.feed().files == 0
 
 

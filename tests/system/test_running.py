@@ -29,9 +29,7 @@ def test_a_repeated_delivery_stops_where_nothing_changes(
 ) -> None:
     """A file that comes again is fed, but tables whose rows stay the same are not written."""
     file = next(file for file in sample.files if file.stream == "profiles")
-    before = {
-        name: table.rows for name, table in reference_copy.everything("main").items()
-    }
+    before = {name: table.rows for name, table in reference_copy.everything("main").items()}
     written = _data_files(reference_copy)
     path = reference_copy.landing / file.path
     path.write_bytes(path.read_bytes())
@@ -73,9 +71,7 @@ def test_two_feeders_at_once(
     First both find no lake at all, then one with half of the files; what they leave undone the
     next run does.
     """
-    lake: Lake = (
-        new_lake() if kind == "sqlite" else request.getfixturevalue("postgres_lake")()
-    )
+    lake: Lake = new_lake() if kind == "sqlite" else request.getfixturevalue("postgres_lake")()
     half = len(sample.files) // 2
     lake.deliver((file.path for file in sample.files[:half]), sample.out)
     _assert_clean(*_both(lake, *LANDING_ONLY))
@@ -130,7 +126,10 @@ def test_reconcile_says_what_is_wrong(reference_copy: Lake) -> None:
     clean = reference_copy.build("reconcile", command="run-operation")
     assert clean.code == 0, clean
     file = reference_copy.loaded()[-1]
-    _change(reference_copy, f"delete from staging.stg_{_table(file)} where _source_file = '{file}' and _source_row = 0")
+    _change(
+        reference_copy,
+        f"delete from staging.stg_{_table(file)} where _source_file = '{file}' and _source_row = 0",
+    )
     (reference_copy.landing / file).with_name("waiting.parquet").write_bytes(b"x")
     found = reference_copy.build("reconcile", command="run-operation")
     assert found.code != 0

@@ -26,7 +26,7 @@ final as (
         dayofmonth(date_day) as day_of_month,
         isodow(date_day) as day_of_week,
         dayname(date_day) as day_name,
-        isodow(date_day) >= 6 as is_weekend,
+        isodow(date_day) >= 6 as is_weekend
     from days
 )
 

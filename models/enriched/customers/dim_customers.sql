@@ -38,7 +38,7 @@ sales_sums as (
         sum(gross_sales) as gross_sales,
         sum(discounts) as discounts,
         sum(returns) as returns,
-        sum(net_sales) as net_sales,
+        sum(net_sales) as net_sales
     from sales
     where customer_id is not null
     group by customer_id
@@ -71,7 +71,7 @@ final as (
         latest_profiles.profile_id as klaviyo_profile_id,
         latest_profiles.email_consent,
         latest_profiles.last_event_date as last_event_at,
-        latest_profiles.predicted_clv,
+        latest_profiles.predicted_clv
     from customers
     left join sales_sums on customers.customer_id = sales_sums.customer_id
     left join latest_profiles on customers.comparable_email = latest_profiles.comparable_email

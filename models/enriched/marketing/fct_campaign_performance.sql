@@ -163,9 +163,10 @@ attributed as (
         count(*) as attributed_orders,
         sum(placed_orders.exact_event_value) as attributed_revenue
     from placed_orders
-    asof inner join touches on
-        placed_orders.profile_id = touches.profile_id
-        and placed_orders.event_at >= touches.event_at
+    asof inner join touches
+        on
+            placed_orders.profile_id = touches.profile_id
+            and placed_orders.event_at >= touches.event_at
     where
         placed_orders.event_at
         <= touches.event_at + interval '{{ var("attribution_hours") }} hours'

@@ -20,7 +20,7 @@ sales as (
 sold as (
     select
         lines.*,
-        sales.order_date,
+        sales.order_date
     from lines
     inner join sales on lines.order_id = sales.order_id
 ),
@@ -29,13 +29,13 @@ products as (
     select
         product_id,
         max_by(
-            {title: title, vendor: vendor},
+            { title: title, vendor: vendor },
             create_sort_key(order_date, 'asc nulls first', order_line_id, 'asc nulls first')
         ) as latest_line,
         min(order_date) as first_sold_at,
         max(order_date) as last_sold_at,
         sum(quantity) as units_sold,
-        sum(exact_gross_sales) as gross_sales,
+        sum(exact_gross_sales) as gross_sales
     from sold
     group by product_id
 ),
@@ -48,7 +48,7 @@ final as (
         first_sold_at,
         last_sold_at,
         cast(coalesce(units_sold, 0) as bigint) as units_sold,
-        {{ money('gross_sales') }} as gross_sales,
+        {{ money('gross_sales') }} as gross_sales
     from products
 )
 

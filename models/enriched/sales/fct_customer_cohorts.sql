@@ -37,7 +37,7 @@ sales as (
         customer_id,
         order_date,
         order_day,
-        net_sales,
+        net_sales
     from {{ ref('fct_sales') }}
     where is_counted and customer_id is not null and order_day is not null
 ),
@@ -45,7 +45,7 @@ sales as (
 first_months as (
     select
         customer_id,
-        cast(date_trunc('month', min_by(order_day, order_date)) as date) as cohort_month,
+        cast(date_trunc('month', min_by(order_day, order_date)) as date) as cohort_month
     from sales
     group by customer_id
 ),
@@ -57,7 +57,7 @@ members as (
 sizes as (
     select
         cohort_month,
-        count(*) as customers,
+        count(*) as customers
     from members
     group by cohort_month
 ),
@@ -68,7 +68,7 @@ active as (
         datediff('month', members.cohort_month, sales.order_day) as months_since_first,
         count(distinct sales.customer_id) as active_customers,
         count(*) as orders,
-        {{ money('sum(sales.net_sales)') }} as net_sales,
+        {{ money('sum(sales.net_sales)') }} as net_sales
     from members
     inner join sales on members.customer_id = sales.customer_id
     group by members.cohort_month, months_since_first
@@ -81,7 +81,7 @@ final as (
         sizes.customers,
         active.active_customers,
         active.orders,
-        active.net_sales,
+        active.net_sales
     from active
     inner join sizes on active.cohort_month = sizes.cohort_month
 )

@@ -38,7 +38,7 @@ days as (
 first_days as (
     select
         customer_id,
-        min_by(order_day, order_date) as first_day,
+        min_by(order_day, order_date) as first_day
     from sales
     where customer_id in (select customer_id from days)
     group by customer_id
@@ -60,7 +60,7 @@ summed as (
         count(distinct days.customer_id) filter (first_days.first_day = days.order_day)
             as new_customers,
         count(distinct days.customer_id) filter (first_days.first_day < days.order_day)
-            as returning_customers,
+            as returning_customers
     from days
     left join first_days on days.customer_id = first_days.customer_id
     group by days.order_day, days.currency
@@ -81,7 +81,7 @@ final as (
         {{ money('total_sales') }} as total_sales,
         {{ money_average('(gross_sales - discounts)', 'orders') }} as average_order_value,
         new_customers,
-        returning_customers,
+        returning_customers
     from summed
 )
 

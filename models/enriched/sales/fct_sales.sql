@@ -24,7 +24,7 @@ returned as (
         sum(returned_merchandise) as merchandise,
         sum(returned_shipping) as shipping,
         sum(returned_taxes) as taxes,
-        sum(refunded_amount) as refunded_amount,
+        sum(refunded_amount) as refunded_amount
     from refunds
     group by order_id
 ),
@@ -39,7 +39,7 @@ amounts as (
         coalesce(returned.merchandise, 0) as returns,
         coalesce(orders.shipping, 0) - coalesce(returned.shipping, 0) as shipping,
         coalesce(orders.taxes, 0) - coalesce(returned.taxes, 0) as taxes,
-        coalesce(returned.refunded_amount, 0) as refunded_amount,
+        coalesce(returned.refunded_amount, 0) as refunded_amount
     from orders
     left join returned on orders.order_id = returned.order_id
 ),
@@ -65,7 +65,7 @@ final as (
         {{ money('shipping') }} as shipping,
         {{ money('taxes') }} as taxes,
         {{ money('gross_sales - discounts - returns + shipping + taxes') }} as total_sales,
-        {{ money('refunded_amount') }} as refunded_amount,
+        {{ money('refunded_amount') }} as refunded_amount
     from amounts
 )
 

@@ -26,7 +26,7 @@ final as (
         tags,
         state as customer_state,
         default_address.city as city,
-        default_address.country as country,
+        default_address.country as country
     from newest
 )
 

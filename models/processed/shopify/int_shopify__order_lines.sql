@@ -20,7 +20,7 @@ lines as (
     select
         id as order_id,
         coalesce(taxes_included, false) as taxes_included,
-        unnest(line_items) as line,
+        unnest(line_items) as line
     from newest
 ),
 
@@ -33,7 +33,7 @@ summed as (
         )), 0) as tax,
         coalesce(list_sum(list_transform(
             line.discount_allocations, lambda allocation: {{ exact('allocation.amount') }}
-        )), 0) as allocated,
+        )), 0) as allocated
     from lines
     where line is not null
 ),
@@ -60,7 +60,7 @@ final as (
         coalesce(line.gift_card, false) as is_gift_card,
         -- Orders and products sum these, and round once.
         cast(amount - if(taxes_included, tax, 0) as decimal(38, 8)) as exact_gross_sales,
-        cast(tax as decimal(38, 8)) as exact_tax,
+        cast(tax as decimal(38, 8)) as exact_tax
     from summed
 )
 

@@ -3,7 +3,7 @@
 {% endcall %}
 
 {% set shipping_refunds -%}
-    list_filter(order_adjustments, lambda adjustment: adjustment.kind = 'shipping_refund')
+list_filter(order_adjustments, lambda adjustment: adjustment.kind = 'shipping_refund')
 {%- endset %}
 
 with
@@ -39,7 +39,7 @@ summed as (
                 lambda payment: payment.kind = 'refund' and payment.status = 'success'
             ),
             lambda payment: {{ exact('payment.amount') }}
-        )), 0) as refunded,
+        )), 0) as refunded
     from newest
 ),
 
@@ -54,7 +54,7 @@ final as (
         {{ money('merchandise') }} as returned_merchandise,
         {{ money('line_tax + shipping_tax') }} as returned_taxes,
         {{ money('shipping') }} as returned_shipping,
-        {{ money('refunded') }} as refunded_amount,
+        {{ money('refunded') }} as refunded_amount
     from summed
 )
 

@@ -13,7 +13,7 @@ landed as not materialized (
         *,
         rowid as version_id,
         -- Every other version says when the order was placed.
-        deleted_at is not null and created_at is null as is_tombstone,
+        deleted_at is not null and created_at is null as is_tombstone
     from {{ ref('stg_shopify__orders') }}
     where id is not null and {{ to_recompute('id') }}
 ),
@@ -35,7 +35,7 @@ line_sums as (
         order_id,
         cast(sum(quantity) as bigint) as units,
         sum(exact_gross_sales) as gross_sales,
-        sum(exact_tax) as tax,
+        sum(exact_tax) as tax
     from lines
     group by order_id
 ),
@@ -52,7 +52,7 @@ combined as (
         coalesce(line_sums.tax, 0) as line_tax,
         coalesce({{ exact('contents.total_shipping_price_set.shop_money.amount') }}, 0)
             as shipping_price,
-        coalesce({{ exact('contents.total_tax') }}, 0) as tax,
+        coalesce({{ exact('contents.total_tax') }}, 0) as tax
     from newest
     left join contents on newest.id = contents.id
     left join line_sums on newest.id = line_sums.order_id
@@ -87,7 +87,7 @@ final as (
         {{ money(exact('total_tip_received')) }} as tips,
         {{ money(exact('total_price')) }} as total_price,
         {{ money(exact('current_total_price')) }} as current_total_price,
-        source_name,
+        source_name
     from combined
 )
 

@@ -1,0 +1,340 @@
+"""Looking into files: what they are, by content, and why some cannot be fed."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from lotus_lake.landing import LocalLanding
+from lotus_lake.probe import Probe, Prober, Unreadable
+from lotus_lake.schema import Type, quote
+
+from .conftest import json_lines, parquet
+
+ONE_ROW = pa.table({"id": [1], "name": ["a"]})
+RANDOM = random.Random(7)
+LONG_CSV = b"id,n\n" + b"".join(b"%d,%d\n" % (n, RANDOM.random() * 1e9) for n in range(50_000))
+LONG_JSON = json_lines(*({"id": n, "n": RANDOM.random()} for n in range(20_000)))
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as opened:
+        opened.execute("set TimeZone = 'UTC'; set preserve_insertion_order = false")
+        opened.execute("set threads = 2")
+        yield opened
+
+
+Look = Callable[..., Any]
+
+
+@pytest.fixture
+def look(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> Look:
+    """Look into one file; its rows (without ``__uri``) when it can be fed, else the reason."""
+
+    def look_into(content: bytes, name: str = "part_0.parquet") -> Any:
+        (tmp_path / "s/t").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "s/t" / name).write_bytes(content)
+        landing = LocalLanding(str(tmp_path))
+        prober = Prober(connection, landing)
+        ((_, found),) = prober.probe(landing.files("s/t/"))
+        if isinstance(found, Unreadable):
+            return str(found)
+        assert isinstance(found, Probe)
+        columns = ", ".join(["__row", *map(quote, found.schema)])
+        rows = connection.execute(
+            f"select {columns} from {prober.relation(found)} order by __row"
+        ).fetchall()
+        assert [row[0] for row in rows] == list(range(len(rows)))
+        assert found.rows == len(rows)
+        return [row[1:] for row in rows]
+
+    return look_into
+
+
+# -- formats -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("part_0.parquet", parquet(ONE_ROW)),
+        ("part_0.parquet-1", parquet(ONE_ROW)),
+        ("part_0", parquet(ONE_ROW)),
+        ("wrong.csv", parquet(ONE_ROW)),
+        ("part_0.jsonl", b'{"id": 1, "name": "a"}\n'),
+        ("part_0.ndjson", b'{"id": 1, "name": "a"}'),
+        ("part_0.json.gz", gzip.compress(b'{"id": 1, "name": "a"}')),
+        ("part_0", b'\n {"id": 1, "name": "a"}\n'),
+        # the extension says nothing about compression
+        ("part_0.jsonl", gzip.compress(b'{"id": 1, "name": "a"}')),
+        ("part_0.jsonl.gz", b'{"id": 1, "name": "a"}'),
+    ],
+)
+def test_a_format_is_known_by_content(look: Look, name: str, content: bytes) -> None:
+    assert look(content, name) == [(1, "a")]
+
+
+@pytest.mark.parametrize("name", ["part_0.csv", "part_0.csv.gz", "part_0.csv-1", "export.CSV"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_csv_is_known_by_its_name(
+    look: Look, name: str, compress: Callable[[bytes], bytes]
+) -> None:
+    assert look(compress(b"id,name\n1,a\n"), name) == [("1", "a")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("part.parquet", b"", "it is empty (0 bytes)"),
+        ("part.csv", b"", "it is empty (0 bytes)"),
+        ("part.parquet", parquet(ONE_ROW)[:-50], "it is cut off"),
+        ("part.parquet", b"PAR1", "it is cut off"),
+        ("part.parquet", b"PAR1PAR1", "it is cut off"),
+        ("part.parquet", b"PARE" + bytes(50) + b"PARE", "it is encrypted"),
+        ("part.parquet", b"PAR1" + bytes(50) + b"PARE", "it is encrypted"),
+        ("part.parquet", b"PAR1" + bytes(50) + b"PAR1", "it cannot be read"),
+        ("part.parquet", parquet(ONE_ROW.slice(0, 0)), "it has no rows"),
+        ("part.parquet", parquet(pa.table({})), "it "),
+        ("part.parquet", b"<html>502 Bad Gateway</html>", "it is not Parquet"),
+        ("part.parquet", b"id,name\n1,a\n", "it is not Parquet"),
+        ("part.parquet", b"\0" * 100, "it is not Parquet"),
+        ("part_0", b"id,name\n1,a\n", "it is not Parquet"),
+        ("part.csv", b'{"id": 1}\n', "it is named .csv, but its content is not"),
+        ("part.jsonl", b"id,name\n1,a\n", "it is named .jsonl, but its content is not"),
+        ("part.csv.gz", gzip.compress(LONG_CSV)[:-3000], "it is cut off"),
+        ("part.csv.gz", gzip.compress(LONG_CSV)[:-4], "it is cut off"),
+        ("part.jsonl.gz", gzip.compress(LONG_JSON)[:50_000], "it is cut off"),
+        ("part.csv.gz", b"\x1f\x8bnonsense", "it is damaged gzip"),
+    ],
+)  # fmt: skip
+def test_a_bad_file_says_why(look: Look, name: str, content: bytes, reason: str) -> None:
+    assert look(content, name).startswith(reason)
+
+
+def test_damage_inside_gzip_is_noticed(look: Look) -> None:
+    damaged = bytearray(gzip.compress(LONG_CSV))
+    damaged[len(damaged) // 2] ^= 0xFF
+    assert look(bytes(damaged), "part.csv.gz").startswith("it is damaged gzip")
+
+
+def test_a_file_that_cannot_be_opened_says_why(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    (tmp_path / "s/t").mkdir(parents=True)
+    for name in ("gone.parquet", "good.parquet"):
+        (tmp_path / "s/t" / name).write_bytes(parquet(ONE_ROW))
+    landing = LocalLanding(str(tmp_path))
+    files = landing.files("s/t/")
+    (tmp_path / "s/t/gone.parquet").unlink()
+    results = dict(Prober(connection, landing).probe(files))
+    assert [type(look) for _, look in sorted(results.items(), key=lambda item: item[0].path)] == [
+        Unreadable,
+        Probe,
+    ]
+    assert "it cannot be read" in str(results[files[0]])
+
+
+# -- Parquet -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["filename", "year", "month", "__filename", "a.b", 'q"q', "é x"])
+def test_a_parquet_column_may_have_any_name(look: Look, name: str) -> None:
+    assert isinstance(look(parquet(pa.table({name: ["v"], "id": [1]}))), list)
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        *(
+            (pa.table({name: ["v"]}), f"it has a column {name}, a name that the lake uses itself")
+            for name in ("__row", "__URI", "file_row_number", "_source_file", "rowid")
+        ),
+        (pa.table([[1], [2]], ["a", "A"]), "it has two columns named A; capitals do not count"),
+        (pa.table([[1], [2]], ["a", "a"]), "it has two columns named a; capitals do not count"),
+        (pa.table([[1], [2]], ["a", ""]), "it has a column without a name"),
+        (
+            pa.table({"o": [[{"x": 1, "X": 2}]]}),
+            "it has two columns named X in o; capitals do not count",
+        ),
+    ],
+)
+def test_names_that_the_lake_could_not_keep_apart_are_refused(
+    look: Look, table: pa.Table, reason: str
+) -> None:
+    assert look(parquet(table)) == reason
+
+
+def test_names_inside_objects_are_their_own(look: Look) -> None:
+    table = pa.table({"o": [{"rowid": 1, "o": {"o": 2}}]})
+    assert look(parquet(table)) == [({"rowid": 1, "o": {"o": 2}},)]
+
+
+def probe(connection: duckdb.DuckDBPyConnection, folder: Path, content: bytes) -> Probe:
+    (folder / "s/t").mkdir(parents=True, exist_ok=True)
+    (folder / "s/t/part").write_bytes(content)
+    landing = LocalLanding(str(folder))
+    ((_, found),) = Prober(connection, landing).probe(landing.files("s/t/"))
+    assert isinstance(found, Probe), found
+    return found
+
+
+def test_nothing_but_nulls_has_no_type(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    row = {"id": 1, "n": None, "o": {"n": None, "x": 1}, "l": [None], "m": [{"n": None, "y": "z"}]}
+    schema = probe(connection, tmp_path, parquet(pa.Table.from_pylist([row]))).schema
+    assert {name: type_.known() for name, type_ in schema.items() if not type_.unknown} == {
+        "id": Type.parse("bigint"),
+        "o": Type.parse("struct(x bigint)"),
+        "m": Type.parse("struct(y varchar)[]"),
+    }
+
+
+def test_the_greatest_generation_is_in_the_footer(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    table = pa.table({"_airbyte_generation_id": [3, 9, 4, None]})
+    assert probe(connection, tmp_path, parquet(table, row_group_size=1)).generation is None
+    assert probe(connection, tmp_path, parquet(table[:3], row_group_size=1)).generation == 9
+    assert probe(connection, tmp_path, parquet(table, write_statistics=False)).generation is None
+    assert probe(connection, tmp_path, parquet(ONE_ROW)).generation is None
+
+
+def test_like_files_are_described_once(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "s/t").mkdir(parents=True)
+    for number in range(20):
+        (tmp_path / f"s/t/part_{number}").write_bytes(parquet(pa.table({"id": [number]})))
+    landing = LocalLanding(str(tmp_path))
+    prober = Prober(connection, landing)
+    described: list[str] = []
+    real = prober._describe
+    monkeypatch.setattr(prober, "_describe", lambda sql: described.append(sql) or real(sql))
+    found = [look for _, look in prober.probe(landing.files("s/t/"))]
+    assert len({look.group for look in found if isinstance(look, Probe)}) == 1
+    assert len(described) == 1
+
+
+# -- CSV ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b"\xef\xbb\xbfid,n\n1,2\n", [("1", "2")]),
+        (b'\xef\xbb\xbf"id","n"\n1,2\n', [("1", "2")]),
+        (b"id,n\r\n1,2\r\n3,4\r\n", [("1", "2"), ("3", "4")]),
+        (b"id,n\n1,2", [("1", "2")]),
+        (b'id,n\n1,"a\nb\r\nc"\n', [("1", "a\nb\r\nc")]),
+        (b'id,n\n1,"say ""x"", it\'s"\n', [("1", 'say "x", it\'s')]),
+        (b'id,n\n1,\n2,""\n,\n', [("1", None), ("2", None), (None, None)]),
+        (b"id,n\n\n1,2\n\n", [("1", "2")]),
+        (b' id ,"n"\n1,2\n', [("1", "2")]),
+        ('id,n\n1,"é–部"\n'.encode(), [("1", "é–部")]),
+        (b"id,n\n007,1e5\n", [("007", "1e5")]),
+        (b'id,n\n1,"' + b"x" * 300_000 + b'"\n', [("1", "x" * 300_000)]),
+    ],
+)
+def test_csv_is_read_as_it_is_written(look: Look, content: bytes, rows: Any) -> None:
+    assert look(content, "part.csv") == rows
+    assert look(gzip.compress(content), "part.csv") == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"id,n\n", "it has no rows"),
+        (b"id,n", "it has no rows"),
+        (b"\n", "it "),
+        (b"id,,n\n1,2,3\n", "it has a column without a name"),
+        (b"id,ID\n1,2\n", "it has two columns named ID"),
+        (b"id,n\n1,2,3\n", "it cannot be read as csv"),
+        (b"id,n\n1,2\n3\n", "it cannot be read as csv"),
+        (b"id,n\n1,2\n3,\xe9t\xe9\n", "it is not UTF-8"),
+        (b"id,n\n1," + b"x" * 2_000_000 + b"\n2,\xe9\n", "it cannot be read as csv"),
+        (b"\xff\xfei\0d\0\n\0", "it is not UTF-8"),
+        # DuckDB would leave the last row out and say nothing
+        (b'id,n\n1,a\n2,"cut', "it is no valid CSV"),
+        (b'id,n\n1,a\n2,"never closed\n3,c\n4,d\n', "it is no valid CSV"),
+        (b'id,n\n1,"a"\n2,"' + b"x,\n" * 200_000, "it is no valid CSV"),
+        (b'id,"n\n1,2\n', "it is no valid CSV"),
+        (b'id,n\n1,"x"y\n', "it is no valid CSV"),
+    ],
+)
+def test_csv_that_would_lose_something_is_refused(look: Look, content: bytes, reason: str) -> None:
+    assert look(content, "part.csv").startswith(reason)
+    assert look(gzip.compress(content), "part.csv").startswith(reason)
+
+
+def test_gzip_of_several_parts_is_one_text(look: Look) -> None:
+    parts = gzip.compress(b"id,n\n") + gzip.compress(b"1,2\n") + gzip.compress(b'3,"4"\n')
+    assert look(parts, "part.csv.gz") == [("1", "2"), ("3", "4")]
+
+
+# -- JSON lines --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b'{"a": 1}\n\n{"a": 2}\n  \n', [(1,), (2,)]),
+        (b'{"a": 1}\r\n{"a": 2}', [(1,), (2,)]),
+        (b'{"a": 1}\n{"b": "x"}\n{}\n', [(1, None), (None, "x"), (None, None)]),
+        (b'{"a": null}\n{"a": 5, "n": null}\n', [(None,), (5,)]),
+        (b'{"o": {"x": null, "y": 1}}\n{"o": {"z": [{}]}}\n{"o": {}}\n{"o": null}\n', [
+            ({"x": None, "y": 1, "z": None},),
+            ({"x": None, "y": None, "z": ["{}"]},),
+            ({"x": None, "y": None, "z": None},),
+            (None,),
+        ]),
+        (b'{"a": 9007199254740993}\n', [(9007199254740993,)]),
+        (b'{"a": 1}\n{"a": -1}\n{"a": 18446744073709551615}\n', [(1,), (-1,), (2**64 - 1,)]),
+        (b'{"a": 1}\n{"a": "x"}\n{"a": {"b": 1}}\n', [("1",), ('"x"',), ('{"b":1}',)]),
+        (b'{"a": "it\'s \\"x\\" \\u00e9"}\n', [('it\'s "x" é',)]),
+        (b'{"it\'s \\"a\\"": 1}\n', [(1,)]),
+    ],
+)  # fmt: skip
+def test_json_lines_are_read_as_they_are_written(look: Look, content: bytes, rows: Any) -> None:
+    assert look(content, "part.jsonl") == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b'{"a": 1}\n{"a": ', "it is no valid JSON"),
+        (b'{"a": 1}\n{"a": 2}{"a": 3}\n', "it is no valid JSON"),
+        (b'{"a":\n1}\n', "it is no valid JSON"),
+        (b'{"a": "\xe9"}\n', "it is no valid JSON"),
+        (b'[{"a": 1}, {"a": 2}]\n', "its lines are not all JSON objects"),
+        (b'[\n{"a": 1},\n{"a": 2}\n]\n', "it is no valid JSON"),
+        (b'{"a": 1}\n5\n', "its lines are not all JSON objects"),
+        (b'{"a": 1}\nnull\n{"a": 2}\n', "its lines are not all JSON objects"),
+        (b'{"a": 1, "A": 2}\n', "it has two columns named A"),
+        (b'{"o": [{"a": 1, "A": 2}]}\n', "it has two columns named A in o"),
+        (b'{"": 1}\n', "it has a column without a name"),
+        (b'{"_source_row": 1}\n', "it has a column _source_row"),
+    ],
+)
+def test_json_that_would_lose_something_is_refused(look: Look, content: bytes, reason: str) -> None:
+    assert look(content, "part.jsonl").startswith(reason)
+
+
+def test_rows_of_long_texts_are_numbered_in_order(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    """The number of a row decides between equal versions, so it has to be the same every time."""
+    lines = [b'{"id": %d, "x": "%s"}\n' % (number, b"y" * 1000) for number in range(60_000)]
+    found = probe(connection, tmp_path, b"".join(lines))
+    relation = Prober(connection, LocalLanding(str(tmp_path))).relation(found)
+    assert connection.execute(
+        f"select count(*), count(*) filter (id <> __row) from {relation}"
+    ).fetchone() == (60_000, 0)
