@@ -88,7 +88,7 @@ def write(
             if column["data_type"]
         )
         connection.execute(f"create table {table}_declared ({declared})")
-        query = f"from {table}_declared limit 0 union all by name ({query})"
+        query = f"(from {table}_declared limit 0) union all by name ({query})"
     else:
         query = node["compiled_code"]
     connection.execute(f"create table {table} as {query}")
@@ -98,17 +98,16 @@ def files(landing: Path, source: dict[str, Any]) -> str:
     """What reads all files of a stream, with the lineage columns that some models use."""
     folder = landing / source["source_name"] / source["name"]
     paths = sorted(str(path) for path in folder.rglob("*") if path.is_file())
-    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    listed = "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
     if ".parquet" in paths[0]:
-        return (
-            f"(select * rename (filename as _source_file, file_row_number as _source_row)"
-            f" from read_parquet([{listed}], union_by_name = true, hive_partitioning = false,"
-            " filename = true, file_row_number = true))"
+        relation = (
+            f"read_parquet({listed}, union_by_name = true, hive_partitioning = false,"
+            " filename = '_source_file', file_row_number = true)"
         )
-    return (
-        f"(select * rename (filename as _source_file), row_number() over () as _source_row"
-        f" from read_csv([{listed}], header = true, union_by_name = true, filename = true))"
-    )
+        columns = "* rename (file_row_number as _source_row), 1 as _cursor_version"
+        return f"(select {columns} from {relation})"
+    relation = f"read_csv({listed}, header = true, union_by_name = true, filename = '_source_file')"
+    return f"(select *, row_number() over () as _source_row, 1 as _cursor_version from {relation})"
 
 
 if __name__ == "__main__":

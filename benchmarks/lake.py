@@ -1,6 +1,6 @@
-"""The lake's own runs, timed from inside: `dbt run` or `dbt build` until nothing waits any more.
+"""The lake's own runs, timed from inside: dbt until nothing waits any more.
 
-    python benchmarks/lake.py run|build [dbt arguments]
+    python benchmarks/lake.py build [dbt arguments]
 
 Where the lake lies is in the environment, as always. dbt's start-up (imports and parsing) is not
 counted. Prints one line of JSON: seconds, rounds, snapshots, peak_mb.
@@ -25,7 +25,7 @@ def main(command: str, arguments: list[str]) -> None:
     seconds, rounds = 0.0, 0
     with open(os.devnull, "w") as silence, contextlib.redirect_stdout(silence):
         runner = dbtRunner()
-        manifest = runner.invoke(["--quiet", "parse", *arguments]).result
+        manifest = runner.invoke(["--quiet", "parse"]).result
         runner = dbtRunner(manifest=manifest)
         while rounds == 0 or waiting():
             result = runner.invoke(["--quiet", command, *arguments])

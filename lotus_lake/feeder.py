@@ -202,8 +202,10 @@ class Feeder:
             try:
                 self._commit(cursor, latest, batch, groups, ddl, quarantine, rest, swept)
                 break
-            except duckdb.Error as error:
+            except BaseException as error:
                 self._roll_back()
+                if not isinstance(error, duckdb.Error):
+                    raise
                 if _is_conflict(error):
                     raise _LostRace from error
                 self._check_still_there(batch)
@@ -278,7 +280,10 @@ class Feeder:
             return self._landing.files(stream.folder), True
         changed_since = cursor.updated_at - _CLOCK_SKEW if cursor.updated_at else None
         files = self._landing.files(stream.folder, since, changed_since)
-        return sorted({*files, *self._quarantined()}, key=lambda file: file.order), False
+        others = set(self._quarantined()).difference(files)
+        if others:
+            files = sorted([*files, *others], key=lambda file: file.order)
+        return files, False
 
     def _window(self, cursor_path: str | None) -> date | None:
         """The first day that every run lists; None for all of them."""

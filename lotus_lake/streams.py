@@ -85,6 +85,10 @@ class Stream:
             LakeError: A key or a value of the declaration is wrong; the message names it.
         """
         raw: dict[str, Any] = json.loads(text)
+        if "stream" not in raw:
+            raise LakeError(
+                "The stream has no declaration: run dbt with the project's on-run-start."
+            )
         label = f"{raw['source']}.{raw['stream']}"
         declared = {column["name"]: column["type"] for column in raw.pop("columns")}
         raw["name"] = raw.pop("stream")

@@ -7,7 +7,8 @@
 
 {% set limits = [] %}
 {% if execute %}
-    {% for stream in graph.sources.values() if (stream.freshness or {}).warn_after %}
+    {% for stream in graph.sources.values()
+           if stream.freshness and (stream.freshness.warn_after or {}).get('count') %}
         {% do limits.append(
             "('" ~ stream.source_name ~ "', '" ~ stream.name ~ "', interval '"
             ~ stream.freshness.warn_after.count ~ " " ~ stream.freshness.warn_after.period ~ "')"

@@ -18,6 +18,7 @@ import pytest
 from lotus_lake.config import LakeError
 from lotus_lake.feeder import Feeder, _Cursor
 from lotus_lake.landing import LocalLanding
+from lotus_lake.streams import Stream
 
 from .conftest import DAY, SmallLake, csv_text, json_lines, parquet
 
@@ -195,6 +196,24 @@ def test_a_landing_zone_that_goes_away_puts_nothing_into_quarantine(
         with pytest.raises(LakeError, match="the store is away"):
             feeder.feed()
     assert lake.ledger() == {}
+    assert lake.feed().files == 1
+
+
+def test_a_landing_zone_that_goes_away_before_the_commit_leaves_no_open_transaction(
+    lake: SmallLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.land_rows("part_0.parquet", [A])
+
+    def gone(*_: Any) -> Any:
+        raise LakeError("the store is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(LocalLanding, "again", gone)
+        with pytest.raises(LakeError, match="the store is away"):
+            lake.feed()
+    lake.query("begin")  # refused, if one were open
+    lake.query("rollback")
+    assert lake.rows() == []
     assert lake.feed().files == 1
 
 
@@ -793,6 +812,11 @@ def test_a_wrong_declaration_says_what_is_wrong(
 ) -> None:
     with pytest.raises(LakeError, match=part):
         lake.stream(**settings)
+
+
+def test_a_missing_declaration_says_what_to_do() -> None:
+    with pytest.raises(LakeError, match="on-run-start"):
+        Stream.from_declaration("{}")
 
 
 def test_airbyte_columns_are_declared_by_themselves(lake: SmallLake) -> None:

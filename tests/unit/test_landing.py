@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -25,6 +26,7 @@ from lotus_lake.landing import (
     open_landing,
     order_of,
 )
+from lotus_lake.probe import Probe, Prober
 from lotus_lake.schema import literal
 from tests.system.services import S3
 
@@ -285,6 +287,29 @@ def test_duckdb_reads_exactly_the_key_of_a_name(
         ).fetchone() == (2, landing.root + file.path)
         with landing.filesystem.open_input_file(landing.arrow_path(file.path)) as data:
             assert pq.ParquetFile(data).metadata.num_rows == 2
+
+
+def test_files_in_s3_are_looked_into(
+    bucket: str, s3_reader: duckdb.DuckDBPyConnection, s3_server: S3
+) -> None:
+    """Also when the store has a checksum of the whole, and only a part of it is read."""
+    whole = parquet(pa.table({"id": [*range(5000)], "name": ["x" * 50] * 5000}))
+    files = {
+        "a.parquet": whole,
+        "b.csv.gz": gzip.compress(b"id,n\n1,x\n"),
+        "c.jsonl": b'{"id": 1}\n',
+        "cut.parquet": whole[:-20],
+    }
+    for name, content in files.items():
+        s3_server.client.put_object(
+            Bucket="landing", Key=f"looks/s/t/{name}", Body=content, ChecksumAlgorithm="CRC32"
+        )
+    landing = S3Landing("s3://landing/looks")
+    found = dict(Prober(s3_reader, landing).probe(landing.files("s/t/")))
+    looks = {file.path.rsplit("/", 1)[-1]: look for file, look in found.items()}
+    rows = {name: look.rows for name, look in looks.items() if isinstance(look, Probe)}
+    assert rows == {"a.parquet": 5000, "b.csv.gz": 1, "c.jsonl": 1}
+    assert "cut off" in str(looks["cut.parquet"])
 
 
 @pytest.mark.parametrize("url", ["s3://landing", "s3://landing/", "s3://landing/raw/"])
