@@ -24,6 +24,9 @@ class Plugin(BasePlugin):
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
         config.update(CONNECT_CONFIG)
+        # Local files are cached by the operating system already; a second copy in DuckDB's memory
+        # costs time and a gigabyte in a first load. Reading S3 twice costs more.
+        config["enable_external_file_cache"] = self.config.uses_s3
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         prepare(conn, self.config)

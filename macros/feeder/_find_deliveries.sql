@@ -72,7 +72,7 @@
     );
     {% set registered = run_query("select path from deliveries where feed_mode = 'register'") %}
     {% for row in registered.rows %}
-    delete from {{ staging }} where filename like '%/{{ row["path"] | replace("'", "''") }}';
+    delete from {{ staging }} where suffix(filename, '/{{ row["path"] | replace("'", "''") }}');
     {% endfor %}
 {% endmacro %}
 

@@ -40,18 +40,19 @@
             {{ exceptions.raise_compiler_error(problem.columns[0].values()[0]) }}
         {% endif %}
         {% do run_query(statements | join(";\n")) %}
-        {% set missing = run_query(
-            "select source, stream from (values " ~ rows | join(", ") ~ ") as declared (source, stream)
-            anti join " ~ target.database ~ ".meta.feeder_cursors using (source, stream)"
-        ) %}
+        {% set missing = run_query(lotus_lake._undeclared_cursors_sql(rows)) %}
         {% if missing | length > 0 %}
-            {% set new = [] %}
-            {% for row in missing.rows %}
-                {% do new.append("('" ~ row[0] ~ "', '" ~ row[1] ~ "', null, 0, 0, 0, 0, 0, 0, null, null)") %}
-            {% endfor %}
             {% do run_query(
-                "insert into " ~ target.database ~ ".meta.feeder_cursors values " ~ new | join(", ")
+                "insert into " ~ target.database ~ ".meta.feeder_cursors
+                " ~ lotus_lake._undeclared_cursors_sql(rows)
             ) %}
         {% endif %}
     {% endif %}
+{% endmacro %}
+
+
+{% macro _undeclared_cursors_sql(rows) %}
+    select source, stream, null, 0, 0, 0, 0, 0, 0, null, null
+    from (values {{ rows | join(", ") }}) as declared (source, stream)
+    anti join {{ target.database }}.meta.feeder_cursors using (source, stream)
 {% endmacro %}

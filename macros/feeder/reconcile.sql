@@ -59,11 +59,13 @@
         group by all
         union all
         -- A registered file's rows carry no lineage of their own; DuckLake knows their file.
-        select registered.path, registered.cursor_version, count(*) as row_count
-        from {{ staging }} as rows
+        select registered.path, registered.cursor_version, sum(files.row_count) as row_count
+        from (
+            select filename, count(*) as row_count
+            from {{ staging }} where _source_file is null group by all
+        ) as files
         inner join ledger as registered
-            on registered.feed_mode = 'register' and suffix(rows.filename, '/' || registered.path)
-        where rows._source_file is null
+            on registered.feed_mode = 'register' and suffix(files.filename, '/' || registered.path)
         group by all
         {% endif %}
     ),

@@ -12,11 +12,25 @@ landed as not materialized (
     where {{ to_recompute('id') }}
 ),
 
--- What the newest generation does not have is no longer there.
-newest_generation as (
-    select * from landed
+-- A generation is complete when none of the stream's files waits for the next run. Until then the
+-- one before it stays the truth, if there is one.
+complete_generations as (
+    select
+        *,
+        coalesce(_airbyte_generation_id, -1) as generation,
+        max(coalesce(_airbyte_generation_id, -1)) over () as last_generation,
+        min(coalesce(_airbyte_generation_id, -1)) over () as first_generation
+    from landed
     qualify
-        coalesce(_airbyte_generation_id, -1) = max(coalesce(_airbyte_generation_id, -1)) over ()
+        generation < last_generation
+        or first_generation = last_generation
+        or {{ backlog_files('klaviyo', 'metrics') }} = 0
+),
+
+-- What the newest complete generation does not have is no longer there.
+newest_generation as (
+    select * from complete_generations
+    qualify generation = max(generation) over ()
 ),
 
 newest as (
