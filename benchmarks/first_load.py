@@ -25,7 +25,7 @@ from rich.table import Table
 
 from lotus_lake.sample import generate
 
-HERE = Path(__file__).resolve().parent
+PROJECT = Path(__file__).resolve().parent.parent
 
 # The first writes what the floor writes (with ledger and positions), the second tests it too.
 LAKE_RUNS = {
@@ -64,12 +64,12 @@ def main() -> None:
     rows = []
     for turn in range(arguments.repeat):
         floor = run(
-            [str(HERE / "floor.py"), str(landing), str(fresh(work / "floor")), str(compiled)]
+            ["-m", "benchmarks.floor", str(landing), str(fresh(work / "floor")), str(compiled)]
         )
         print(f"turn {turn + 1}: floor {floor}", flush=True)
         figures = {"floor": floor}
         for name, (label, options) in LAKE_RUNS.items():
-            figures[name] = run([str(HERE / "lake.py"), "build", *options], lake(work, landing))
+            figures[name] = run(["-m", "benchmarks.lake", "build", *options], lake(work, landing))
             print(f"turn {turn + 1}: {label} {figures[name]}", flush=True)
         rows.append(figures)
     show(rows, arguments.orders)
@@ -78,7 +78,7 @@ def main() -> None:
 def compile_models(work: Path) -> Path:
     """The models' SQL as a full build runs it; returns the manifest that has it."""
     place = fresh(work / "compiled")
-    environment = lake(work, HERE.parent / "benchmarks", name="compiled")
+    environment = lake(work, PROJECT, name="compiled")
     subprocess.run(
         [str(Path(sys.executable).with_name("dbt")), "--quiet", "compile"],
         env=environment,

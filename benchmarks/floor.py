@@ -4,7 +4,7 @@ It reads each landed file once, writes the same staging, int_, fct_ and dim_ tab
 DuckLake (SQLite catalog, local files) with the very SQL of the models, and keeps no ledger, no
 cursor, no tests and no history. What the lake takes beyond it is the price of its guarantees.
 
-    python benchmarks/floor.py LANDING LAKE MANIFEST
+    python -m benchmarks.floor LANDING LAKE MANIFEST
 
 MANIFEST is the manifest.json that `dbt compile` wrote. Prints one line of JSON: seconds, peak_mb.
 """
@@ -12,7 +12,6 @@ MANIFEST is the manifest.json that `dbt compile` wrote. Prints one line of JSON:
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 import duckdb
 
+from benchmarks.memory import peak_memory
 from lotus_lake.config import LakeConfig
 from lotus_lake.connection import prepare
 
@@ -52,7 +52,7 @@ def main(landing: Path, lake: Path, manifest_path: Path) -> None:
         json.dumps(
             {
                 "seconds": round(time.perf_counter() - started, 2),
-                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                "peak_mb": peak_memory(),
             }
         )
     )

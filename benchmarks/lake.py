@@ -1,6 +1,6 @@
 """The lake's own runs, timed from inside: dbt until nothing waits any more.
 
-    python benchmarks/lake.py build [dbt arguments]
+    python -m benchmarks.lake build [dbt arguments]
 
 Where the lake lies is in the environment, as always. dbt's start-up (imports and parsing) is not
 counted. Prints one line of JSON: seconds, rounds, snapshots, peak_mb.
@@ -11,11 +11,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import sys
 
 from dbt.cli.main import dbtRunner
 
+from benchmarks.memory import peak_memory
 from lotus_lake.config import LakeConfig
 from lotus_lake.connection import connect
 
@@ -38,7 +38,7 @@ def main(command: str, arguments: list[str]) -> None:
             {
                 "seconds": round(seconds, 2),
                 "rounds": rounds,
-                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                "peak_mb": peak_memory(),
             }
         )
     )

@@ -276,7 +276,7 @@ class Feeder:
         due = cursor.swept_at is None or datetime.now(UTC) - cursor.swept_at >= timedelta(
             hours=stream.feed_sweep_hours
         )
-        if stream.full_sweep or due or since is None or cursor.files <= stream.feed_list_free_files:
+        if due or since is None or cursor.files <= stream.feed_list_free_files:
             return self._landing.files(stream.folder), True
         changed_since = cursor.updated_at - _CLOCK_SKEW if cursor.updated_at else None
         files = self._landing.files(stream.folder, since, changed_since)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -65,7 +65,6 @@ class Stream:
     feed_sweep_hours: float = 24
     feed_list_free_files: int = 1000
     airbyte: bool = True
-    full_sweep: bool = field(default=False)
 
     @property
     def folder(self) -> str:

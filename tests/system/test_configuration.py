@@ -98,7 +98,8 @@ def test_unreachable_postgres(lake: Lake) -> None:
 def test_wrong_environment(lake: Lake, variable: str, value: str) -> None:
     """A variable with a value that cannot be meant is named with that value."""
     lake.environment[variable] = value
-    _assert_refused(lake.build_quickly(), value)
+    # What stands in LAKE_CATALOG may be a password, so that is named without it.
+    _assert_refused(lake.build_quickly(), variable if variable == "LAKE_CATALOG" else value)
     _assert_nothing_written(lake)
 
 

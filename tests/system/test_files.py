@@ -30,7 +30,6 @@ TEXTS = {
     "not_packed.csv.gz": CSV.encode(),
     "clash.csv-1": CSV.encode(),
     "plain.jsonl": JSONL.encode(),
-    "bom.jsonl": b"\xef\xbb\xbf" + JSONL.encode(),
     "packed.jsonl.gz": gzip.compress(JSONL.encode()),
     "two_members.jsonl.gz": gzip.compress(JSONL.encode()[:40]) + gzip.compress(JSONL.encode()[40:]),
     "escaped.jsonl": b'{"note":"it\'s, \\"quoted\\"\\n\\u00fc\\u00f1\\u00ed \\ud83e\\udeb7","id":1}'
@@ -182,6 +181,7 @@ BAD: dict[str, tuple[Any, str]] = {
         "cannot be read",
     ),
     "twice.csv": (b"id,id\n1,2\n", "two columns named id"),
+    "bom.jsonl": (b'\xef\xbb\xbf{"id": 1}\n', "byte order mark"),
     "broken.jsonl": (b'{"id": 1}\n{"id": 2', "JSON"),
     "word.csv": (b"id,note\nabc,x\n", "column id"),
     "half.csv.gz": (lambda: gzip.compress(os.urandom(500).hex().encode() * 50)[:300], ""),

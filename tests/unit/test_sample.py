@@ -255,7 +255,7 @@ def test_tombstones_have_little_but_an_id(lake: duckdb.DuckDBPyConnection) -> No
     assert value(lake, f"select count(*) {tombstones} and updated_at is null") > 0
     assert value(lake, f"select count(*) {tombstones} and updated_at = deleted_at") > 0
     assert not value(lake, f"select count(*) {tombstones} and total_price is not null")
-    modulo, remainder = EVERY["only_tombstone"]
+    _, remainder = EVERY["only_tombstone"]
     lost = FIRST_ORDER_ID + remainder * ORDER_ID_STEP
     assert value(lake, f"select count(*) {tombstones} and id = {lost}") > 0
     assert not value(lake, f"select count(*) from orders where id = {lost} and name is not null")

@@ -12,29 +12,9 @@ landed as not materialized (
     where {{ to_recompute('id') }}
 ),
 
--- A generation is complete when none of the stream's files waits for the next run. Until then the
--- one before it stays the truth, if there is one.
-complete_generations as (
-    select
-        *,
-        coalesce(_airbyte_generation_id, -1) as generation,
-        max(coalesce(_airbyte_generation_id, -1)) over () as last_generation,
-        min(coalesce(_airbyte_generation_id, -1)) over () as first_generation
-    from landed
-    qualify
-        generation < last_generation
-        or first_generation = last_generation
-        or {{ backlog_files('klaviyo', 'metrics') }} = 0
-),
-
--- What the newest complete generation does not have is no longer there.
-newest_generation as (
-    select * from complete_generations
-    qualify generation = max(generation) over ()
-),
-
+-- A full refresh: what the newest complete generation does not have is no longer there.
 newest as (
-    {{ newest_of('newest_generation', 'klaviyo', 'metrics', 'id is not null') }}
+    {{ newest_of('landed', 'klaviyo', 'metrics', 'id is not null') }}
 ),
 
 final as (
