@@ -91,9 +91,9 @@ docs: setup ## Write the data catalog (lineage, columns, tests) to target/static
 	@echo "Open target/static_index.html in a browser."
 
 lock: setup ## Pin the dependencies of pyproject.toml, with hashes, in requirements*.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-strip-extras \
 		--python-version 3.11 --extra build -o requirements.lock pyproject.toml
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-strip-extras \
 		--python-version 3.11 --extra build --extra dev -o requirements-dev.lock pyproject.toml
 
 clean: ## Remove what can be made again; the lake (.lake) and .venv stay

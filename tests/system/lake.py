@@ -316,7 +316,7 @@ class Lake:
         return int(self.value("select max(snapshot_id) from ducklake_snapshots('lakehouse')"))
 
     def wrong_counts(self) -> list[tuple[Any, ...]]:
-        """File versions whose rows in staging are not what the ledger says; none in a good lake."""
+        """What is there twice or missing: rows of a file version, ledger entries, snapshots."""
         problems = []
         with self.connection() as connection:
             streams = connection.execute(
@@ -354,6 +354,16 @@ class Lake:
                 " select 'twice', source, stream, count(*), null, null, null"
                 " from meta.feeder_files group by source, stream, path, etag having count(*) > 1"
             ).fetchall()
+            # A state of a customer or campaign that was recorded twice, or that is open twice.
+            for (name,) in connection.execute(
+                "select table_name from duckdb_tables()"
+                " where database_name = 'lakehouse' and schema_name = 'snapshots'"
+            ).fetchall():
+                key = "campaign_id" if "campaigns" in name else "customer_id"
+                problems += connection.execute(
+                    f"select '{name}', {key}, dbt_valid_to, count(*) from snapshots.{name}"
+                    f" group by {key}, dbt_valid_to having count(*) > 1"
+                ).fetchall()
         return problems
 
     # -- its insides ----------------------------------------------------------------------------
