@@ -279,8 +279,13 @@ class Lake:
             return {name: _read(connection, name, ()) for (name,) in names}
 
     def has(self, table: str) -> bool:
-        """Whether there is a table, named with its schema."""
-        return bool(
+        """Whether there is a table, named with its schema; also before there is a lake."""
+        with sqlite3.connect(self.catalog_file) as catalog:
+            begun = catalog.execute(
+                "select 1 from sqlite_master where name = 'ducklake_metadata'"
+            ).fetchone()
+        catalog.close()
+        return begun is not None and bool(
             self.query(
                 "select 1 from duckdb_tables() where database_name = 'lakehouse'"
                 f" and schema_name || '.' || table_name = '{table}'"
