@@ -169,6 +169,14 @@ class Feeder:
                 return self._feed_once()
             except _LostRace:
                 time.sleep(random.uniform(0.1, 0.5) * 2**attempt)
+            except duckdb.Error as error:
+                self._roll_back()
+                if not _is_conflict(error):
+                    raise LakeError(
+                        f"Stream {self._stream.label}: the lake cannot be used: "
+                        f"{str(error).splitlines()[0]}. Nothing of this feed was written."
+                    ) from error
+                time.sleep(random.uniform(0.1, 0.5) * 2**attempt)
         raise LakeError(
             f"Stream {self._stream.label}: other runs kept changing it while it was fed. Nothing "
             "of this feed was written; let the other runs finish and run again."

@@ -22,6 +22,8 @@ from lotus_lake.streams import LINEAGE_COLUMNS
 
 # Enough for the header of any table, and for telling text from something else.
 _HEAD_BYTES = 1 << 20
+# Bytes after the footer of a Parquet file with encrypted columns: a nonce and a tag.
+_SIGNATURE = 28
 # Footers are small reads that wait for the store, so many at once pay even on one core.
 _READERS = 16
 _CHUNK_BYTES = 1 << 18
@@ -287,7 +289,12 @@ def _parquet_footer(data: pa.NativeFile, size: int) -> pq.FileMetaData:
         raise Unreadable(
             "it is cut off: it begins like Parquet but has no footer. Have it sent again"
         )
-    return pq.ParquetFile(data).metadata
+    footer = pq.ParquetFile(data).metadata
+    # A footer that can be read although columns are encrypted carries a signature. Arrow ends the
+    # whole process, not the call, when it is asked for such a column.
+    if int.from_bytes(data.read_at(4, size - 8), "little") - footer.serialized_size == _SIGNATURE:
+        raise Unreadable("it has encrypted columns, and the lake has no key")
+    return footer
 
 
 def _read_text(data: pa.NativeFile) -> _Text:

@@ -5,6 +5,7 @@
 #}
 {% macro start_lakehouse() %}
     {% if execute and flags.WHICH in ["run", "build", "seed", "snapshot", "test", "run-operation"] %}
+        {% do check_variables() %}
         {% do create_meta_tables() %}
         {% do declare_streams() %}
         {% if flags.WHICH in ["run", "build"] %}
