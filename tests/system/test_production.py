@@ -69,14 +69,12 @@ def test_the_production_target(
 
 
 def _assert_no_secret(lake: Lake, postgres: services.Postgres) -> None:
-    from pgserver._commands import POSTGRES_BIN_PATH
-
     written = {str(path): path.read_bytes() for path in lake.home.rglob("*") if path.is_file()}
     assert any(name.endswith("dbt.log") for name in written)
     assert any(name.endswith("manifest.json") for name in written)
     written["catalog"] = subprocess.run(
         [
-            POSTGRES_BIN_PATH / "pg_dump",
+            services.postgres_program("pg_dump"),
             "--inserts",
             "-h",
             postgres.host,
