@@ -363,7 +363,7 @@ def test_a_late_file_on_s3_waits_for_a_sweep(
         put("day=21/part_0.parquet", 210)  # the same key, other content
         assert feeding.feed().files == 2
         assert (100,) not in feeding.rows("id")
-        feeding.set(full_sweep=True)
+        feeding.set(feed_sweep_hours=0)
         assert feeding.feed().files == 1
         assert (100,) in feeding.rows("id")
 
