@@ -27,7 +27,6 @@ from lotus_lake.config import LakeConfig
 from lotus_lake.connection import connect
 from lotus_lake.sample import generate
 
-ORDERS_PER_DAY = 60
 # Files that the sample writes for a busy stream such as shopify/orders, per day of history.
 FILES_PER_DAY = 2.1
 
@@ -39,11 +38,12 @@ def main() -> None:
     )
     parser.add_argument("--files", type=int, nargs="+", default=[200, 5000])
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--orders-per-day", type=int, default=20, help="how much is in a file")
     parser.add_argument("--work", type=Path, default=Path(".lake/benchmark"))
     arguments = parser.parse_args()
     work = arguments.work.resolve()
 
-    lakes = {count: prepare(work, count) for count in arguments.files}
+    lakes = {count: prepare(work, count, arguments.orders_per_day) for count in arguments.files}
     seconds: dict[int, dict[str, list[float]]] = {
         count: {"new": [], "nothing": []} for count in lakes
     }
@@ -62,13 +62,13 @@ def main() -> None:
     show(seconds, written)
 
 
-def prepare(work: Path, count: int) -> dict[str, str]:
+def prepare(work: Path, count: int, orders_per_day: int) -> dict[str, str]:
     """A lake that has fed about so many files of each busy stream."""
     landing = work / f"ticks_{count}_landing"
     shutil.rmtree(landing, ignore_errors=True)
     days = max(7, round(count / FILES_PER_DAY))
     print(f"making a lake with {count:,} files a stream ({days:,} days) ...", flush=True)
-    generate(landing, orders=days * ORDERS_PER_DAY, days=days, seed=2, start=date(2015, 1, 1))
+    generate(landing, orders=days * orders_per_day, days=days, seed=2, start=date(2015, 1, 1))
     environment = lake(work, landing, name=f"ticks_{count}")
     tick(environment, "--vars", "{feed_max_files: 100000, feed_max_bytes: 100000000000}")
     return environment

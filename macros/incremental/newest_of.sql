@@ -23,28 +23,33 @@
         {%- set condition = condition ~ " and coalesce(_airbyte_generation_id, -1) = "
             ~ newest_generation(landed, source_name, stream) -%}
     {%- endif -%}
+    {%- set order = newest_version_order(source_name, stream) %}
+    {%- if build_plan().mode == "full" %}
+    with several_versions as materialized (
+        select hash({{ key }}) as key_hash from {{ landed }}
+        where {{ condition }}
+        group by all
+        having count(*) > 1
+    )
+
     select * from {{ landed }}
     where
         {{ condition }}
         and (
-            hash({{ key }}) not in (
-                select hash({{ key }}) from {{ landed }}
-                where {{ condition }}
-                group by all
-                having count(*) > 1
-            )
+            hash({{ key }}) not in (from several_versions)
             or version_id in (
-                select max_by(version_id, {{ newest_version_order(source_name, stream) }})
-                from {{ landed }}
-                where
-                    {{ condition }}
-                    and hash({{ key }}) in (
-                        select hash({{ key }}) from {{ landed }}
-                        where {{ condition }}
-                        group by all
-                        having count(*) > 1
-                    )
+                select max_by(version_id, {{ order }}) from {{ landed }}
+                where {{ condition }} and hash({{ key }}) in (from several_versions)
                 group by {{ key }}
             )
         )
+    {%- else %}
+    -- Few keys: comparing all of them costs less than finding those with several versions.
+    select * from {{ landed }}
+    where version_id in (
+        select max_by(version_id, {{ order }}) from {{ landed }}
+        where {{ condition }}
+        group by {{ key }}
+    )
+    {%- endif %}
 {%- endmacro %}
