@@ -22,16 +22,17 @@ JSONL = '{"id": 1, "note": "it\'s, \\"quoted\\"\\nüñí 🪷"}\n\n{"id": 2, "no
 TEXTS = {
     "plain.csv": CSV.encode(),
     "bom.csv": b"\xef\xbb\xbf" + CSV.encode(),
-    "packed.csv.gz": gzip.compress(CSV.encode()),
-    "packed_bom.csv.gz": gzip.compress(b"\xef\xbb\xbf" + CSV.encode()),
+    "packed.csv.gz": gzip.compress(CSV.encode(), mtime=0),
+    "packed_bom.csv.gz": gzip.compress(b"\xef\xbb\xbf" + CSV.encode(), mtime=0),
     "no_end.csv": CSV.encode().rstrip(),
     "blank_lines.csv": CSV.encode() + b"\r\n\r\n",
     "unix.csv": CSV.replace("\r\n", "\n").encode(),
     "not_packed.csv.gz": CSV.encode(),
     "clash.csv-1": CSV.encode(),
     "plain.jsonl": JSONL.encode(),
-    "packed.jsonl.gz": gzip.compress(JSONL.encode()),
-    "two_members.jsonl.gz": gzip.compress(JSONL.encode()[:40]) + gzip.compress(JSONL.encode()[40:]),
+    "packed.jsonl.gz": gzip.compress(JSONL.encode(), mtime=0),
+    "two_members.jsonl.gz": gzip.compress(JSONL.encode()[:40])
+    + gzip.compress(JSONL.encode()[40:]),
     "escaped.jsonl": b'{"note":"it\'s, \\"quoted\\"\\n\\u00fc\\u00f1\\u00ed \\ud83e\\udeb7","id":1}'
     b'\n{"id":2}\n',
 }
@@ -185,7 +186,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "broken.jsonl": (b'{"id": 1}\n{"id": 2', "JSON"),
     "word.csv": (b"id,note\nabc,x\n", "column id"),
     "half.csv.gz": (lambda: gzip.compress(os.urandom(500).hex().encode() * 50)[:300], ""),
-    "wrong_crc.csv.gz": (lambda: gzip.compress(CSV.encode())[:-8] + bytes(8), ""),
+    "wrong_crc.csv.gz": (lambda: gzip.compress(CSV.encode(), mtime=0)[:-8] + bytes(8), ""),
     "list.jsonl": (b"[1, 2]\n", "objects"),
 }
 

@@ -296,7 +296,7 @@ def test_files_in_s3_are_looked_into(
     whole = parquet(pa.table({"id": [*range(5000)], "name": ["x" * 50] * 5000}))
     files = {
         "a.parquet": whole,
-        "b.csv.gz": gzip.compress(b"id,n\n1,x\n"),
+        "b.csv.gz": gzip.compress(b"id,n\n1,x\n", mtime=0),
         "c.jsonl": b'{"id": 1}\n',
         "cut.parquet": whole[:-20],
     }

@@ -111,9 +111,9 @@ def test_format_is_told_by_content(tmp_path: Path, write: Write) -> None:
     day = "shopify/customers/year=2024/month=03/day=01"
     write("shopify/customers", {"id": 1, "email": "a"}, name="part_0.parquet-1")
     put(tmp_path, f"{day}/part_1.parquet", '\ufeffid,email\n2,"b, ""c""\nd"\n'.encode())
-    put(tmp_path, f"{day}/x", gzip.compress(b"email,id\n,3\n"))
+    put(tmp_path, f"{day}/x", gzip.compress(b"email,id\n,3\n", mtime=0))
     put(tmp_path, f"{day}/x.csv", b'{"id": "4", "email": "line\xe2\x80\xa8end"}\n\n')
-    put(tmp_path, f"{day}/y", gzip.compress(b'{"id": 5}\n{"id": 6, "total_spent": "1.5"}'))
+    put(tmp_path, f"{day}/y", gzip.compress(b'{"id": 5}\n{"id": 6, "total_spent": "1.5"}', mtime=0))
     found = rows(tmp_path, "int_shopify__customers")
     assert [(row["customer_id"], row["email"]) for row in found] == [
         (1, "a"),
@@ -137,7 +137,7 @@ def test_bad_files_are_skipped_with_a_reason(tmp_path: Path, write: Write) -> No
         "header_only.csv": b"id,name\n",
         "ragged.csv": b"id,name\n1\n",
         "cut.jsonl": b'{"id": 8}\n{"id": 9, "na',
-        "cut.csv.gz": gzip.compress(b"id\n1\n")[:-4],
+        "cut.csv.gz": gzip.compress(b"id\n1\n", mtime=0)[:-4],
         "no_key.csv": b"name\na\n",
     }
     for name, content in bad.items():
