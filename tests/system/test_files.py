@@ -31,8 +31,7 @@ TEXTS = {
     "clash.csv-1": CSV.encode(),
     "plain.jsonl": JSONL.encode(),
     "packed.jsonl.gz": gzip.compress(JSONL.encode(), mtime=0),
-    "two_members.jsonl.gz": gzip.compress(JSONL.encode()[:40])
-    + gzip.compress(JSONL.encode()[40:]),
+    "two_members.jsonl.gz": gzip.compress(JSONL.encode()[:40]) + gzip.compress(JSONL.encode()[40:]),
     "escaped.jsonl": b'{"note":"it\'s, \\"quoted\\"\\n\\u00fc\\u00f1\\u00ed \\ud83e\\udeb7","id":1}'
     b'\n{"id":2}\n',
 }
