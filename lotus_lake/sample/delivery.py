@@ -11,8 +11,8 @@ import json
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lotus_lake.sample import records
+from lotus_lake.sample.arrays import line_items, uuids
 from lotus_lake.sample.bad_files import add_bad_files
 from lotus_lake.sample.jaffle_shop import jaffle_shop_files
 from lotus_lake.sample.landing import (
@@ -33,7 +34,15 @@ from lotus_lake.sample.landing import (
     write_bytes,
 )
 from lotus_lake.sample.records import Grown
-from lotus_lake.sample.shop import DAY, Size, build_shop, load_words
+from lotus_lake.sample.shop import (
+    DAY,
+    VARIANTS,
+    Size,
+    build_everything_else,
+    build_order_versions,
+    build_orders,
+    load_words,
+)
 
 # Files written and files in all, called after each file.
 Progress = Callable[[int, int], None]
@@ -86,7 +95,7 @@ class Schedule:
 
     def is_retried(self, sync: int) -> bool:
         """Whether a sync fails at the end and delivers part 0 a second time, record by record."""
-        return sync % 9 == 4
+        return sync % 20 == 4
 
     def has_part_names(self, sync: int) -> bool:
         """Whether files are named `part_N.parquet` instead of by date and time."""
@@ -227,25 +236,80 @@ def _write_landing(
             "set timezone = 'UTC'; set memory_limit = '3GB'; set threads = 2;"
             f"set temp_directory = '{str(staging / 'spill').replace(chr(39), chr(39) * 2)}'"
         )
-        build_shop(connection, size)
+        build_orders(connection, size)
         records.create_record_macros(connection, size)
-        schedule = Schedule(size.days)
-        _create_metric_versions(connection, size, schedule)
-        planned: list[_PlannedFile] = []
-        for stream in STREAMS:
-            _deliver(connection, stream, size, schedule)
-            planned += _plan_files(connection, stream, size, schedule, keep_generations)
-        chunks = list(_chunks(planned))
-        csv_files = jaffle_shop_files(size)
-        files = _write_chunks(
-            connection, landing, chunks, progress, in_all=len(planned) + len(csv_files)
-        )
+        files = _write_streams(connection, landing, size, keep_generations, progress)
     finally:
         connection.close()
-    for csv_file, content in csv_files:
+    for csv_file, content in jaffle_shop_files(size):
         write_bytes(landing / csv_file.path, content, csv_file.arrived_at)
         files.append(csv_file)
     return tuple(sorted(files, key=lambda file: (file.arrived_at, file.path)))
+
+
+def _write_streams(
+    connection: duckdb.DuckDBPyConnection,
+    landing: Path,
+    size: Size,
+    keep_generations: bool,
+    progress: Progress | None,
+) -> list[DeliveredFile]:
+    """Write the files of all streams, several at a time; return them.
+
+    Each query runs on one thread, which keeps the order of its rows, and so each file, the same
+    on every run. The cores are kept busy by running several queries: orders are written while the
+    rest of the shop is built.
+    """
+    connection.execute("set threads = 1")
+    own = threading.local()
+    lock = threading.Lock()
+    planned_files = 0
+    written: list[DeliveredFile] = []
+    schedule = Schedule(size.days)
+
+    def cursor() -> duckdb.DuckDBPyConnection:
+        mine: duckdb.DuckDBPyConnection | None = getattr(own, "cursor", None)
+        if mine is None:
+            mine = own.cursor = connection.cursor()
+            mine.execute("set timezone = 'UTC'")
+            load_words(mine)
+        return mine
+
+    def plan(
+        build: Callable[[duckdb.DuckDBPyConnection, Size], None], streams: Sequence[Stream]
+    ) -> list[_PlannedFile]:
+        build(cursor(), size)
+        planned: list[_PlannedFile] = []
+        for stream in streams:
+            if stream.name == "metrics":
+                _create_metric_versions(cursor(), size, schedule)
+            _deliver(cursor(), stream, size, schedule)
+            planned += _plan_files(cursor(), stream, size, schedule, keep_generations)
+        return planned
+
+    def write(chunk: list[_PlannedFile]) -> None:
+        tables = [cursor().execute(query).to_arrow_table() for query in _queries(chunk)]
+        if chunk[0].stream.name == "orders":
+            tables[0] = _with_line_items(tables[0], grown=chunk[0].grown.nested)
+        for planned, table in _split(tables, chunk):
+            file = _write_parquet(landing, planned.file, table)
+            with lock:
+                written.append(file)
+                if progress:
+                    progress(len(written), planned_files)
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        plans = [
+            pool.submit(plan, build_order_versions, STREAMS[:1]),
+            pool.submit(plan, build_everything_else, STREAMS[1:]),
+        ]
+        writes = []
+        for done in as_completed(plans):
+            planned_files += len(done.result())
+            writes += [pool.submit(write, chunk) for chunk in _chunks(done.result())]
+        for each in writes:
+            each.result()
+    return written
 
 
 def sync_started(size: Size, sync: int) -> datetime:
@@ -292,7 +356,7 @@ def _deliver(
     repeats = f"""
         union all
         select * replace (1 as copy, {RETRY_PART} as part) from original
-        where file_sync % 9 = 4 and part = 0
+        where file_sync % 20 = 4 and part = 0
         union all
         select * replace (2 as copy, file_sync + 1 as file_sync) from original
         where roll('delivered twice', key_no) % 100 = 0
@@ -465,42 +529,6 @@ def _chunks(planned: list[_PlannedFile]) -> Iterator[list[_PlannedFile]]:
         yield chunk
 
 
-def _write_chunks(
-    connection: duckdb.DuckDBPyConnection,
-    landing: Path,
-    chunks: list[list[_PlannedFile]],
-    progress: Progress | None,
-    in_all: int,
-) -> list[DeliveredFile]:
-    """Render and write all chunks, several at a time; return the files written.
-
-    Each query runs on one thread, which keeps the order of its rows, and so each file, the same
-    on every run. The cores are kept busy by running several queries.
-    """
-    connection.execute("set threads = 1")
-    own = threading.local()
-    lock = threading.Lock()
-    written: list[DeliveredFile] = []
-
-    def write(chunk: list[_PlannedFile]) -> None:
-        if not hasattr(own, "cursor"):
-            own.cursor = connection.cursor()
-            own.cursor.execute("set timezone = 'UTC'")
-            load_words(own.cursor)
-        tables = [own.cursor.execute(query).to_arrow_table() for query in _queries(chunk)]
-        for planned, table in _split(tables, chunk):
-            file = _write_parquet(landing, planned.file, table)
-            with lock:
-                written.append(file)
-                if progress:
-                    progress(len(written), in_all)
-
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for done in [pool.submit(write, chunk) for chunk in chunks]:
-            done.result()
-    return written
-
-
 def _queries(chunk: list[_PlannedFile]) -> list[str]:
     """Return the queries for a chunk's records; each file holds their results in this order."""
     stream, grown = chunk[0].stream, chunk[0].grown
@@ -523,6 +551,13 @@ def _queries(chunk: list[_PlannedFile]) -> list[str]:
         "metrics": records.select_metrics,
     }
     return [selects[stream.name](first, last)]
+
+
+def _with_line_items(orders: pa.Table, *, grown: bool) -> pa.Table:
+    """Return the orders with their line items instead of what these are made of."""
+    ingredients = orders.column("line_items").combine_chunks()
+    items = line_items(ingredients, VARIANTS, grown=grown)
+    return _replace_column(orders, "line_items", items)
 
 
 def _split(
@@ -551,6 +586,8 @@ def _write_parquet(landing: Path, file: DeliveredFile, table: pa.Table) -> Deliv
     """Write one file with Airbyte's types and the file's own oddities; return it with its size."""
     extracted = table.column("_airbyte_extracted_at").cast(pa.timestamp("ms", "UTC"))
     table = _replace_column(table, "_airbyte_extracted_at", extracted)
+    raw_ids = uuids(table.column("_airbyte_raw_id").combine_chunks())
+    table = _replace_column(table, "_airbyte_raw_id", raw_ids)
     for case in file.cases:
         if case == "number_as_string":
             name, values = "order_number", table.column("order_number").cast(pa.string())
@@ -567,8 +604,12 @@ def _write_parquet(landing: Path, file: DeliveredFile, table: pa.Table) -> Deliv
     pq.write_table(
         table,
         path,
-        compression="zstd",
-        use_dictionary=list(_repeating_texts(table.schema)),
+        compression="snappy",
+        # Texts of events hardly repeat; looking for repetitions would take longer than they do.
+        use_dictionary=file.stream != "events" and list(_repeating_texts(table.schema)),
+        # The feeder reads this one; the others would take a tenth of the time.
+        write_statistics=["_airbyte_generation_id"],
+        write_batch_size=RECORDS_PER_CHUNK,
         # Airbyte's writer knows nothing of Arrow.
         store_schema=False,
     )

@@ -47,6 +47,43 @@ RECEIVED, OPENED, CLICKED, CLICKED_API, PLACED = 0, 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
+class Variant:
+    """What is sold; `new_title` and `new_vendor` are its words in the second half of the history.
+
+    `price` is in cents.
+    """
+
+    product_id: int
+    variant_id: int
+    sku: str
+    title: str
+    new_title: str
+    vendor: str
+    new_vendor: str
+    variant_title: str
+    price: int
+    is_gift_card: bool
+
+
+VARIANTS = [
+    Variant(
+        product_id=6_796_218_302_653 + 32_768 * product_no,
+        variant_id=40_090_580_615_357 + 32_768 * (100 * product_no + variant_no),
+        sku=f"LL-{product_no:03d}-{variant_no}" if product_no % 7 else "",
+        title=product.title,
+        new_title=product.new_title or product.title,
+        vendor=product.vendor,
+        new_vendor=product.new_vendor or product.vendor,
+        variant_title=variant,
+        price=product.price + 350 * variant_no,
+        is_gift_card=product.gift_card,
+    )
+    for product_no, product in enumerate(words.PRODUCTS)
+    for variant_no, variant in enumerate(product.variants)
+]
+
+
+@dataclass(frozen=True)
 class Size:
     """How large a shop to build. `orders` counts orders placed, `days` the days of history."""
 
@@ -62,6 +99,11 @@ class Size:
         return int(midnight.timestamp())
 
     @property
+    def new_words_seconds(self) -> int:
+        """When titles and vendors change, half way through the history."""
+        return self.start_seconds + self.days * DAY // 2
+
+    @property
     def end_seconds(self) -> int:
         """The first second after the history."""
         return self.start_seconds + self.days * DAY
@@ -73,18 +115,21 @@ def is_case(case: str, order_no: str = "order_no") -> str:
     return f"{order_no} % {modulo} = {remainder}"
 
 
-def build_shop(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
-    """Create the shop's tables and macros in `connection`, which must be empty.
-
-    Tables of things: `orders`, `purchases`, `customers`, `profiles`, `campaigns`. Tables of what
-    lands, each with `key_no`, `kind`, `happened_at` and `is_tombstone`: `order_versions`,
-    `refunds`, `customer_versions`, `profile_versions`, `events`, `campaign_versions`,
-    `flow_versions`, `list_versions`.
-    """
+def build_orders(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
+    """Create the shop's macros and its table `orders` in `connection`, which must be empty."""
     _create_macros(connection, size)
     load_words(connection)
     _create_orders(connection, size)
-    _create_order_versions(connection, size)
+
+
+def build_everything_else(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
+    """Create what follows from `orders`, but for `order_versions`.
+
+    Tables of things: `purchases`, `customers`, `profiles`, `campaigns`. Tables of what lands, each
+    with `key_no`, `kind`, `happened_at` and `is_tombstone`, as `order_versions` has them:
+    `refunds`, `customer_versions`, `profile_versions`, `events`, `campaign_versions`,
+    `flow_versions`, `list_versions`.
+    """
     _create_refunds(connection, size)
     _create_customers(connection, size)
     _create_profiles(connection, size)
@@ -107,24 +152,12 @@ def load_words(connection: duckdb.DuckDBPyConnection) -> None:
 
     Variables belong to one connection: every cursor that renders records needs its own.
     """
-    variants = [
-        {
-            "product_id": 6_796_218_302_653 + 32_768 * product_no,
-            "variant_id": 40_090_580_615_357 + 32_768 * (100 * product_no + variant_no),
-            "sku": f"LL-{product_no:03d}-{variant_no}" if product_no % 7 else "",
-            "title": product.title,
-            "new_title": product.new_title or product.title,
-            "vendor": product.vendor,
-            "new_vendor": product.new_vendor or product.vendor,
-            "variant_title": variant,
-            "price": product.price + 350 * variant_no,
-            "is_gift_card": product.gift_card,
-        }
-        for product_no, product in enumerate(words.PRODUCTS)
-        for variant_no, variant in enumerate(product.variants)
-    ]
     variables = {
-        "variants": variants,
+        "variants": [asdict(variant) for variant in VARIANTS],
+        "prices": [variant.price for variant in VARIANTS],
+        "gift_cards": [
+            number for number, variant in enumerate(VARIANTS, start=1) if variant.is_gift_card
+        ],
         "first_names": words.FIRST_NAMES,
         "last_names": words.LAST_NAMES,
         "places": [asdict(place) for place in words.PLACES],
@@ -254,7 +287,7 @@ def _create_orders(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
                 *,
                 list_transform(range(line_count), lambda line: {{
                     line: line,
-                    variant: 1 + floor(len(getvariable('variants'))
+                    variant: 1 + floor(len(getvariable('prices'))
                         * pow(chance('variant', order_no * 8 + line), 1.6))::int,
                     quantity: [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 5]
                         [1 + roll('quantity', order_no * 8 + line) % 20]
@@ -269,14 +302,16 @@ def _create_orders(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
                     line: choice.line,
                     variant: choice.variant,
                     quantity: choice.quantity,
-                    price: getvariable('variants')[choice.variant].price,
+                    price: getvariable('prices')[choice.variant],
                     discount: case
                         when discount_kind = 'first line' and choice.line = 0
-                            then least(500, getvariable('variants')[choice.variant].price)
-                        else getvariable('variants')[choice.variant].price
+                            then least(500, getvariable('prices')[choice.variant])
+                        else getvariable('prices')[choice.variant]
                             * choice.quantity * discount_percent // 100
                     end,
-                    tax_rate: if(getvariable('variants')[choice.variant].is_gift_card, 0, tax_rate)
+                    tax_rate: if(
+                        list_contains(getvariable('gift_cards'), choice.variant), 0, tax_rate
+                    )
                 }}) as priced_lines,
                 case
                     when discount_kind in ('shipping', 'everything') then shipping else 0
@@ -373,7 +408,7 @@ def _create_orders(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
     """)
 
 
-def _create_order_versions(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
+def build_order_versions(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
     """Create `order_versions`: what the source shows of an order after each thing that happens."""
     connection.execute(f"""
         create table order_versions as
@@ -572,7 +607,7 @@ def _create_customers(connection: duckdb.DuckDBPyConnection, size: Size) -> None
         from purchases
         inner join customers using (customer_no)
         where
-            chance('customer version', purchases.order_no) < 0.25
+            chance('customer version', purchases.order_no) < 0.15
             and purchases.happened_at + 30 < {size.end_seconds}
     """)
 
@@ -622,7 +657,7 @@ def _create_profiles(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
         from purchases
         inner join profiles on purchases.customer_no = profiles.profile_no
         where
-            chance('profile version', purchases.order_no) < 0.2
+            chance('profile version', purchases.order_no) < 0.12
             and purchases.happened_at + 900 < {size.end_seconds};
 
         alter table profile_versions add column is_tombstone boolean default false

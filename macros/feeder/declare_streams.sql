@@ -1,6 +1,7 @@
 {#
     Gives each declared stream its cursor row, and puts its declaration where Python models find it:
     the relation of a dbt source, memory.<source>.<stream>, is one row with the declaration as JSON.
+    The cursor row keeps it too, for the scheduler, which looks for new files without dbt.
 #}
 {% macro declare_streams() %}
     {% set streams = graph.sources.values() | selectattr("package_name", "equalto", "lotus_lake") | list %}
@@ -32,7 +33,7 @@
             "create or replace table memory." ~ stream.schema ~ "." ~ stream.identifier ~ " as select "
             ~ text ~ " as declaration"
         ) %}
-        {% do rows.append("('" ~ stream.source_name ~ "', '" ~ stream.name ~ "')") %}
+        {% do rows.append("('" ~ stream.source_name ~ "', '" ~ stream.name ~ "', " ~ text ~ ")") %}
     {% endfor %}
     {% if statements %}
         {% set problem = run_query("select coalesce(" ~ checks | join(", ") ~ ", null)") %}
@@ -40,19 +41,26 @@
             {{ exceptions.raise_compiler_error(problem.columns[0].values()[0]) }}
         {% endif %}
         {% do run_query(statements | join(";\n")) %}
-        {% set missing = run_query(lotus_lake._undeclared_cursors_sql(rows)) %}
-        {% if missing | length > 0 %}
+        {% set declared = "(values " ~ rows | join(", ") ~ ") as declared (source, stream, declaration)" %}
+        {% set cursors = target.database ~ ".meta.feeder_cursors" %}
+        {% set news = run_query(
+            "select count(*), count(cursors.source) from " ~ declared ~ " left join " ~ cursors
+            ~ " as cursors using (source, stream) where cursors.declaration is distinct from"
+            ~ " declared.declaration"
+        ).rows[0] %}
+        {% if news[0] > news[1] %}
             {% do run_query(
-                "insert into " ~ target.database ~ ".meta.feeder_cursors
-                " ~ lotus_lake._undeclared_cursors_sql(rows)
+                "insert into " ~ cursors ~ " select source, stream, null, 0, 0, 0, 0, 0, 0, null, null,"
+                ~ " declaration from " ~ declared ~ " anti join " ~ cursors ~ " using (source, stream)"
+            ) %}
+        {% endif %}
+        {% if news[1] > 0 %}
+            {% do run_query(
+                "update " ~ cursors ~ " as cursors set declaration = declared.declaration from "
+                ~ declared ~ " where cursors.source = declared.source"
+                ~ " and cursors.stream = declared.stream"
+                ~ " and cursors.declaration is distinct from declared.declaration"
             ) %}
         {% endif %}
     {% endif %}
-{% endmacro %}
-
-
-{% macro _undeclared_cursors_sql(rows) %}
-    select source, stream, null, 0, 0, 0, 0, 0, 0, null, null
-    from (values {{ rows | join(", ") }}) as declared (source, stream)
-    anti join {{ target.database }}.meta.feeder_cursors using (source, stream)
 {% endmacro %}

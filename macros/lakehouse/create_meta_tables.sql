@@ -4,12 +4,12 @@
     version loses characters and rows of inlined nested columns (docs/decisions/0002).
 #}
 {% macro create_meta_tables() %}
+    {# The newest column of all: a lake that has it has the rest. #}
     {% set found = run_query(
-        "select count(*) from duckdb_tables() where database_name = '" ~ target.database
-        ~ "' and schema_name = 'meta'
-        and table_name in ('feeder_cursors', 'feeder_files', 'model_cursors')"
+        "select count(*) from duckdb_columns() where database_name = '" ~ target.database
+        ~ "' and schema_name = 'meta' and table_name = 'feeder_cursors' and column_name = 'declaration'"
     ) %}
-    {% if found.columns[0].values()[0] == 3 %}
+    {% if found.columns[0].values()[0] == 1 %}
         {{ return("") }}
     {% endif %}
     {% do run_query("create schema if not exists " ~ target.database ~ ".meta") %}
@@ -28,8 +28,10 @@
             backlog_files bigint not null,
             backlog_bytes bigint not null,
             swept_at timestamptz,
-            updated_at timestamptz
+            updated_at timestamptz,
+            declaration varchar
         );
+        alter table " ~ target.database ~ ".meta.feeder_cursors add column if not exists declaration varchar;
         create table if not exists " ~ target.database ~ ".meta.feeder_files (
             source varchar not null,
             stream varchar not null,
