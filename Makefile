@@ -15,13 +15,15 @@ LINT_LAKE := env -u LAKE_LANDING_URL DBT_TARGET=local DBT_TARGET_PATH=target/lin
 
 SAMPLE_ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist loadfile
+S3_TESTS := tests/unit/test_landing.py tests/system/test_production.py tests/system/test_files.py \
+	tests/system/test_scheduler.py tests/system/test_backup.py
 RECONCILE_ARGS ?= {}
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint .lint-sql format status reconcile sample docs lock clean
+.PHONY: help setup build test test-seaweedfs lint .lint-sql format status reconcile sample docs lock clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Install everything into .venv, if the lock files changed since
 
@@ -53,6 +55,9 @@ build: setup ## Feed what landed and build every table (a sample shop, if there 
 
 test: setup ## Run every test, with a PostgreSQL and an S3 server of its own
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-seaweedfs: setup ## Run the tests that use S3 on SeaweedFS, which production runs on
+	@LAKE_TEST_S3=seaweedfs $(BIN)/python -m pytest $(PYTEST_ARGS) $(S3_TESTS)
 
 lint: setup ## Check Python, SQL and YAML
 	@$(BIN)/ruff format --check --quiet . \

@@ -50,10 +50,12 @@ def line_items(orders: pa.StructArray, variants: Sequence[Variant], *, grown: bo
     order = lists.value_parent_indices().to_numpy()
 
     def of_line(name: str) -> Integers:
-        return lines.field(name).to_numpy(zero_copy_only=False).astype(np.int64)
+        values: Integers = lines.field(name).to_numpy(zero_copy_only=False).astype(np.int64)
+        return values
 
     def of_order(name: str) -> npt.NDArray[Any]:
-        return orders.field(name).to_numpy(zero_copy_only=False)[order]
+        values: npt.NDArray[Any] = orders.field(name).to_numpy(zero_copy_only=False)[order]
+        return values
 
     number, quantity, price = of_line("line"), of_line("quantity"), of_line("price")
     discount, tax, tax_rate = of_line("discount"), of_line("tax"), of_line("tax_rate")

