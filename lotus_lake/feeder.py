@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.landing import LandedFile, Landing, day_of, open_landing, order_of
-from lotus_lake.probe import Probe, Prober, Unreadable
+from lotus_lake.probe import Probe, Prober, Unreadable, is_passing
 from lotus_lake.schema import (
     Conflict,
     Type,
@@ -36,6 +36,8 @@ from lotus_lake.streams import AIRBYTE_COLUMNS, LINEAGE_COLUMNS, Stream
 
 # A feed that lost a race is planned again from what the winner left.
 _ATTEMPTS = 6
+# A file that a store does not give now is looked at so many times more, within about six seconds.
+_LOOKS = 5
 # Registering is super-linear in the files of one transaction.
 _REGISTER_MAX_FILES = 200
 # A folder's time is the writer's clock; allow for it to differ from ours.
@@ -217,7 +219,9 @@ class Feeder:
                 if _is_conflict(error):
                     raise _LostRace from error
                 self._check_still_there(batch)
-                bad = self._unreadable(groups) or self._unfit(groups)
+                bad = {}
+                if not is_passing(error):
+                    bad = self._unreadable(groups) or self._unfit(groups)
                 if not bad:
                     raise LakeError(
                         f"Stream {self._stream.label}: the feed failed and nothing of it was "
@@ -234,13 +238,29 @@ class Feeder:
         )
 
     def _probe(self, batch: Sequence[LandedFile]) -> tuple[dict[str, str], list[Probe]]:
-        """What cannot be fed, with the reasons, and what can."""
+        """What cannot be fed, with the reasons, and what can.
+
+        Raises:
+            LakeError: A file cannot be read now, but may be a good one.
+        """
         found = dict(self._prober.probe(batch))
         suspects = [file for file, look in found.items() if isinstance(look, Unreadable)]
-        if suspects:
-            # A store that stumbled, or a file that was replaced, is no bad file: look twice.
+        for attempt in range(_LOOKS):
+            if not suspects:
+                break
+            # A store that stumbled, or a file that was replaced, is no bad file: look again.
             self._check_still_there(suspects)
-            found.update(self._prober.probe(suspects))
+            looks = dict(self._prober.probe(suspects))
+            found.update(looks)
+            suspects = [file for file, look in looks.items() if _may_be_good(look)]
+            if suspects:
+                time.sleep(0.2 * 2**attempt)
+        if suspects:
+            raise LakeError(
+                f"Stream {self._stream.label}: {self._landing.root}{suspects[0].path} may be good, "
+                f"but {found[suspects[0]]}. Nothing of this feed was written; the next run tries "
+                "again"
+            )
         return (
             {file.path: str(look) for file, look in found.items() if isinstance(look, Unreadable)},
             [look for look in found.values() if isinstance(look, Probe)],
@@ -478,6 +498,8 @@ class Feeder:
                 " where value is not null and value <> ''"
             ).fetchone()
         except duckdb.Error as error:
+            if is_passing(error):
+                raise
             raise Conflict(
                 f"column {'.'.join((column, *path))} is text that is no JSON where the lake has an "
                 "object or a list"
@@ -499,7 +521,9 @@ class Feeder:
             rows = self._connection.execute(
                 f"select __uri, {counts} from {relation} group by all"
             ).fetchall()
-        except duckdb.Error:
+        except duckdb.Error as error:
+            if is_passing(error):
+                raise
             # Found out file by file, when the feed itself fails.
             return {}
         found = {}
@@ -523,6 +547,8 @@ class Feeder:
                 try:
                     self._read_through(group, [probe.file.path])
                 except duckdb.Error as error:
+                    if is_passing(error):
+                        continue
                     bad[probe.file.path] = f"it cannot be read: {str(error).splitlines()[0]}"
         return bad
 
@@ -746,6 +772,10 @@ _LEDGER = pa.schema(
         ("feed_mode", pa.string()),
     ]
 )
+
+
+def _may_be_good(look: Probe | Unreadable) -> bool:
+    return isinstance(look, Unreadable) and look.passing
 
 
 def _is_conflict(error: duckdb.Error) -> bool:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from stat import S_ISREG
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import pyarrow.fs
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
+from lotus_lake import s3
 from lotus_lake.config import LakeError, is_s3, local_path
+
+if TYPE_CHECKING:
+    import pyarrow.fs
+    from obstore import ObjectMeta as Item
 
 _DAY = re.compile(r"year=(\d{4})/month=(\d{1,2})/day=(\d{1,2})(?:/|$)")
 _NUMBER = re.compile(r"(\d+)")
+_HIDDEN_PART = re.compile(r"/[._]")
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,15 @@ class Landing(Protocol):
             since: Leave out days before this one; None lists everything.
             changed_since: Also list older days that show a change after this time, where the
                 store can tell (a local folder can, S3 cannot).
+
+        Raises:
+            LakeError: The place cannot be read.
+        """
+
+    def versions(
+        self, folder: str, since: date | None = None, changed_since: datetime | None = None
+    ) -> list[tuple[str, str]]:
+        """(path, etag) of the same files, in no order: much cheaper, to see whether any changed.
 
         Raises:
             LakeError: The place cannot be read.
@@ -136,13 +148,18 @@ class LocalLanding:
         self.url = url
         self._root = str(local_path(url))
         self.root = f"{self._root}/"
-        self.filesystem = pyarrow.fs.LocalFileSystem()
         self._undecoded: dict[str, str] = {}  # names as they are told -> as they are
         if not os.path.isdir(self._root):
             raise LakeError(
                 f"The landing zone {url} is not there. Set LAKE_LANDING_URL to the folder that "
                 "holds {source}/{stream}/year=…/month=…/day=…; nothing was changed."
             )
+
+    @property
+    def filesystem(self) -> pyarrow.fs.FileSystem:
+        import pyarrow.fs
+
+        return pyarrow.fs.LocalFileSystem()
 
     def streams(self) -> list[tuple[str, str]]:
         return sorted(
@@ -156,13 +173,22 @@ class LocalLanding:
     def files(
         self, folder: str, since: date | None = None, changed_since: datetime | None = None
     ) -> list[LandedFile]:
-        top = os.path.join(self._root, folder)
-        if not os.path.isdir(top):
-            return []
-        return sorted(self._walk(top, since, changed_since), key=lambda file: file.order)
+        found = [_local_file(*entry) for entry in self._walk(folder, since, changed_since)]
+        return sorted(found, key=lambda file: file.order)
+
+    def versions(
+        self, folder: str, since: date | None = None, changed_since: datetime | None = None
+    ) -> list[tuple[str, str]]:
+        return [
+            (path, _local_etag(stat)) for path, stat in self._walk(folder, since, changed_since)
+        ]
 
     def again(self, paths: Iterable[str]) -> list[LandedFile]:
-        return [file for path in paths for file in self._file(self._undecoded.get(path, path))]
+        return [
+            _local_file(*entry)
+            for path in paths
+            for entry in self._look(self._undecoded.get(path, path))
+        ]
 
     def uri(self, path: str) -> str:
         # A bracket makes a pattern of the one character that it holds.
@@ -173,20 +199,21 @@ class LocalLanding:
 
     def _walk(
         self, folder: str, since: date | None, changed_since: datetime | None
-    ) -> Iterator[LandedFile]:
-        for entry in self._entries(folder):
+    ) -> Iterator[tuple[str, os.stat_result]]:
+        for entry in self._entries(self.root + folder):
+            path = entry.path[len(self.root) :]
             if entry.is_dir():
-                day = day_of(entry.path[len(self.root) :])
+                day = day_of(path) if since else None
                 if since and day and day < since:
                     # Adding or replacing a file by renaming changes its folder's time.
                     changed = datetime.fromtimestamp(entry.stat().st_mtime, UTC)
                     if not changed_since or changed < changed_since:
                         continue
-                yield from self._walk(entry.path, since, changed_since)
+                yield from self._walk(path, since, changed_since)
             else:
-                yield from self._file(entry.path[len(self.root) :])
+                yield from self._look(path)
 
-    def _file(self, path: str) -> Iterator[LandedFile]:
+    def _look(self, path: str) -> Iterator[tuple[str, os.stat_result]]:
         try:
             stat = os.stat(self.root + path)
         except FileNotFoundError:
@@ -195,15 +222,10 @@ class LocalLanding:
             raise self._refused(path, error) from error
         if S_ISREG(stat.st_mode):
             # A name that is no UTF-8 can be told, though not read: it goes into quarantine.
-            told = os.fsencode(path).decode("utf-8", "backslashreplace")
+            told = path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
             if told != path:
                 self._undecoded[told] = path
-            yield LandedFile(
-                path=told,
-                etag=f"{stat.st_size}-{stat.st_mtime_ns}",
-                size=stat.st_size,
-                last_modified=datetime.fromtimestamp(stat.st_mtime, UTC),
-            )
+            yield told, stat
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
@@ -221,71 +243,85 @@ class LocalLanding:
         )
 
 
+def _etag(item: Item) -> str:
+    return (item["e_tag"] or "").strip('"')
+
+
+def _local_etag(stat: os.stat_result) -> str:
+    return f"{stat.st_size}-{stat.st_mtime_ns}"
+
+
+def _local_file(path: str, stat: os.stat_result) -> LandedFile:
+    return LandedFile(
+        path=path,
+        etag=_local_etag(stat),
+        size=stat.st_size,
+        last_modified=datetime.fromtimestamp(stat.st_mtime, UTC),
+    )
+
+
 class S3Landing:
-    """A landing zone in an S3 bucket; endpoint and keys are the AWS SDK's environment variables."""
+    """A landing zone in an S3 bucket; endpoint and keys are the AWS SDK's environment variables.
+
+    Listed with obstore, which imports in 0.02 s. It cannot tell keys with empty segments or control
+    characters, and takes a folder's marker for a file; where it meets one, boto3 lists (0.4 s).
+    """
 
     def __init__(self, url: str) -> None:
-        import boto3
-
         self.url = url
-        self._bucket, _, prefix = url.removeprefix("s3://").partition("/")
-        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._bucket, self._prefix = s3.split_url(url)
         self.root = f"s3://{self._bucket}/{self._prefix}"
-        self._client = boto3.client(
-            "s3",
-            config=Config(
-                s3={"addressing_style": "path"},
-                retries={"mode": "standard", "max_attempts": 5},
-                connect_timeout=10,
-                read_timeout=60,
-            ),
-        )
-        self._filesystem: pyarrow.fs.FileSystem | None = None
+        self._store = s3.open_bucket(self._bucket)
 
-    @property
+    @functools.cached_property
     def filesystem(self) -> pyarrow.fs.FileSystem:
-        if self._filesystem is None:
-            # Some stores send the checksum of the whole object with a part of it, which would
-            # then never match. Only the environment can say so here.
-            os.environ.setdefault("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
-            endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-            self._filesystem = pyarrow.fs.S3FileSystem(
-                endpoint_override=endpoint,
-                region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
-            )
-        return self._filesystem
+        import pyarrow.fs
+
+        # Some stores send the checksum of the whole object with a part of it, which would
+        # then never match. Only the environment can say so here.
+        os.environ.setdefault("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
+        return pyarrow.fs.S3FileSystem(
+            endpoint_override=os.environ.get("AWS_ENDPOINT_URL_S3")
+            or os.environ.get("AWS_ENDPOINT_URL"),
+            region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+        )
 
     def streams(self) -> list[tuple[str, str]]:
         found = []
         for source in self._folders(self._prefix):
-            for stream in self._folders(source):
-                found.append((source.rstrip("/").split("/")[-1], stream.rstrip("/").split("/")[-1]))
+            for stream in self._folders(f"{self._prefix}{source}/"):
+                found.append((source, stream))
         return sorted(pair for pair in found if not any(map(_hidden, pair)))
 
     def files(
         self, folder: str, since: date | None = None, changed_since: datetime | None = None
     ) -> list[LandedFile]:
-        prefix = self._prefix + folder
-        request = {"Bucket": self._bucket, "Prefix": prefix}
-        if since:
-            # Zero-padded day folders sort by date, so S3 itself leaves out the days before.
-            request["StartAfter"] = f"{prefix}{since:year=%Y/month=%m/day=%d}"
-        found = [
-            file
-            for file in self._found(**request)
-            if not any(map(_hidden, file.path.removeprefix(folder).split("/")))
-        ]
+        found = map(self._file, self._visible(folder, since, exact=True))
         return sorted(found, key=lambda file: file.order)
+
+    def versions(
+        self, folder: str, since: date | None = None, changed_since: datetime | None = None
+    ) -> list[tuple[str, str]]:
+        start = len(self._prefix)
+        return [
+            (item["path"][start:], _etag(item))
+            for item in self._visible(folder, since, exact=False)
+        ]
 
     def again(self, paths: Iterable[str]) -> list[LandedFile]:
         found: list[LandedFile] = []
-        # One listing a month: files looked at again lie side by side, or far apart.
-        months = itertools.groupby(sorted(paths), key=lambda path: path.rsplit("/", 2)[0])
-        for _, month in months:
-            wanted = set(month)
-            prefix = self._prefix + os.path.commonprefix(list(wanted))  # noqa: RUF071
-            request = {"Bucket": self._bucket, "Prefix": prefix}
-            found += [file for file in self._found(**request) if file.path in wanted]
+        # One listing a folder: files looked at again lie side by side, or far apart.
+        for folder, members in itertools.groupby(
+            sorted(paths), lambda path: path.rpartition("/")[0]
+        ):
+            wanted = set(members)
+            first, last = self._prefix + min(wanted), self._prefix + max(wanted)
+            for item in self._listed(f"{self._prefix}{folder}/", after=first[:-1]):
+                if item["path"] > last:  # keys come in order
+                    break
+                file = self._file(item)
+                if file.path in wanted:
+                    found.append(file)
         return found
 
     def uri(self, path: str) -> str:
@@ -294,29 +330,99 @@ class S3Landing:
     def arrow_path(self, path: str) -> str:
         return f"{self._bucket}/{self._prefix}{path}"
 
-    def _found(self, **request: str) -> Iterator[LandedFile]:
-        for page in self._pages(**request):
-            for item in page.get("Contents", []):
-                if not item["Key"].endswith("/"):
-                    yield LandedFile(
-                        path=item["Key"].removeprefix(self._prefix),
-                        etag=item["ETag"].strip('"'),
-                        size=item["Size"],
-                        last_modified=item["LastModified"].astimezone(UTC),
-                    )
-
-    def _folders(self, prefix: str) -> list[str]:
+    def _visible(self, folder: str, since: date | None, exact: bool) -> list[Item]:
+        prefix = self._prefix + folder
+        # Zero-padded day folders sort by date, so S3 itself leaves out the days before.
+        # What comes after everything of the day before. The first day's own folder would not do:
+        # SeaweedFS leaves out whatever lies in a folder that a listing starts after.
+        eve = since - timedelta(days=1) if since else None
+        after = f"{prefix}{eve:year=%Y/month=%m/day=%d}~" if eve else None
         return [
-            item["Prefix"]
-            for page in self._pages(Bucket=self._bucket, Prefix=prefix, Delimiter="/")
-            for item in page.get("CommonPrefixes", [])
+            item
+            for item in self._listed(prefix, after, exact)
+            if not _HIDDEN_PART.search(item["path"], len(prefix) - 1)
         ]
 
-    def _pages(self, **request: str) -> Iterator[dict[str, Any]]:
+    def _file(self, item: Item) -> LandedFile:
+        return LandedFile(
+            path=item["path"].removeprefix(self._prefix),
+            etag=_etag(item),
+            size=item["size"],
+            last_modified=item["last_modified"].astimezone(UTC),
+        )
+
+    def _listed(self, prefix: str, after: str | None = None, exact: bool = True) -> Iterator[Item]:
+        """Objects below a prefix, in the order of their keys, from the one after ``after`` on.
+
+        Args:
+            exact: Leave out markers of folders; to obstore they are empty files.
+        """
+        import obstore
+        from obstore.exceptions import BaseError, InvalidPathError
+
+        last = after
         try:
-            yield from self._client.get_paginator("list_objects_v2").paginate(**request)
+            for chunk in obstore.list(self._store, prefix, offset=after, chunk_size=1000):
+                if exact and not all(item["size"] for item in chunk):
+                    break
+                for item in chunk:
+                    yield item
+                    last = item["path"]
+            else:
+                return
+        except InvalidPathError:
+            pass
+        except BaseError as error:
+            raise self._away(error) from error
+        request = {"StartAfter": last} if last else {}
+        for page in self._pages(Bucket=self._bucket, Prefix=prefix, **request):
+            for found in page.get("Contents", []):
+                if not found["Key"].endswith("/"):
+                    yield {
+                        "path": found["Key"],
+                        "e_tag": found["ETag"],
+                        "size": found["Size"],
+                        "last_modified": found["LastModified"],
+                        "version": None,
+                    }
+
+    def _folders(self, prefix: str) -> list[str]:
+        """Names of the folders in a folder."""
+        import obstore
+        from obstore.exceptions import BaseError, InvalidPathError
+
+        try:
+            found: Iterable[str] = obstore.list_with_delimiter(self._store, prefix)[
+                "common_prefixes"
+            ]
+        except InvalidPathError:
+            pages = self._pages(Bucket=self._bucket, Prefix=prefix, Delimiter="/")
+            found = [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", [])]
+        except BaseError as error:
+            raise self._away(error) from error
+        return [name for one in found if (name := one.removeprefix(prefix).rstrip("/"))]
+
+    def _pages(self, **request: str) -> Iterator[dict[str, Any]]:
+        """The same from boto3, which tells every key as it is."""
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        config = Config(
+            s3={"addressing_style": "path"},
+            retries={"mode": "standard"},
+            connect_timeout=10,
+            read_timeout=60,
+        )
+        try:
+            client = boto3.client("s3", config=config)
+            yield from client.get_paginator("list_objects_v2").paginate(**request)
         except (BotoCoreError, ClientError) as error:
-            raise LakeError(
-                f"The landing zone {self.url} cannot be listed: {error}. Check LAKE_LANDING_URL, "
-                "AWS_ENDPOINT_URL_S3 and the AWS_* keys (they need ListBucket and GetObject)."
-            ) from error
+            raise self._away(error) from error
+
+    def _away(self, error: Exception) -> LakeError:
+        return LakeError(
+            f"The landing zone {self.url} cannot be listed: {s3.reason(error)}. Check "
+            "LAKE_LANDING_URL, AWS_ENDPOINT_URL_S3 and the AWS_* keys (they need ListBucket and "
+            "GetObject)."
+        )

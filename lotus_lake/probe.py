@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lotus_lake import s3
 from lotus_lake.landing import LandedFile, Landing
 from lotus_lake.schema import Type, literal
 from lotus_lake.streams import LINEAGE_COLUMNS
@@ -35,11 +36,28 @@ _RESERVED = {"__uri", "__row", "file_row_number", "rowid", "snapshot_id", *LINEA
 # Nested columns of a CSV file are one long field each; Python's own limit is 128 KiB.
 csv.field_size_limit(1 << 27)
 
+# How the system says that DuckDB cannot spill, or write.
+_DISK_FULL = re.compile("no space left|file too large|quota exceeded", re.IGNORECASE)
+
 _NAMED = re.compile(r"\.(parquet|csv|jsonl|ndjson|json)(?=\.|-|_|$)", re.IGNORECASE)
 
 
 class Unreadable(Exception):
     """A file that cannot be fed; the message is the reason for its quarantine."""
+
+    @property
+    def passing(self) -> bool:
+        """Whether what happened says nothing about the file, which may be a good one."""
+        return is_passing(self.__cause__)
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Whether an error is the store's or the machine's, and not the file's."""
+    return (
+        s3.stumbled(error)
+        or isinstance(error, duckdb.OutOfMemoryException | MemoryError)
+        or bool(_DISK_FULL.search(str(error)))
+    )
 
 
 @dataclass(frozen=True)
@@ -157,7 +175,9 @@ class Prober:
         except Unreadable as reason:
             return reason
         except (OSError, pa.ArrowException) as error:
-            return Unreadable(f"it cannot be read: {_first_line(error)}")
+            unreadable = Unreadable(f"it cannot be read: {_first_line(error)}")
+            unreadable.__cause__ = error
+            return unreadable
 
     def _open(self, file: LandedFile) -> pa.NativeFile:
         return self._landing.filesystem.open_input_file(self._landing.arrow_path(file.path))

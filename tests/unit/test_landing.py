@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import gzip
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import duckdb
+import obstore
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -243,18 +249,10 @@ def test_s3_files_are_listed_in_order_without_hidden_ones(bucket: str) -> None:
 
 
 def test_s3_leaves_out_older_days(bucket: str) -> None:
-    landing = S3Landing(bucket)
-    asked: list[dict[str, Any]] = []
-    real = landing._pages
-
-    def pages(**request: str) -> Any:
-        asked.append(request)
-        return real(**request)
-
-    with patch.object(landing, "_pages", pages):
-        found = names(landing.files("s/t/", date(2025, 1, 10), datetime.now(UTC)))
+    with patch("obstore.list", wraps=obstore.list) as asked:
+        found = names(S3Landing(bucket).files("s/t/", date(2025, 1, 10), datetime.now(UTC)))
     assert found == IN_ORDER[3:]
-    assert asked[0]["StartAfter"] == "raw/s/t/year=2025/month=01/day=10"
+    assert asked.call_args.kwargs["offset"] == "raw/s/t/year=2025/month=01/day=09~"
 
 
 def test_s3_files_are_looked_at_again(bucket: str) -> None:
@@ -263,6 +261,82 @@ def test_s3_files_are_looked_at_again(bucket: str) -> None:
     wanted = [files[1], files[2], files[4]]
     assert landing.again([*(file.path for file in wanted), "s/t/gone"]) == wanted
     assert landing.again([]) == []
+
+
+def test_s3_versions_are_those_of_the_files(bucket: str) -> None:
+    landing = S3Landing(bucket)
+    for since in (None, date(2025, 1, 10)):
+        files = landing.files("s/t/", since)
+        assert sorted(landing.versions("s/t/", since)) == sorted((f.path, f.etag) for f in files)
+
+
+def test_s3_keys_that_obstore_cannot_tell_are_listed(bucket: str, s3_server: S3) -> None:
+    """boto3 lists from there on: nothing is missed, nothing comes twice."""
+    names_there = ["a.parquet", "b\nb.parquet", "c.parquet", "empty.parquet"]
+    for name in names_there:
+        content = b"" if name.startswith("empty") else FILE
+        s3_server.client.put_object(Bucket="landing", Key=f"odd/s/t/{name}", Body=content)
+    landing = S3Landing("s3://landing/odd")
+    files = landing.files("s/t/")
+    assert names(files) == names_there
+    assert sorted(landing.versions("s/t/")) == sorted((file.path, file.etag) for file in files)
+    assert landing.again(file.path for file in files) == files
+
+
+class _Answer(BaseHTTPRequestHandler):
+    """A store that has keys which the tests' server refuses: empty segments, markers of folders."""
+
+    KEYS: ClassVar = [
+        "raw/s/t/",
+        "raw/s/t/a/",
+        "raw/s/t/a/x.csv",
+        "raw/s/t//y.csv",
+        "raw/s/t/z.csv",
+    ]
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        after = query.get("start-after", [""])[0]
+        keys = [key for key in self.KEYS if key > after and key.startswith(query["prefix"][0])]
+        body = "<ListBucketResult><IsTruncated>false</IsTruncated>" + "".join(
+            f"<Contents><Key>{key}</Key><LastModified>2025-01-15T00:00:00.000Z</LastModified>"
+            f"<ETag>e</ETag><Size>{0 if key.endswith('/') else 9}</Size></Contents>"
+            for key in sorted(keys)
+        )
+        content = f"{body}</ListBucketResult>".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("double", [True, False])
+def test_s3_markers_of_folders_are_no_files(
+    double: bool, s3_server: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [key for key in _Answer.KEYS if double or "//" not in key]
+    monkeypatch.setattr(_Answer, "KEYS", keys)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    values = {
+        **s3_server.environment,
+        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{server.server_port}",
+    }
+    with environment(values):
+        files = S3Landing("s3://any/raw").files("s/t/")
+    boto3.DEFAULT_SESSION = None
+    server.shutdown()
+    server.server_close()
+    assert sorted(names(files)) == sorted(["a/x.csv", "z.csv", *(["/y.csv"] if double else [])])
+
+
+def test_importing_costs_no_heavy_library() -> None:
+    code = "import sys, lotus_lake.landing, lotus_lake.listing as _; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"pyarrow", "duckdb", "boto3", "obstore"}.isdisjoint(done.stdout.split())
 
 
 @pytest.fixture(scope="module")

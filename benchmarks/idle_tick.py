@@ -1,0 +1,151 @@
+"""A tick with nothing new, with 10,000 files in ledger and landing zone, against `dbt --version`.
+
+    python -m benchmarks.idle_tick [--files 10000] [--days 14 400] [--repeat 10] [--work DIR]
+                                   [--no-services]
+
+Makes lakes whose landing zones hold that many files, of all streams alike, over that many days,
+and feeds them: embedded ones, and some with catalogs in PostgreSQL and files in S3 (the servers of
+the tests). Then runs `scripts/scheduler.py` and `dbt --version` in turns, whole processes from
+start to end, and reports medians and the median of the turns' ratios. Within 14 days every file is
+listed in every tick; over more days the older ones are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import cycle, islice
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.first_load import lake
+from lotus_lake.sample import generate
+
+PROJECT = Path(__file__).resolve().parent.parent
+DBT = str(Path(sys.executable).with_name("dbt"))
+# So that one round feeds everything; as options they would count as a change of the project.
+ALL_AT_ONCE = "{feed_max_files: 1000000, feed_max_bytes: 100000000000}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A lake to run ticks over."""
+
+    name: str
+    environment: dict[str, str]
+
+
+def main() -> None:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--days", type=int, nargs="+", default=[14, 400])
+    parser.add_argument("--repeat", type=int, default=10)
+    parser.add_argument("--work", type=Path, default=Path(".lake/benchmark"))
+    parser.add_argument("--no-services", action="store_true", help="embedded lakes only")
+    arguments = parser.parse_args()
+    work = arguments.work.resolve()
+
+    with contextlib.ExitStack() as servers:
+        cases = []
+        for days in arguments.days:
+            landing = make_landing(work, arguments.files, days)
+            where = f"{arguments.files:,} files of {days} days"
+            cases.append(Case(f"SQLite, local, {where}", lake(work, landing, name=f"idle_{days}")))
+            if not arguments.no_services:
+                environment = servers.enter_context(production(work, landing, days))
+                cases.append(Case(f"PostgreSQL, S3, {where}", environment))
+        for case in cases:
+            print(f"feeding: {case.name} ...", flush=True)
+            run([DBT, "--quiet", "build", "--vars", ALL_AT_ONCE], case.environment)
+            run(scheduler(), case.environment)
+        show(measure(cases, arguments.repeat))
+
+
+def make_landing(work: Path, files: int, days: int) -> Path:
+    """A landing zone with about so many files: each of a small shop's, again and again."""
+    small, landing = work / "idle_small", work / f"idle_landing_{days}"
+    for folder in (small, landing):
+        shutil.rmtree(folder, ignore_errors=True)
+    generate(small, orders=50, days=7, seed=3, start=date(2025, 1, 1))
+    originals = sorted(small.glob("*/*/*/*/*/*.parquet"))
+    print(f"writing {files:,} files of {days} days ...", flush=True)
+    for number, file in enumerate(islice(cycle(originals), files)):
+        day = date(2025, 1, 1) + timedelta(number * days // files)
+        folder = landing / file.relative_to(small).parents[3] / f"{day:year=%Y/month=%m/day=%d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, folder / f"part_{number}.parquet")
+    return landing
+
+
+@contextlib.contextmanager
+def production(work: Path, landing: Path, days: int) -> Iterator[dict[str, str]]:
+    """The environment of a lake on a PostgreSQL and an S3 server, with this landing zone."""
+    from tests.system import services
+
+    with services.postgres() as postgres, services.s3() as s3:
+        for bucket in ("landing", "lakehouse"):
+            s3.client.create_bucket(Bucket=bucket)
+        print(f"uploading the files of {days} days ...", flush=True)
+        s3.upload("landing", landing, "raw/")
+        environment = lake(work, landing, name=f"idle_production_{days}")
+        for name in ("LAKE_LANDING_URL", "LAKE_CATALOG", "LAKE_DATA_URL"):
+            del environment[name]
+        database = postgres.database("lake")
+        yield {**environment, **s3.environment, **database, "DBT_TARGET": "prod"}
+
+
+def measure(cases: list[Case], repeat: int) -> dict[str, list[float]]:
+    """Seconds of every run, in turns."""
+    seconds: dict[str, list[float]] = {"dbt --version": []}
+    for turn in range(repeat):
+        seconds["dbt --version"].append(run([DBT, "--version"], dict(os.environ)))
+        for case in cases:
+            spent = run(scheduler(), case.environment)
+            seconds.setdefault(case.name, []).append(spent)
+        print(f"turn {turn + 1} of {repeat}", flush=True)
+    return seconds
+
+
+def scheduler() -> list[str]:
+    """The command of a tick."""
+    return [sys.executable, str(PROJECT / "scripts" / "scheduler.py")]
+
+
+def run(command: list[str], environment: dict[str, str]) -> float:
+    """Seconds of a process."""
+    started = time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    spent = time.perf_counter() - started
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return spent
+
+
+def show(seconds: dict[str, list[float]]) -> None:
+    """Print the medians, and their ratios to ``dbt --version``."""
+    table = Table(title="a tick with nothing new, whole processes, medians")
+    for column in ("what", "seconds", "ratio to dbt --version"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    base = seconds["dbt --version"]
+    for name, figures in seconds.items():
+        ratios = [one / other for one, other in zip(figures, base, strict=True)]
+        table.add_row(name, f"{statistics.median(figures):.3f}", f"{statistics.median(ratios):.3f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

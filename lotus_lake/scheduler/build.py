@@ -1,0 +1,142 @@
+"""dbt, run inside this process, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lotus_lake.scheduler.logs import Log
+from lotus_lake.scheduler.stop import Stop
+
+# How DuckDB, libpq and HTTP clients say that the other side is away. Only looked for in errors.
+_AWAY = re.compile(
+    r"connection (to server|refused|reset|timed out)|could not (connect|establish connection)"
+    r"|server closed the connection|terminating connection|no connection to the server"
+    r"|cannot be (listed|attached)|too many (connections|clients)|remaining connection slots"
+    r"|(http|curl) error|HTTP (GET|PUT|HEAD|POST) error|error for HTTP (GET|PUT|HEAD|POST)"
+    r"|AWS Error|status code 5\d\d|SSL SYSCALL",
+    re.IGNORECASE,
+)
+
+_FULL = re.compile(
+    r"no space left|file too large|quota exceeded|max_temp_directory_size|disk is full",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A node, or dbt as a whole, that did not end well.
+
+    Args:
+        node: Its name; empty for dbt as a whole.
+        message: What it says, in one line.
+    """
+
+    node: str
+    message: str
+
+    @property
+    def away(self) -> bool:
+        """Whether it says that the catalog or a store is away."""
+        return bool(_AWAY.search(self.message))
+
+    @property
+    def advice(self) -> str:
+        """What to do before the command, if anything."""
+        if _FULL.search(self.message):
+            return "Free space there, or name another place (LAKE_DATA_URL, LAKE_TEMP_DIR)."
+        if "out of memory" in self.message.lower():
+            return "Raise LAKE_MEMORY_LIMIT."
+        return "Check that the catalog and the store are well." if self.away else ""
+
+    def said(self, more: str = "") -> str:
+        """All of it, in sentences."""
+        text = f"{self.node or 'dbt'}: {self.message}{more}".rstrip(".")
+        return f"{text}. {self.advice}".rstrip()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one dbt command did.
+
+    Args:
+        command: What a person would type for it.
+        errors: What failed.
+        warnings: Tests of severity error that warned.
+        nodes: How many nodes ran.
+        interrupted: Whether it was cut short.
+    """
+
+    command: str
+    errors: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    nodes: int = 0
+    interrupted: bool = False
+
+
+def target_folder() -> Path:
+    """Where dbt writes its artefacts."""
+    return Path(os.environ.get("DBT_TARGET_PATH") or "target")
+
+
+def run(arguments: Sequence[str], log: Log, stop: Stop) -> Result:
+    """Run a dbt command in this process, and let go of the lake afterwards.
+
+    Args:
+        arguments: The command and its options.
+        log: Whose format dbt's lines keep to.
+        stop: What ends it early.
+    """
+    from dbt.cli.main import dbtRunner
+    from dbt_common.exceptions import DbtBaseException
+
+    class CutShort(KeyboardInterrupt, DbtBaseException):
+        """Cancels queries as Ctrl-C does, without dbt's traceback."""
+
+    words = [*arguments, *(["--log-format", "json"] if log.form == "json" else [])]
+    command = " ".join(["dbt", *(f"'{word}'" if " " in word else word for word in arguments)])
+    try:
+        with log.around_dbt(), stop.build(CutShort("cut short")):
+            outcome = dbtRunner().invoke(words)
+    except CutShort:  # in between
+        return Result(command, interrupted=True)
+    finally:
+        _let_go()
+    errors, warnings = [], []
+    results = getattr(outcome.result, "results", None) or []
+    for one in results:
+        # An operation has a result without a node.
+        node = getattr(one, "node", None)
+        problem = Problem(node.name if node else "", _line(one.message or ""))
+        severity = str(getattr(node.config, "severity", "")).lower() if node else ""
+        if str(one.status) in ("error", "fail", "runtime error"):
+            errors.append(problem)
+        elif str(one.status) == "warn" and severity == "error":
+            warnings.append(problem)
+    interrupted = isinstance(outcome.exception, CutShort)
+    if outcome.exception is not None and not interrupted:
+        errors.append(Problem("", _line(str(outcome.exception))))
+    elif not outcome.success and not errors and not interrupted:
+        errors.append(Problem("", "dbt failed; its lines above say why."))
+    return Result(command, errors, warnings, len(results), interrupted)
+
+
+def _line(text: str) -> str:
+    """The line of a dbt message that says what happened."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = [line for line in lines if not re.match(r"(\w+ Error|Error) in |[>]", line)]
+    return " ".join((said or lines)[:2])[:500]
+
+
+def _let_go() -> None:
+    """Close dbt's DuckDB, which otherwise stays attached to the lake as long as the process."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager as Manager
+
+    environment = Manager._ENV
+    if environment is not None:
+        environment.close()
+    Manager._ENV = None

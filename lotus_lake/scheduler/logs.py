@@ -1,0 +1,99 @@
+"""The scheduler's lines: for people, or one JSON object each."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import IO, Any, Literal, cast
+
+Level = Literal["info", "warn", "error"]
+
+
+class Log:
+    """Writes lines to standard output.
+
+    Args:
+        form: ``human`` or ``json``.
+    """
+
+    def __init__(self, form: str = "human") -> None:
+        self.form = form
+        self._out = sys.stdout
+        self.tick_id: str | None = None
+
+    def info(self, message: str, **fields: Any) -> None:
+        """Say what happens."""
+        self._write("info", message, fields)
+
+    def warn(self, message: str, **fields: Any) -> None:
+        """Say what somebody should know."""
+        self._write("warn", message, fields)
+
+    def error(self, message: str, **fields: Any) -> None:
+        """Say what went wrong, and what to do."""
+        self._write("error", message, fields)
+
+    @contextlib.contextmanager
+    def around_dbt(self) -> Iterator[None]:
+        """Keep to the format while dbt and the feeder print."""
+        if self.form != "json":
+            yield
+            return
+        lines = _JsonLines(self)
+        with contextlib.redirect_stdout(cast(IO[str], lines)):
+            yield
+        lines.flush()
+
+    def _write(self, level: Level, message: str, fields: dict[str, Any]) -> None:
+        if self.form == "json":
+            entry = {
+                "ts": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "level": level,
+                "logger": "scheduler",
+                "tick_id": self.tick_id,
+                "msg": message,
+                **fields,
+            }
+            line = json.dumps(entry, default=str)
+        else:
+            mark = {"info": "", "warn": "WARNING ", "error": "ERROR "}[level]
+            # In UTC, like dbt's.
+            line = f"{time.strftime('%H:%M:%S', time.gmtime())}  scheduler: {mark}{message}"
+        self.raw(line)
+
+    def raw(self, line: str) -> None:
+        """Write a finished line."""
+        print(line, file=self._out, flush=True)
+
+
+class _JsonLines(io.TextIOBase):
+    """Passes lines of JSON on, and makes entries of others."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._line(line)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._rest:
+            self._line(self._rest)
+            self._rest = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def _line(self, line: str) -> None:
+        if line.startswith('{"'):
+            self._log.raw(line)
+        elif line.strip():
+            self._log.info(line.strip())

@@ -1,0 +1,459 @@
+"""Ticks, as a CronJob and a person run them: real processes, a real webhook, real servers."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lotus_lake.sample import generate
+from tests.system import services
+from tests.system.conftest import once
+from tests.system.lake import Lake, differences
+from tests.system.scheduling import Ticks, Webhook, webhook
+
+BAD = "shopify/orders/year=2025/month=01/day=09/bad.parquet"
+
+
+@pytest.fixture(scope="module")
+def landed(shared: Path) -> Path:
+    """A week of a small shop."""
+    folder = shared / "scheduler-landing"
+    with once(shared, "scheduler-landing") as mine:
+        if mine:
+            generate(folder, orders=300, days=7, seed=7, start=date(2025, 1, 2))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first(shared: Path, parsed: Path, landed: Path) -> Ticks:
+    """A lake that its first tick has built; to be copied, not changed."""
+    ticks = Ticks(Lake(shared / "scheduler", parsed=parsed))
+    with once(shared, "scheduler") as mine:
+        if mine:
+            files = [str(path.relative_to(landed)) for path in landed.rglob("*") if path.is_file()]
+            ticks.lake.deliver(files, landed)
+            done = ticks.run()
+            assert done.code == 0, done.output
+            assert done.says("there is no lake yet")
+    return ticks
+
+
+@pytest.fixture
+def ticks(first: Ticks, new_lake: Callable[..., Lake]) -> Ticks:
+    """A built lake of one's own."""
+    copy = Ticks(new_lake("ticks"))
+    copy.copy_of(first)
+    return copy
+
+
+@pytest.fixture
+def hook() -> Iterator[Webhook]:
+    with webhook() as server:
+        yield server
+
+
+def land(lake: Lake, path: str, content: bytes) -> Path:
+    target = lake.landing / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    arriving = target.with_name(".arriving")
+    arriving.write_bytes(content)
+    arriving.replace(target)
+    return target
+
+
+def again(lake: Lake, stream: str, name: str = "again.parquet") -> None:
+    """The newest file of a stream once more, as another file."""
+    newest = sorted((lake.landing / stream).rglob("*.parquet"))[-1]
+    land(lake, str(newest.with_name(name).relative_to(lake.landing)), newest.read_bytes())
+
+
+# -- what a tick does ------------------------------------------------------------------------------
+
+
+def test_nothing_new_costs_and_writes_nothing(ticks: Ticks) -> None:
+    """No dbt, no DuckDB, no snapshot, no memory written."""
+    before = ticks.lake.snapshot(), ticks.memory
+    done = ticks.command()
+    assert done.code == 0, done.output
+    assert done.says("Nothing new")
+    assert "imported []" in done.output
+    assert (ticks.lake.snapshot(), ticks.memory) == before
+
+
+def test_news_build_their_streams_only(ticks: Ticks) -> None:
+    """A dry run says which, and changes nothing; the tick builds them and what follows."""
+    again(ticks.lake, "klaviyo/lists")
+    before = ticks.lake.snapshot(), ticks.memory
+    dry = ticks.run("--dry-run")
+    assert dry.code == 0, dry.output
+    assert "klaviyo.lists" in dry.output
+    assert "--select stg_klaviyo__lists+" in dry.output
+    assert (ticks.lake.snapshot(), ticks.memory) == before
+    done = ticks.run()
+    assert done.code == 0, done.output
+    nodes = ticks.nodes()
+    assert {"stg_klaviyo__lists", "int_klaviyo__lists"} <= nodes
+    assert not {"stg_shopify__orders", "fct_sales"} & nodes
+    assert ticks.command().says("Nothing new")
+    assert "Nothing new" in ticks.run("--dry-run").output
+
+
+def test_quarantine_is_partial_and_a_repair_is_good_again(ticks: Ticks, hook: Webhook) -> None:
+    """10 once, and one message; the same bad file is no news; mended, one message more."""
+    ticks.environment["LAKE_ALERT_WEBHOOK"] = hook.url
+    land(ticks.lake, BAD, b"no parquet")
+    again(ticks.lake, "shopify/customers")
+    done = ticks.run()
+    assert done.code == 10, done.output
+    (message,) = hook.take()
+    assert (message["status"], message["exit_code"]) == ("bad", 10)
+    assert message["streams"] == ["shopify.orders"]
+    assert BAD in message["text"] and "make status" in message["text"]
+    for _ in range(2):
+        idle = ticks.command()
+        assert (idle.code, idle.says("Nothing new")) == (0, True), idle.output
+    again(ticks.lake, "klaviyo/lists")
+    assert ticks.run().code == 0
+    assert hook.take() == []
+    good = sorted((ticks.lake.landing / "shopify/orders").rglob("*.parquet"))[0]
+    land(ticks.lake, BAD, good.read_bytes())
+    done = ticks.run()
+    assert done.code == 0, done.output
+    (message,) = hook.take()
+    assert (message["status"], message["exit_code"]) == ("good", 0)
+    assert hook.url not in "".join(path.read_text() for path in ticks.lake.home.glob("tick-*.txt"))
+
+
+def test_a_backlog_takes_as_many_rounds_as_it_needs(
+    ticks: Ticks, new_lake: Callable[..., Lake], landed: Path, first: Ticks
+) -> None:
+    """In small rounds the lake becomes what one round had made of it."""
+    small = Ticks(new_lake("small"))
+    files = [str(path.relative_to(landed)) for path in landed.rglob("*") if path.is_file()]
+    small.lake.deliver(files, landed)
+    done = small.run("--vars", "{feed_max_files: 10}")
+    assert done.code == 0, done.output
+    assert done.says("Round 2")
+    assert small.lake.backlog() == {}
+    assert not small.lake.wrong_counts()
+    assert not differences(small.lake.tables(), first.lake.tables())
+    assert "settings changed" in small.command("--dry-run").output, "other variables"
+
+
+def test_a_failure_is_told_once_and_healed_by_building_everything(
+    ticks: Ticks, hook: Webhook
+) -> None:
+    """20 with the reason; the next tick builds everything, though no file is new."""
+    ticks.environment["LAKE_ALERT_WEBHOOK"] = hook.url
+    wrong = ("--vars", "{shop_timezone: Nowhere}")
+    for _ in range(2):
+        done = ticks.run(*wrong)
+        assert done.code == 20, done.output
+        assert done.says("shop_timezone is 'Nowhere'")
+    (message,) = hook.take()
+    assert (message["exit_code"], message["status"]) == (20, "bad")
+    assert "Nowhere" in message["text"] and "Type: `" in message["text"]
+    done = ticks.run()
+    assert done.code == 0, done.output
+    assert done.says("Everything is built")
+    assert [message["status"] for message in hook.take()] == ["good"]
+    assert ticks.command().says("Nothing new")
+
+
+def test_a_failing_test_is_a_failure_and_names_it(ticks: Ticks) -> None:
+    """Somebody put a row into a table by hand: its readers are built, and a test fails."""
+    from tests.system.test_running import _change
+
+    lines = "main.int_shopify__order_lines"
+    _change(ticks.lake, f"insert into {lines} select * from {lines} limit 1")
+    done = ticks.run()
+    assert done.code == 20, done.output
+    assert done.says("int_shopify__order_lines: changed since its readers read it")
+    assert done.says("dbt build --select")
+
+
+def test_undone_deliveries_are_news(ticks: Ticks) -> None:
+    """What a person undoes, the next tick computes again, without any new file."""
+    undo = json.dumps({"source": "shopify", "stream": "customers", "cursor_version": 1})
+    build = ticks.lake.build("undo_delivery", "--args", undo, command="run-operation")
+    assert build.code == 0, build
+    done = ticks.run()
+    assert done.code == 0, done.output
+    assert "int_shopify__customers" in ticks.nodes()
+    assert "int_klaviyo__lists" not in ticks.nodes()
+    assert ticks.lake.value("select count(*) from main.int_shopify__customers") == 0
+    assert ticks.command().says("Nothing new")
+
+
+# -- one at a time ---------------------------------------------------------------------------------
+
+
+def test_another_run_holds_the_lock(ticks: Ticks) -> None:
+    """30, and the message says who; a dry run needs no lock."""
+    with open(f"{ticks.lake.catalog_file}.lock", "w") as lock:
+        lock.write("builder pid 7, since yesterday\n")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = ticks.command()
+        assert done.code == 30, done.output
+        assert done.says("builder pid 7, since yesterday")
+        assert ticks.command("--dry-run").code == 0
+        assert ticks.command("--maintain").code == 30
+    assert ticks.command().code == 0
+
+
+def test_two_at_once(ticks: Ticks) -> None:
+    """One builds, the other says who does."""
+    again(ticks.lake, "klaviyo/lists")
+    builder = ticks.start()
+    builder.wait_for("klaviyo.lists: 1 new files")
+    other = ticks.command()
+    assert other.code == 30, other.output
+    assert other.says(f"pid {builder.process.pid}, since")
+    assert builder.wait().code == 0
+
+
+# -- what can be wrong -----------------------------------------------------------------------------
+
+
+def test_places_that_are_away(ticks: Ticks, hook: Webhook) -> None:
+    """40 for each; one message for however many ticks, and one when they are back."""
+    ticks.environment["LAKE_ALERT_WEBHOOK"] = hook.url
+    gone = {"LAKE_LANDING_URL": str(ticks.lake.home / "gone")}
+    for _ in range(2):
+        done = ticks.command(environment=gone)
+        assert done.code == 40, done.output
+        assert done.says("LAKE_LANDING_URL")
+    assert [message["exit_code"] for message in hook.take()] == [40]
+    assert ticks.command().code == 0
+    assert [message["status"] for message in hook.take()] == ["good"]
+    with sqlite3.connect(ticks.lake.home / "other.sqlite") as other:
+        other.execute("create table t (a)")
+    other.close()
+    (ticks.lake.home / "broken.sqlite").write_bytes(b"SQLite it is not" * 100)
+    broken = {"LAKE_CATALOG": f"sqlite:{ticks.lake.home}/broken.sqlite"}
+    assert ticks.command(environment=broken).code == 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["--lop", "5"], {}, "unrecognized arguments: --lop"),
+        (["--loop", "0"], {}, "more than 0 seconds"),
+        (["--full", "--maintain"], {}, "not allowed with"),
+        (["--dry-run", "--maintain"], {}, "--dry-run"),
+        ([], {"DBT_TARGET": "staging"}, "set it to local or prod"),
+        ([], {"LAKE_CATALOG": "mysql:x"}, "LAKE_CATALOG begins with 'mysql'"),
+        ([], {"LAKE_LANDING_URL": "s3://landing"}, "AWS_ACCESS_KEY_ID is not set"),
+        ([], {"LAKE_GRACE_SECONDS": "soon"}, "LAKE_GRACE_SECONDS is 'soon'"),
+        ([], {"LAKE_ALERT_WEBHOOK": "t0ps3cret"}, "LAKE_ALERT_WEBHOOK has to begin"),
+        ([], {"LAKE_ARTIFACTS_URL": "ftp://x"}, "LAKE_ARTIFACTS_URL is 'ftp://x'"),
+    ],
+)
+def test_wrong_usage(
+    ticks: Ticks, arguments: list[str], environment: dict[str, str], said: str
+) -> None:
+    done = ticks.command(*arguments, environment=environment)
+    assert done.code == 64, done.output
+    assert said in done.output
+    assert "t0ps3cret" not in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_webhook_that_fails_changes_nothing_and_is_tried_again(
+    ticks: Ticks, hook: Webhook
+) -> None:
+    ticks.environment["LAKE_ALERT_WEBHOOK"] = hook.url
+    gone = {"LAKE_LANDING_URL": str(ticks.lake.home / "gone")}
+    hook.delay = 20
+    done = ticks.command(environment=gone)
+    assert done.code == 40
+    assert done.says("did not answer within 5 seconds")
+    assert done.seconds < 15
+    hook.delay, hook.status = 0, 500
+    assert ticks.command(environment=gone).says("it answered with status 500")
+    hook.status = 200
+    hook.take()
+    assert ticks.command(environment=gone).code == 40
+    assert [message["exit_code"] for message in hook.take()] == [40]
+    assert "t0ps3cret" not in done.output
+
+
+# -- the end ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("grace", "code"), [("60", 0), ("0", 20)])
+def test_sigterm(ticks: Ticks, first: Ticks, grace: str, code: int) -> None:
+    """The build finishes within its grace, or is rolled back; the next tick goes on."""
+    again(ticks.lake, "shopify/orders")
+    running = ticks.start("--full", environment={"LAKE_GRACE_SECONDS": grace})
+    running.wait_for("int_shopify__orders")
+    running.signal(signal.SIGTERM)
+    done = running.wait(60)
+    assert done.code == code, done.output
+    assert done.says("SIGTERM")
+    assert done.says("Nothing is half-written") == (code == 20)
+    assert "Traceback" not in done.output
+    assert not ticks.lake.wrong_counts()
+    after = ticks.run()
+    assert after.code == 0, after.output
+    assert after.says("failed or was cut short") == (code == 20)
+    assert not differences(ticks.lake.tables(), first.lake.tables())
+
+
+def test_kill_is_healed_by_the_next_tick(ticks: Ticks, first: Ticks) -> None:
+    """SIGKILL after feeding: no file is new any more, and yet everything is built."""
+    again(ticks.lake, "shopify/orders")
+    running = ticks.start()
+    running.wait_for("OK created python incremental model staging.stg_shopify__orders")
+    running.signal(signal.SIGKILL)
+    assert running.wait().code == -signal.SIGKILL
+    done = ticks.run()
+    assert done.code == 0, done.output
+    assert done.says("failed or was cut short")
+    assert not ticks.lake.wrong_counts()
+    assert not differences(ticks.lake.tables(), first.lake.tables())
+    assert ticks.command().says("Nothing new")
+
+
+def test_loop(ticks: Ticks) -> None:
+    """Ticks in one process find what lands between them; SIGTERM ends it, JSON all the way."""
+    running = ticks.start("--loop", "0.5", "--log-format", "json")
+    running.wait_for("Nothing new")
+    again(ticks.lake, "klaviyo/lists")
+    running.wait_for("Built:")
+    again(ticks.lake, "klaviyo/flows")
+    running.wait_for("klaviyo.flows: 1 new files")
+    time.sleep(0.2)
+    running.signal(signal.SIGTERM)
+    done = running.wait(60)
+    assert done.code == 0, done.output
+    entries = [json.loads(line) for line in done.output.splitlines()]
+    assert any("info" in entry for entry in entries), "dbt's own lines"
+    messages = [entry["msg"] for entry in entries if entry.get("logger") == "scheduler"]
+    assert any("fed klaviyo.flows: 1 files" in message for message in messages)
+    assert not ticks.lake.wrong_counts()
+
+
+# -- publishing ------------------------------------------------------------------------------------
+
+
+def test_artifacts(ticks: Ticks) -> None:
+    """Published after a build; documentation only when the code changed or it is missing."""
+    place = ticks.lake.home / "published"
+    place.write_text("a file where a folder should be")
+    ticks.environment["LAKE_ARTIFACTS_URL"] = str(place)
+    again(ticks.lake, "klaviyo/lists")
+    done = ticks.run()
+    assert done.code == 0, done.output
+    assert done.says("LAKE_ARTIFACTS_URL:") and done.says("tries again")
+    place.unlink()
+    assert ticks.run().says("Nothing new")
+    files = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
+    (run,) = (name for name in files if name.startswith("runs/"))
+    assert files == {"manifest.json", "run_results.json", "index.html", run}
+    assert json.loads((place / run).read_text())["results"]
+    assert "lotus_lake" in (place / "index.html").read_text()
+    written = (place / "index.html").stat().st_mtime_ns
+    again(ticks.lake, "klaviyo/flows")
+    assert ticks.run().code == 0
+    assert len(list((place / "runs").iterdir())) == 2
+    assert (place / "index.html").stat().st_mtime_ns == written
+
+
+# -- maintenance -----------------------------------------------------------------------------------
+
+
+def test_maintenance_runs_under_the_lock(ticks: Ticks) -> None:
+    running = ticks.start("--maintain")
+    running.wait_for("Running with dbt")
+    assert ticks.command().code == 30
+    done = running.wait()
+    assert done.code == 0, done.output
+    assert ticks.run().says("Nothing new")
+
+
+# -- production ------------------------------------------------------------------------------------
+
+
+def test_production(
+    tmp_path: Path,
+    parsed: Path,
+    landed: Path,
+    postgres: services.Postgres,
+    hook: Webhook,
+) -> None:
+    """Catalog in PostgreSQL, files in S3: idle, news, lock, outages; one message each."""
+    libpq = postgres.database("scheduler")
+    with services.s3() as s3:
+        lake = Lake(
+            tmp_path / "production",
+            parsed=parsed,
+            environment={
+                **s3.environment,
+                **libpq,
+                "DBT_TARGET": "prod",
+                "LAKE_LANDING_URL": "s3://landing/raw",
+                "LAKE_DATA_URL": "s3://lakehouse/data/",
+                "LAKE_CATALOG": "postgres:",
+                "LAKE_ARTIFACTS_URL": "s3://lakehouse/artifacts",
+                "LAKE_ALERT_WEBHOOK": hook.url,
+                "AWS_MAX_ATTEMPTS": "2",
+            },
+            catalog=f"postgres:{services.libpq(libpq)}",
+            connect=[s3.duckdb_secret],
+        )
+        ticks = Ticks(lake)
+        for bucket in ("landing", "lakehouse"):
+            s3.client.create_bucket(Bucket=bucket)
+        s3.upload("landing", landed, "raw/")
+        done = ticks.run()
+        assert done.code == 0, done.output
+        assert not done.says("WARNING"), done.lines
+        snapshot = lake.snapshot()
+        idle = ticks.command()
+        assert idle.code == 0 and idle.says("Nothing new"), idle.output
+        assert "imported []" in idle.output
+        assert lake.snapshot() == snapshot
+        keys = set(s3.keys("lakehouse"))
+        assert {"scheduler.json", "artifacts/manifest.json", "artifacts/index.html"} <= keys
+
+        s3.client.put_object(Bucket="landing", Key=f"raw/{BAD}", Body=b"no parquet")
+        builder = ticks.start()
+        builder.wait_for("shopify.orders: 1 new files")
+        other = ticks.command()
+        assert other.code == 30, other.output
+        assert other.says(f"pid {builder.process.pid}")
+        assert builder.wait().code == 10
+        assert [message["exit_code"] for message in hook.take()] == [10]
+
+        published = b"".join(
+            s3.client.get_object(Bucket="lakehouse", Key=key)["Body"].read()
+            for key in s3.keys("lakehouse")
+            if not key.startswith("data/")
+        )
+        printed = "".join(path.read_text() for path in lake.home.glob("tick-*.txt"))
+        for secret in (services.PG_PASSWORD, services.S3_SECRET, "t0ps3cret"):
+            assert secret.encode() not in published
+            assert secret not in printed
+
+    # S3 is gone: the catalog's copy of the memory knows what was told.
+    away = [ticks.command() for _ in range(2)]
+    for done in away:
+        assert done.code == 40, done.output
+        assert done.says("s3://landing/raw cannot be listed"), done.output
+    told = [message["exit_code"] for message in hook.take()]
+    assert told == [40], [done.output for done in away]
+    wrong = ticks.command(environment={"PGPASSWORD": "wrong"})
+    assert wrong.code == 40
+    assert wrong.says("PGPASSWORD")
+    assert os.environ.get("PGPASSWORD") is None
