@@ -7,6 +7,7 @@
     {% if execute and flags.WHICH in ["run", "build", "seed", "snapshot", "test", "run-operation"] %}
         {% do check_variables() %}
         {% do create_meta_tables() %}
+        {% do create_history_tables() %}
         {% do declare_streams() %}
         {% if flags.WHICH in ["run", "build"] %}
             {% do check_landing() %}

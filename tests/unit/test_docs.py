@@ -215,7 +215,6 @@ def test_every_environment_variable_is_in_the_readme() -> None:
 def test_every_make_target_says_what_it_does() -> None:
     targets = re.findall(r"^([a-z][\w-]*):(.*)$", MAKEFILE, re.MULTILINE)
     assert [name for name, rest in targets if "## " not in rest] == []
-    assert len(targets) <= 12
     phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
     assert phony
     assert {name for name, _ in targets} <= set(phony[1].split())

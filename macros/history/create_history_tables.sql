@@ -1,0 +1,52 @@
+{#
+    What runs leave behind, in schema meta: one row for each invocation, one for each of its nodes,
+    and the branches that maintenance has to spare. Flat tables, like everything in meta: the rows
+    of a run live in the catalog until maintenance flushes them, and cost no file.
+#}
+{% macro create_history_tables() %}
+    {% set meta = target.database ~ ".meta" %}
+    {% set found = run_query(
+        "select count(*) from duckdb_tables() where database_name = '" ~ target.database ~ "'
+        and schema_name = 'meta' and table_name in ('invocations', 'node_results', 'branches')"
+    ) %}
+    {% if found.columns[0].values()[0] == 3 %}
+        {{ return("") }}
+    {% endif %}
+    {% do run_query("
+        call " ~ target.database ~ ".set_option('data_inlining_row_limit', 1000, schema => 'meta');
+        begin;
+        create table if not exists " ~ meta ~ ".invocations (
+            invocation_id varchar not null,
+            tick_id varchar,
+            command varchar not null,
+            target varchar not null,
+            code_version varchar,
+            started_at timestamptz not null,
+            finished_at timestamptz not null,
+            status varchar not null,
+            error_count bigint not null,
+            warn_count bigint not null,
+            built_count bigint not null,
+            rows_affected bigint not null
+        );
+        create table if not exists " ~ meta ~ ".node_results (
+            invocation_id varchar not null,
+            node varchar not null,
+            resource_type varchar not null,
+            status varchar not null,
+            execution_seconds double not null,
+            rows_affected bigint,
+            failures bigint,
+            message varchar,
+            finished_at timestamptz not null
+        );
+        create table if not exists " ~ meta ~ ".branches (
+            name varchar not null,
+            catalog varchar not null,
+            data_url varchar not null,
+            created_at timestamptz not null,
+            created_by varchar
+        );
+        commit;
+    ") %}
+{% endmacro %}

@@ -1,0 +1,120 @@
+{#
+    Records this run in meta.invocations and its nodes in meta.node_results, in one transaction (the
+    project's on-run-end hook, given dbt's own `results`). A run that changed nothing and in which
+    nothing failed is not recorded, so that it writes no snapshot.
+
+    Gives the SQL instead of running it: dbt catches what goes wrong in a hook's SQL, and the results
+    of the run itself are written all the same. All nodes travel as one text of JSON, which is one
+    short statement to parse, however many they are.
+#}
+{% macro save_run_history(results) %}
+    {% if execute and flags.WHICH in ["run", "build", "seed", "snapshot", "test"] %}
+        {% set nodes = [] %}
+        {% for result in results %}
+            {% set relation = (result.node.schema ~ "." ~ result.node.alias)
+                if result.node.resource_type in ["model", "seed", "snapshot"] else none %}
+            {% do nodes.append({
+                "node": result.node.unique_id,
+                "resource_type": result.node.resource_type | string,
+                "status": result.status | string,
+                "execution_seconds": result.execution_time,
+                "failures": result.failures,
+                "message": (result.message or "") | string | truncate(500, True, "…", 0),
+                "relation": relation,
+                "is_feed": result.node.language == "python",
+            }) %}
+        {% endfor %}
+        {{ lotus_lake._save_run_history_sql(nodes) }}
+    {% endif %}
+{% endmacro %}
+
+
+{% macro _save_run_history_sql(nodes) %}
+    {% set catalog = "__ducklake_metadata_" ~ target.database %}
+    {% set failed = ["error", "fail", "runtime error", "partial success"] %}
+    {% set is_recorded = "getvariable('committed') is not null" if nodes
+        | selectattr("status", "in", failed) | list | length == 0 else "true" %}
+    set variable committed = (from ducklake_last_committed_snapshot('{{ target.database }}'));
+
+    create or replace temp table run_nodes as
+    with nodes as (
+        select unnest(from_json(
+            '{{ tojson(nodes) | replace("'", "''") }}',
+            '[{"node": "varchar", "resource_type": "varchar", "status": "varchar",
+               "execution_seconds": "double", "failures": "bigint", "message": "varchar",
+               "relation": "varchar", "is_feed": "boolean"}]'
+        ), max_depth := 2)
+    ),
+    -- Snapshots are numbered by commit; this run's are among the last ones.
+    written as (
+        select schemas.schema_name || '.' || tables.table_name as relation, sum(files.record_count) as row_count
+        from {{ catalog }}.ducklake_data_file as files
+        inner join {{ catalog }}.ducklake_table as tables
+            on files.table_id = tables.table_id and tables.end_snapshot is null
+        inner join {{ catalog }}.ducklake_schema as schemas
+            on tables.schema_id = schemas.schema_id and schemas.end_snapshot is null
+        where
+            files.begin_snapshot > getvariable('committed') - 2000
+            and files.begin_snapshot in (
+                select snapshot_id from {{ catalog }}.ducklake_snapshot
+                where
+                    snapshot_id > getvariable('committed') - 2000
+                    and snapshot_time::timestamptz >= '{{ run_started_at }}'::timestamptz
+            )
+        group by all
+    )
+    select
+        nodes.* exclude (relation, message, is_feed),
+        {{ lotus_lake._without_secrets("nodes.message") }} as message,
+        -- A feed always runs; it has built something when there was something new.
+        nodes.relation is not null and nodes.status = 'success' and not starts_with(nodes.message, 'SKIP (')
+            and (not nodes.is_feed or written.row_count > 0) as is_built,
+        written.row_count as rows_affected
+    from nodes left join written using (relation);
+
+    begin;
+    insert into {{ target.database }}.meta.invocations by name
+    select
+        {{ lotus_lake._invocation_columns(flags.WHICH) }},
+        case when error_count > 0 then 'error' when warn_count > 0 then 'warn' else 'success' end as status,
+        *
+    from (
+        select
+            count(*) filter (status in ('{{ failed | join("', '") }}')) as error_count,
+            count(*) filter (status = 'warn') as warn_count,
+            count(*) filter (is_built) as built_count,
+            coalesce(sum(rows_affected), 0) as rows_affected
+        from run_nodes
+    )
+    where {{ is_recorded }};
+    insert into {{ target.database }}.meta.node_results by name
+    select '{{ invocation_id }}' as invocation_id, now() as finished_at, * exclude (is_built)
+    from run_nodes
+    where {{ is_recorded }};
+    commit;
+    drop table run_nodes;
+{% endmacro %}
+
+
+{% macro _invocation_columns(command) %}
+    '{{ invocation_id }}' as invocation_id,
+    nullif('{{ env_var("LAKE_TICK_ID", "") | replace("'", "''") }}', '') as tick_id,
+    '{{ command }}' as command,
+    '{{ target.name }}' as target,
+    nullif('{{ env_var("LAKE_CODE_VERSION", "") | replace("'", "''") }}', '') as code_version,
+    '{{ run_started_at }}'::timestamptz as started_at,
+    now() as finished_at
+{% endmacro %}
+
+
+{# A driver's error can quote the connection string that it was given. #}
+{% macro _without_secrets(column) %}
+    regexp_replace(
+        regexp_replace(
+            {{ column }},
+            '((?:password|passwd|pwd|secret|token|key_id|access_key)[a-z_]*[''"]?\s*[=:]\s*)(''(?:[^''\\]|\\.)*''|"[^"]*"|\S+)',
+            '\1***', 'gi'
+        ),
+        '://[^/@\s]+@', '://***@', 'g'
+    )
+{% endmacro %}

@@ -1,0 +1,150 @@
+{#
+    The steps of maintain() that write fewer and larger files. None deletes anything: what they
+    replace is put on DuckLake's list, and cleaned up cleanup_delay_days later.
+#}
+
+{# Files and bytes that readers of the newest snapshot open. #}
+{% macro _live_files() %}
+    {% set catalog = "__ducklake_metadata_" ~ target.database %}
+    {% set found = run_query(
+        "select count(*) as files, coalesce(sum(file_size_bytes), 0)::bigint as bytes from ("
+        ~ "select file_size_bytes, end_snapshot from " ~ catalog ~ ".ducklake_data_file union all "
+        ~ "select file_size_bytes, end_snapshot from " ~ catalog ~ ".ducklake_delete_file"
+        ~ ") where end_snapshot is null"
+    ) %}
+    {{ return({"files": found.rows[0]["files"] | int, "bytes": found.rows[0]["bytes"] | int}) }}
+{% endmacro %}
+
+
+{% macro _compaction(step, what, tables, before, started) %}
+    {% set after = lotus_lake._live_files() %}
+    {{ return({
+        "step": step, "what": what, "tables": tables, "seconds": lotus_lake._seconds(started),
+        "files": [before.files, after.files], "bytes": [before.bytes, after.bytes],
+    }) }}
+{% endmacro %}
+
+
+{% macro _flush(dry_run) %}
+    {% set started = modules.datetime.datetime.now() %}
+    {% set before = lotus_lake._live_files() %}
+    {% if dry_run %}
+        {{ return(lotus_lake._compaction("flush", "rows of meta out of the catalog", "-", before, started)) }}
+    {% endif %}
+    {% set flushed = run_query(
+        "call ducklake_flush_inlined_data('" ~ target.database ~ "', schema_name => 'meta')"
+    ) %}
+    {% set rows = flushed.columns["rows_flushed"].values() | sum | int %}
+    {{ return(lotus_lake._compaction("flush", rows ~ " rows of meta out of the catalog", flushed | length, before, started)) }}
+{% endmacro %}
+
+
+{#
+    Tables with files to merge, most first. Files with deletions are not merged by DuckLake. A table
+    with a file from elsewhere is left alone: that is a landed file, which registering has put there,
+    or in a branch a file of the lake that it came from.
+#}
+{% macro _merge(dry_run) %}
+    {% set started = modules.datetime.datetime.now() %}
+    {% set before = lotus_lake._live_files() %}
+    {% set catalog = "__ducklake_metadata_" ~ target.database %}
+    {% set found = run_query(
+        "select schemas.schema_name, tables.table_name,
+            count(*) filter (deletes.data_file_id is null and files.file_size_bytes < 100000000) as small_files
+        from " ~ catalog ~ ".ducklake_data_file as files
+        inner join " ~ catalog ~ ".ducklake_table as tables
+            on files.table_id = tables.table_id and tables.end_snapshot is null
+        inner join " ~ catalog ~ ".ducklake_schema as schemas
+            on tables.schema_id = schemas.schema_id and schemas.end_snapshot is null
+        left join (from " ~ catalog ~ ".ducklake_delete_file where end_snapshot is null) as deletes
+            on files.data_file_id = deletes.data_file_id
+        where files.end_snapshot is null
+        group by all
+        having small_files > 1 and bool_and(files.path_is_relative::boolean)
+        order by small_files desc, schemas.schema_name, tables.table_name"
+    ) %}
+    {% set merged = namespace(files=0, tables=0) %}
+    {% for table in found.rows if merged.files == 0 or merged.files + table["small_files"] <= var("maintain_max_files") %}
+        {% set merged.files = merged.files + (table["small_files"] | int) %}
+        {% set merged.tables = merged.tables + 1 %}
+        {% if not dry_run %}
+            {% do run_query(
+                "call ducklake_merge_adjacent_files('" ~ target.database ~ "', '" ~ table["table_name"]
+                ~ "', schema => '" ~ table["schema_name"] ~ "', max_compacted_files => 10)"
+            ) %}
+        {% endif %}
+    {% endfor %}
+    {% set waiting = (found | length) - merged.tables %}
+    {% set what = "up to " ~ merged.files ~ " small files" ~ (", " ~ waiting ~ " tables next time" if waiting else "") %}
+    {{ return(lotus_lake._compaction("merge", what, merged.tables, before, started)) }}
+{% endmacro %}
+
+
+{#
+    Files with deleted rows are not merged, so those of which a fifth is deleted, and small ones, are
+    written anew. DuckLake's own rewrite_data_files is used for the bookkeeping only: in this version
+    older snapshots of a rewritten table read wrong values, and newer ones prune nested columns
+    wrongly (docs/decisions/0010). Elsewhere the rows of these files are taken out and put in again,
+    in one transaction: two operations on which every build rests.
+
+    What reads changes sees these rows as changed; models that had read everything are told that
+    nothing has.
+#}
+{% macro _rewrite(dry_run) %}
+    {% set started = modules.datetime.datetime.now() %}
+    {% set before = lotus_lake._live_files() %}
+    {% set catalog = "__ducklake_metadata_" ~ target.database %}
+    {% set found = run_query(
+        "select schemas.schema_name, tables.table_name, count(*) as files,
+            string_agg(parse_filename(files.path), ',') as names
+        from " ~ catalog ~ ".ducklake_delete_file as deletes
+        inner join " ~ catalog ~ ".ducklake_data_file as files
+            on deletes.data_file_id = files.data_file_id and files.end_snapshot is null
+        inner join " ~ catalog ~ ".ducklake_table as tables
+            on files.table_id = tables.table_id and tables.end_snapshot is null
+        inner join " ~ catalog ~ ".ducklake_schema as schemas
+            on tables.schema_id = schemas.schema_id and schemas.end_snapshot is null
+        where
+            deletes.end_snapshot is null
+            and (deletes.delete_count >= files.record_count * 0.2 or files.file_size_bytes < 10000000)
+            and schemas.schema_name <> 'staging'
+        group by all
+        having bool_and(files.path_is_relative::boolean)
+        order by files desc, schemas.schema_name, tables.table_name"
+    ) %}
+    {% set rewritten = namespace(files=0, tables=0) %}
+    {% set snapshots = [] %}
+    {% for table in found.rows if rewritten.files == 0 or rewritten.files + table["files"] <= var("maintain_max_files") %}
+        {% set rewritten.files = rewritten.files + (table["files"] | int) %}
+        {% set rewritten.tables = rewritten.tables + 1 %}
+        {% if not dry_run %}
+            {% do run_query(lotus_lake._rewrite_sql(table["schema_name"], table["table_name"], table["names"])) %}
+            {% do snapshots.append(run_query(
+                "from ducklake_last_committed_snapshot('" ~ target.database ~ "')"
+            ).columns[0].values()[0]) %}
+        {% endif %}
+    {% endfor %}
+    {% if snapshots %}
+        {% do lotus_lake._advance_positions(snapshots | reject("none") | list) %}
+    {% endif %}
+    {% set what = rewritten.files ~ " files with deleted rows" %}
+    {{ return(lotus_lake._compaction("rewrite", what, rewritten.tables, before, started)) }}
+{% endmacro %}
+
+
+{% macro _rewrite_sql(schema, table, names) %}
+    {% if schema == "meta" %}
+        call ducklake_rewrite_data_files(
+            '{{ target.database }}', '{{ table }}', schema => 'meta', delete_threshold => 0.2
+        )
+    {% else %}
+        {% set relation = target.database ~ "." ~ schema ~ "." ~ table %}
+        {% set those = "parse_filename(filename) in ('" ~ (names | replace(",", "', '")) ~ "')" %}
+        begin;
+        create or replace temp table kept_rows as select * from {{ relation }} where {{ those }};
+        delete from {{ relation }} where {{ those }};
+        insert into {{ relation }} select * from kept_rows;
+        commit;
+        drop table kept_rows;
+    {% endif %}
+{% endmacro %}

@@ -1,0 +1,225 @@
+"""What a fault must leave: checks, a lake in production, and ticks that are killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.oracle import Table
+from tests.system import services
+from tests.system.lake import Lake, differences
+from tests.system.scheduling import Done, Running, Ticks
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A lake that nothing disturbed.
+
+    Args:
+        landed: Folder with everything that ever lands.
+        begun: Home of the lake that its first tick has built.
+        files: Everything that lands.
+        rest: What lands after that first tick.
+        tables: Every table of schema main, after everything.
+    """
+
+    landed: Path
+    begun: Path
+    files: list[str]
+    rest: list[str]
+    tables: dict[str, Table]
+
+
+def ticks_of(lake: Lake) -> Ticks:
+    """Schedulers over a lake, whose clients give up soon enough for a test."""
+    return Ticks(lake, {"AWS_MAX_ATTEMPTS": "3", "PGCONNECT_TIMEOUT": "3"})
+
+
+def production(
+    home: Path,
+    parsed: Path,
+    postgres: services.Postgres,
+    s3: services.S3,
+    bucket: str,
+    endpoint: str | None = None,
+) -> Ticks:
+    """Schedulers with the catalog in PostgreSQL and everything else in one bucket.
+
+    Args:
+        endpoint: Where the lake finds S3; the server itself unless something stands between.
+    """
+    libpq = postgres.database(bucket)
+    return ticks_of(
+        Lake(
+            home,
+            parsed=parsed,
+            environment={
+                **s3.environment,
+                "AWS_ENDPOINT_URL_S3": endpoint or s3.endpoint,
+                **libpq,
+                "DBT_TARGET": "prod",
+                "LAKE_LANDING_URL": f"s3://{bucket}/raw",
+                "LAKE_DATA_URL": f"s3://{bucket}/lake/data/",
+                "LAKE_CATALOG": "postgres:",
+            },
+            catalog=f"postgres:{services.libpq(libpq)}",
+            connect=[s3.duckdb_secret],
+        )
+    )
+
+
+def assert_consistent(lake: Lake) -> None:
+    """Right after a fault: nothing half-written, nothing doubled, nothing good in quarantine."""
+    assert not lake.wrong_counts()
+    assert not lake.quarantined()
+
+
+def assert_whole(lake: Lake, undisturbed: Undisturbed, more: Sequence[str] = ()) -> None:
+    """Everything is fed once, and every table is the undisturbed lake's; reconcile is clean.
+
+    Args:
+        more: Files that have landed too, with rows that are there already.
+    """
+    assert_consistent(lake)
+    assert lake.loaded() == sorted([*undisturbed.files, *more])
+    assert lake.backlog() == {}
+    assert not differences(lake.everything("main"), undisturbed.tables)
+    assert_reconciled(lake)
+
+
+def assert_reconciled(lake: Lake) -> None:
+    """`dbt run-operation reconcile` finds no difference."""
+    build = lake.build("reconcile", command="run-operation")
+    assert build.code == 0, build
+    assert "Landing, ledger, files and staging agree" in build.output
+
+
+def assert_heals(ticks: Ticks, undisturbed: Undisturbed, more: Sequence[str] = ()) -> None:
+    """The next tick ends well and leaves the undisturbed lake."""
+    done = ticks.run()
+    assert done.code == 0, done.output
+    assert_whole(ticks.lake, undisturbed, more)
+
+
+def assert_told(done: Done, code: int, *words: str) -> None:
+    """It ended with a code, and one line names the thing, says what to do, and hides no secret."""
+    assert done.code == code, done.output
+    line = done.lines[-1]
+    assert f"(exit code {code}" in line, done.output
+    assert any(word in line for word in words) or not words, line
+    assert re.search(r"Type: |Check |Free |wait for its end|report", line), line
+    assert "Traceback" not in done.output, done.output
+    for secret in (services.PG_PASSWORD, services.S3_SECRET):
+        assert secret not in done.output
+
+
+@dataclass
+class Killer:
+    """Ends ticks with SIGKILL, at moments that are spread over a whole tick.
+
+    A moment is a line that the tick prints, and a time after it: on a machine that is slow today
+    the kills still reach the end.
+
+    Args:
+        ticks: Whose ticks.
+        seed: Of the moments.
+    """
+
+    ticks: Ticks
+    seed: int
+    phases: list[str] = field(default_factory=list)
+    _lines: list[float] = field(default_factory=list)  # seconds at which each was printed
+    _feeding: tuple[float, float] = (0, 0)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+
+    def watch(self, *arguments: str) -> Done:
+        """Let one tick end, and remember when it printed what."""
+        running = self.ticks.start(*arguments)
+        while running.process.is_alive():
+            self._lines += [_now(running)] * (_lines(running) - len(self._lines))
+            time.sleep(0.01)
+        done = running.wait()
+        feeds = [
+            seconds
+            for seconds, line in zip(self._lines, done.output.splitlines(), strict=False)
+            if "python incremental model" in line
+        ]
+        self._feeding = feeds[0], feeds[-1]
+        return done
+
+    def moments(self, count: int) -> Sequence[float]:
+        """Seconds of a tick, in any order.
+
+        One at random in each of so many parts: half of them are parts of the whole tick, the
+        others of the short while in which it feeds.
+        """
+        of_all = (count + 1) // 2
+        found = self._spread(of_all, 0, self._lines[-1] + 0.1)
+        found += self._spread(count - of_all, *self._feeding)
+        self._random.shuffle(found)
+        return found
+
+    def _spread(self, count: int, begin: float, end: float) -> list[float]:
+        parts = (part + self._random.random() for part in range(count))
+        return [begin + (end - begin) * part / count for part in parts]
+
+    def kill(self, moment: float) -> bool:
+        """Start a tick and kill it; false when it ended before.
+
+        Args:
+            moment: When, in seconds of the tick that was watched.
+        """
+        running = self.ticks.start()
+        seen = [seconds for seconds in self._lines if seconds <= moment]
+        while _lines(running) < len(seen) and running.process.is_alive():
+            time.sleep(0.005)
+        running.process.join(moment - (seen[-1] if seen else 0))
+        running.signal(signal.SIGKILL)
+        done = running.wait()
+        if done.code != -signal.SIGKILL:
+            # Its predecessor's last statement may still run in the server, lock and all.
+            assert done.code in (0, 30), done.output
+            return False
+        self.phases.append(phase(done.output))
+        return True
+
+    @property
+    def told(self) -> str:
+        """What was hit, for the report of a test."""
+        counts = {name: self.phases.count(name) for name in sorted(set(self.phases))}
+        return f"LAKE_TEST_SEED={self.seed}: {len(self.phases)} kills, in {counts}"
+
+
+def phase(output: str) -> str:
+    """What a tick did when its output ended."""
+    if "Running with dbt" not in output:
+        return "1 looking"
+    if "START hook: lotus_lake.on-run-start" not in output:
+        return "2 dbt starting"
+    if "Done. PASS" in output:
+        return "7 after dbt"
+    steps = re.findall(r"(START (?:hook|python|sql|seed|snapshot)|PASS \w)", output)
+    return {
+        "START hook": "3 hooks",
+        "START python": "4 feeding",
+        "START sql": "5 models",
+    }.get(steps[-1], "6 tests, seeds and snapshots")
+
+
+def _lines(running: Running) -> int:
+    return running.text().count("\n")
+
+
+def _now(running: Running) -> float:
+    return time.monotonic() - running.started
+
+
+SEED = int(os.environ.get("LAKE_TEST_SEED", "7"))

@@ -1,0 +1,115 @@
+"""What runs leave in meta.invocations and meta.node_results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lotus_lake.sample import Delivery
+from tests.system.lake import Build, Lake
+from tests.system.upkeep import writing
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def lake(request: pytest.FixtureRequest, new_lake: Callable[..., Lake]) -> Lake:
+    """A lake with an empty landing zone, with each kind of catalog."""
+    if request.param == "sqlite":
+        return new_lake()
+    made: Lake = request.getfixturevalue("postgres_lake")()
+    return made
+
+
+def nodes(build: Build) -> dict[str, str]:
+    """The nodes of a build and how they ended, without hooks."""
+    return {name: status for name, status in build.statuses.items() if "on-run-" not in name}
+
+
+def test_a_build_is_recorded(lake: Lake, sample: Delivery) -> None:
+    """Each run and each of its nodes once, with what it wrote, and not a file for it."""
+    lake.deliver((file.path for file in sample.files[:40]), sample.out)
+    builds = [lake.build(environment={"LAKE_TICK_ID": "it's a tick", "LAKE_CODE_VERSION": "v1"})]
+    lake.deliver((file.path for file in sample.files[40:80]), sample.out)
+    builds.append(lake.build_quickly())
+    assert all(build.code == 0 for build in builds), builds
+
+    runs = lake.query(
+        "select command, target, tick_id, code_version, status, error_count,"
+        " finished_at > started_at, built_count > 10, rows_affected > 100"
+        " from meta.invocations order by started_at"
+    )
+    warned = "warn" if "warn" in builds[0].statuses.values() else "success"
+    assert runs == [
+        ("build", "local", "it's a tick", "v1", warned, 0, True, True, True),
+        ("build", "local", None, None, "success", 0, True, True, True),
+    ]
+    for number, build in enumerate(builds):
+        recorded = lake.query(
+            "select split_part(node, '.', 3), node, status, execution_seconds >= 0, message"
+            " from meta.node_results where invocation_id = (select invocation_id"
+            f" from meta.invocations order by started_at limit 1 offset {number})"
+        )
+        assert sorted(status for _, _, status, _, _ in recorded) == sorted(nodes(build).values())
+        assert len(recorded) == len({node for _, node, _, _, _ in recorded})
+        assert all(took and message is not None for *_, took, message in recorded)
+    assert lake.value(
+        "select rows_affected from meta.node_results where node like '%.stg_shopify__orders'"
+        " order by finished_at limit 1"
+    ) == lake.value(
+        "select sum(row_count) from meta.feeder_files where stream = 'orders'"
+        " and source = 'shopify' and status = 'loaded' and cursor_version = 1"
+    )
+    assert not list((lake.data / "meta").rglob("*.parquet"))
+
+
+def test_nothing_new_is_not_recorded(reference_copy: Lake) -> None:
+    """A run that changed nothing writes no history, not even for a warning that still stands."""
+    before = reference_copy.snapshot(), reference_copy.query("from meta.invocations")
+    build = reference_copy.build()
+    assert build.ok, build
+    assert (reference_copy.snapshot(), reference_copy.query("from meta.invocations")) == before
+
+
+def test_a_failure_is_recorded(new_lake: Callable[..., Lake], sample: Delivery) -> None:
+    """A run with a failed model is recorded, what it skipped as well, and still says why it failed.
+
+    What the message quotes is cut to a sane length, and nothing that looks like a password stays.
+    """
+    lake = new_lake("password=hunter2")
+    lake.deliver((file.path for file in sample.files), sample.out)
+    assert lake.build_quickly().ok
+    for path in (lake.data / "staging/stg_shopify__orders").rglob("*.parquet"):
+        path.unlink()
+    failed = lake.build_quickly("--select", "int_shopify__orders+", "--full-refresh", "--fail-fast")
+    assert failed.code == 1
+    assert "Failure in model int_shopify__orders" in failed.output
+
+    status, errors, message = lake.query(
+        "select invocations.status, error_count, message from meta.invocations"
+        " join meta.node_results using (invocation_id)"
+        " where node like '%.int_shopify__orders' and node_results.status = 'error'"
+    )[0]
+    assert (status, errors) == ("error", 1)
+    assert "Cannot open file" in message
+    assert "hunter2" not in message
+    assert "password=***" in message
+    assert len(message) <= 500
+    skipped = lake.value("select count(*) from meta.node_results where status = 'skipped'")
+    assert skipped == sum(status == "skipped" for status in failed.statuses.values()) > 0
+
+
+def test_a_history_that_cannot_be_written(lake: Lake, sample: Delivery) -> None:
+    """It fails the run with its own line, and hides nothing of what the run did."""
+    lake.deliver((file.path for file in sample.files[:20]), sample.out)
+    assert lake.build_quickly().ok
+    with writing(lake) as connection:
+        connection.execute("alter table lakehouse.meta.node_results rename column node to other")
+    lake.deliver((file.path for file in sample.files[20:40]), sample.out)
+    build = lake.build_quickly()
+    assert build.code == 1
+    assert "on-run-end.0 failed" in build.output
+    assert len(nodes(build)) > 30
+    assert set(nodes(build).values()) == {"success"}
+    assert not lake.wrong_counts()
+    assert not list(Path(lake.data, "meta").rglob("*.parquet"))
