@@ -12,13 +12,14 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 
 import duckdb
 import pyarrow as pa
 
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.landing import LandedFile, Landing, day_of, open_landing, order_of
+from lotus_lake.landing import LandedFile, Landing, open_landing, order_of
+from lotus_lake.listing import plan_listing, window
 from lotus_lake.probe import Probe, Prober, Unreadable, is_passing
 from lotus_lake.schema import (
     Conflict,
@@ -36,12 +37,11 @@ from lotus_lake.streams import AIRBYTE_COLUMNS, LINEAGE_COLUMNS, Stream
 
 # A feed that lost a race is planned again from what the winner left.
 _ATTEMPTS = 6
-# A file that a store does not give now is looked at so many times more, within about six seconds.
-_LOOKS = 5
+# A file that a store does not give now is looked at so many times more, beside its client's own
+# attempts. More would cost every stream as long again while a store is away.
+_LOOKS = 4
 # Registering is super-linear in the files of one transaction.
 _REGISTER_MAX_FILES = 200
-# A folder's time is the writer's clock; allow for it to differ from ours.
-_CLOCK_SKEW = timedelta(days=1)
 # What a file can cause that can be read; everything else is the lake's fault, or the store's.
 _FILES_FAULT = (
     duckdb.DataError,
@@ -202,7 +202,7 @@ class Feeder:
         rest = new[len(batch) :]
         latest = max([*(file.path for file in batch), *filter(None, [cursor.path])], key=order_of)
         # Not all of it is fed: the next listing has to show what is left.
-        since = self._window(latest)
+        since = window(latest, self._stream.feed_lookback_days)
         swept = swept and all(since and file.day and file.day >= since for file in rest)
 
         quarantine, probes = self._probe(batch)
@@ -254,7 +254,7 @@ class Feeder:
             found.update(looks)
             suspects = [file for file, look in looks.items() if _may_be_good(look)]
             if suspects:
-                time.sleep(0.2 * 2**attempt)
+                time.sleep(0.1 * 2**attempt)
         if suspects:
             raise LakeError(
                 f"Stream {self._stream.label}: {self._landing.root}{suspects[0].path} may be good, "
@@ -294,32 +294,24 @@ class Feeder:
         return _Cursor(*row)
 
     def _list(self, cursor: _Cursor) -> tuple[list[LandedFile], bool]:
-        """The files to look at, and whether that is all of them.
-
-        The cost of a listing grows with the new and recent days. Everything is listed when that
-        costs no more than a page, when it was asked for, and when it is due.
-        """
+        """The files to look at, and whether that is all of them."""
         stream = self._stream
-        since = self._window(cursor.path)
-        due = cursor.swept_at is None or datetime.now(UTC) - cursor.swept_at >= timedelta(
-            hours=stream.feed_sweep_hours
+        listing = plan_listing(
+            cursor_path=cursor.path,
+            files=cursor.files,
+            swept_at=cursor.swept_at,
+            updated_at=cursor.updated_at,
+            lookback_days=stream.feed_lookback_days,
+            sweep_hours=stream.feed_sweep_hours,
+            list_free_files=stream.feed_list_free_files,
         )
-        if due or since is None or cursor.files <= stream.feed_list_free_files:
-            return self._landing.files(stream.folder), True
-        changed_since = cursor.updated_at - _CLOCK_SKEW if cursor.updated_at else None
-        files = self._landing.files(stream.folder, since, changed_since)
+        files = self._landing.files(stream.folder, listing.since, listing.changed_since)
+        if listing.whole:
+            return files, True
         others = set(self._quarantined()).difference(files)
         if others:
             files = sorted([*files, *others], key=lambda file: file.order)
         return files, False
-
-    def _window(self, cursor_path: str | None) -> date | None:
-        """The first day that every run lists; None for all of them."""
-        day = day_of(cursor_path) if cursor_path else None
-        if day is None:
-            return None
-        # A folder of a day to come must not hide today's.
-        return min(day, datetime.now(UTC).date()) - timedelta(days=self._stream.feed_lookback_days)
 
     def _quarantined(self) -> list[LandedFile]:
         """The files in quarantine: a repaired one is fed by the next run, however old its day."""

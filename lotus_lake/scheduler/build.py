@@ -111,7 +111,9 @@ def run(arguments: Sequence[str], log: Log, stop: Stop) -> Result:
     for one in results:
         # An operation has a result without a node.
         node = getattr(one, "node", None)
-        problem = Problem(node.name if node else "", _line(one.message or ""))
+        problem = Problem(
+            node.name if node else "", _line(one.message or "dbt's lines above say why")
+        )
         severity = str(getattr(node.config, "severity", "")).lower() if node else ""
         if str(one.status) in ("error", "fail", "runtime error"):
             errors.append(problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zlib
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lotus_lake.sample import generate
-from tests.faults.world import Undisturbed, production, ticks_of
+from tests.faults.world import Undisturbed, ticks_of
 from tests.oracle import compute
 from tests.system import services
 from tests.system.conftest import (  # noqa: F401
@@ -67,19 +68,7 @@ def begun(undisturbed: Undisturbed, new_lake: Callable[..., Lake]) -> Ticks:  # 
 @pytest.fixture
 def landing_s3(s3: services.S3, undisturbed: Undisturbed, request: pytest.FixtureRequest) -> str:  # noqa: F811
     """A bucket of one's own, with everything landed below ``raw/``; its name."""
-    name = f"faults-{abs(hash(request.node.nodeid)) % 10**10}"
+    name = f"faults-{zlib.crc32(request.node.nodeid.encode())}"
     s3.client.create_bucket(Bucket=name)
     s3.upload(name, undisturbed.landed, "raw/")
     return name
-
-
-@pytest.fixture
-def in_production(
-    tmp_path: Path,
-    parsed: Path,  # noqa: F811
-    postgres: services.Postgres,  # noqa: F811
-    s3: services.S3,  # noqa: F811
-    landing_s3: str,
-) -> Ticks:
-    """Ticks of the production target: nothing built yet, everything landed."""
-    return production(tmp_path / "production", parsed, postgres, s3, landing_s3)

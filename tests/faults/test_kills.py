@@ -42,7 +42,7 @@ def repeat(lake: Lake, undisturbed: Undisturbed, chance: random.Random, number: 
     """Four files come again under other names, as an at-least-once delivery has them."""
     # Without a version in its rows, a file of jaffle_shop is newer only by its name.
     files = [path for path in undisturbed.files if "jaffle_shop" not in path]
-    made = []
+    made: list[str] = []
     for path in chance.sample([path for path in files if (lake.landing / path).exists()], 4):
         copy = path.replace(".parquet", f"-{number + len(made)}.parquet")
         (lake.landing / copy).write_bytes((lake.landing / path).read_bytes())

@@ -97,8 +97,8 @@ def reads_data(request: Request) -> bool:
     return request.method == "GET" and "/?" not in request.path and "list-type" not in request.path
 
 
-def reads_landed(request: Request) -> bool:
-    return reads_data(request) and "/raw/" in request.path
+def reads_events(request: Request) -> bool:
+    return reads_data(request) and "/raw/klaviyo/events/" in request.path
 
 
 def at_times(share: float, fault: Fault, of: Kind = anything) -> Faulty:
@@ -124,7 +124,11 @@ def test_what_retries_survive(
     ticks: Ticks, between: Proxy, undisturbed: Undisturbed, faults: list[Faulty]
 ) -> None:
     """Some answers are 503 or a second late, or some bodies are cut off: the tick ends well."""
-    between.fault = lambda request: next(filter(None, (one(request) for one in faults)), None)
+
+    def fault(request: Request) -> Fault | None:
+        return next((found for one in faults if (found := one(request))), None)
+
+    between.fault = fault
     done = ticks.run()
     assert done.code == 0, done.output
     assert len(between.hit) > 5, between.requests
@@ -135,8 +139,8 @@ def test_what_retries_survive(
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param(after(3, Unavailable(), reads_landed), id="busy while looking at files"),
-        pytest.param(after(100, Cut(), reads_landed), id="cut off while feeding"),
+        pytest.param(after(3, Unavailable(), reads_events), id="busy while looking at files"),
+        pytest.param(after(40, Cut(), reads_events), id="cut off while feeding"),
         pytest.param(after(20, Unavailable(), writes), id="busy while writing"),
         pytest.param(after(150, Drop()), id="away on the way"),
     ],
@@ -169,7 +173,7 @@ def test_the_keys_are_others_since_today(
     old = {"AWS_ACCESS_KEY_ID": "OLDKEYID0123456789", "AWS_SECRET_ACCESS_KEY": "old-s3cr3t"}
     bucket = tmp_path / "server" / "buckets" / "rotated"
     shutil.copytree(undisturbed.landed, bucket / "raw")
-    port = services._free_port()
+    port = services.free_port()
     s3 = services.S3(f"http://127.0.0.1:{port}")
     with rclone(tmp_path / "server", port, *old.values()):
         ticks = lake_in_s3(new_lake, begun, s3, "rotated", s3.endpoint, upload=False)
@@ -188,7 +192,7 @@ def test_the_keys_are_others_since_today(
 def rclone(folder: Path, port: int, key: str, secret: str) -> AbstractContextManager[None]:
     """An S3 server over the folder `buckets`, on a port and with keys of one's choice."""
     command = [
-        *(services._program("rclone"), "serve", "s3", str(folder / "buckets")),
+        *(services.program("rclone"), "serve", "s3", str(folder / "buckets")),
         *("--addr", f"127.0.0.1:{port}", "--config", str(folder / "rclone.conf")),
     ]
     return services._running(command, folder, {"RCLONE_AUTH_KEY": f'"{key},{secret}"'}, port)

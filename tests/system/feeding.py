@@ -143,7 +143,7 @@ def feeding_of(
         )
         connection.execute(
             "insert into lakehouse.meta.feeder_cursors"
-            " values ('test', 'things', null, 0, 0, 0, 0, 0, 0, null, null)"
+            " values ('test', 'things', null, 0, 0, 0, 0, 0, 0, null, null, null)"
         )
         yield Feeding(lake, connection, open_landing(landing) if landing else None)
     finally:

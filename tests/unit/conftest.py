@@ -200,7 +200,7 @@ def empty_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
         connection.execute(statement)
     connection.execute(
         "insert into lakehouse.meta.feeder_cursors"
-        " values ('shop', 'orders', null, 0, 0, 0, 0, 0, 0, null, null)"
+        " values ('shop', 'orders', null, 0, 0, 0, 0, 0, 0, null, null, null)"
     )
     connection.close()
     return folder / "catalog.sqlite"
