@@ -20,7 +20,7 @@ _TRIES = 5
 _STUMBLED = re.compile(
     r"AWS Error (NETWORK_CONNECTION|INTERNAL_FAILURE|SLOW_DOWN|SERVICE_UNAVAILABLE|THROTTLING"
     r"|REQUEST_TIMEOUT|UNKNOWN \(HTTP status 5)"
-    r"|curlCode|error for HTTP (GET|HEAD|PUT|POST)|\(HTTP (408|429|5\d\d)\b"
+    r"|curlCode|error for HTTP (GET|HEAD|PUT|POST)|\bHTTP (408|429|5\d\d)\b"
     r"|Content-Length from server mismatches"
 )
 

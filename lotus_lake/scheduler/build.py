@@ -51,7 +51,7 @@ class Problem:
             return "Free space there, or name another place (LAKE_DATA_URL, LAKE_TEMP_DIR)."
         if "out of memory" in self.message.lower():
             return "Raise LAKE_MEMORY_LIMIT."
-        return "Check that the catalog and the store are well." if self.away else ""
+        return "Check that PostgreSQL and S3 are well (PG*, AWS_*)." if self.away else ""
 
     def said(self, more: str = "") -> str:
         """All of it, in sentences."""
