@@ -15,8 +15,7 @@ LINT_LAKE := env -u LAKE_LANDING_URL DBT_TARGET=local DBT_TARGET_PATH=target/lin
 
 SAMPLE_ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist loadfile
-S3_TESTS := tests/unit/test_landing.py tests/system/test_production.py tests/system/test_files.py \
-	tests/system/test_scheduler.py tests/system/test_backup.py
+S3_TESTS := tests/unit/test_landing.py tests/system/test_production.py
 RECONCILE_ARGS ?= {}
 
 .DEFAULT_GOAL := help
