@@ -42,6 +42,8 @@ _ATTEMPTS = 6
 _LOOKS = 4
 # Registering is super-linear in the files of one transaction.
 _REGISTER_MAX_FILES = 200
+# The path of the row that keeps a column's statistics honest; no file can have it.
+_NULLS = "//nulls"
 # What a file can cause that can be read; everything else is the lake's fault, or the store's.
 _FILES_FAULT = (
     duckdb.DataError,
@@ -397,22 +399,80 @@ class Feeder:
         ]
         for group in groups:
             self._write_conversions(group, columns, names)
-            group.register = (
-                self._stream.feed_mode == "register"
-                and all(probe.format == "parquet" for probe in group.probes)
-                and all(value == quote(column) for column, value in group.values.items())
-                and all(
-                    columns[names[column.lower()]].sql() == type_.sql() or type_.nested
-                    for column, type_ in group.schema.items()
-                    if column.lower() in names
-                )
-            )
+        if self._stream.feed_mode == "register":
+            self._choose_registered(groups, columns, names)
         ddl = [
             statement
             for name, type_ in columns.items()
             for statement in growth(self._stream.table, name, before.get(name), type_)
         ]
         return groups, columns, ddl
+
+    def _choose_registered(
+        self, groups: Sequence[_Group], columns: dict[str, Type], names: dict[str, str]
+    ) -> None:
+        """Which groups need no conversion, and lack nothing that DuckLake believes to be there."""
+        whole = {
+            id(group): {
+                names[column.lower()]
+                for column, type_ in group.schema.items()
+                if column.lower() in names and columns[names[column.lower()]].sql() == type_.sql()
+            }
+            for group in groups
+        }
+        never_null = self._never_null()
+        for group in groups:
+            never_null_elsewhere = never_null.union(
+                *(whole[id(other)] for other in groups if other is not group)
+            )
+            group.register = (
+                all(probe.format == "parquet" for probe in group.probes)
+                and all(value == quote(column) for column, value in group.values.items())
+                and all(
+                    names[column.lower()] in whole[id(group)] or type_.nested
+                    for column, type_ in group.schema.items()
+                    if column.lower() in names
+                )
+                and never_null_elsewhere <= whole[id(group)]
+            )
+
+    def _never_null(self) -> set[str]:
+        """Columns of the staging table that have no null, nor has any field in them.
+
+        So DuckLake's statistics say, and DuckDB answers ``x is null`` from them. This version does
+        not correct them when a file is registered that lacks the column.
+        """
+        catalog = f"__ducklake_metadata_{self._lake}"
+        _, schema, table = self._stream.table.split(".")
+        return {
+            name
+            for (name,) in self._connection.execute(
+                f"""
+                with recursive fields as (
+                    select columns.table_id, column_id, column_name as name
+                    from {catalog}.ducklake_column as columns
+                    inner join {catalog}.ducklake_table as tables using (table_id)
+                    inner join {catalog}.ducklake_schema as schemas using (schema_id)
+                    where
+                        schema_name = ? and table_name = ? and parent_column is null
+                        and schemas.end_snapshot is null and tables.end_snapshot is null
+                        and columns.end_snapshot is null
+                    union all
+                    select table_id, inner_columns.column_id, fields.name
+                    from {catalog}.ducklake_column as inner_columns
+                    inner join fields using (table_id)
+                    where
+                        inner_columns.parent_column = fields.column_id
+                        and inner_columns.end_snapshot is null
+                )
+
+                select distinct name from fields
+                inner join {catalog}.ducklake_table_column_stats using (table_id, column_id)
+                where not contains_null::boolean
+                """,
+                [schema, table],
+            ).fetchall()
+        }
 
     def _fit(
         self,
@@ -632,13 +692,27 @@ class Feeder:
             "__row as _source_row",
             f"{version} as _cursor_version",
         ]
-        inserted = self._connection.execute(
-            f"insert into {self._stream.table} by name select {', '.join(columns)} from {relation}"
-        ).fetchone()
+        rows = f"select {', '.join(columns)} from {relation}"
         expected = sum(probe.rows or 0 for probe in group.probes)
+        if self._stream.feed_mode == "register":
+            # Registered rows have no lineage. Rows in which everything is null, gone again before
+            # they are committed, keep DuckLake from believing that no column ever is.
+            rows += (
+                f" union all by name select '{_NULLS}' as _source_file"
+                " union all by name select -1 as _source_row"
+            )
+            expected += 2
+        inserted = self._connection.execute(
+            f"insert into {self._stream.table} by name {rows}"
+        ).fetchone()
         if inserted is None or inserted[0] != expected:
             raise duckdb.TransactionException(
                 f"conflict: {expected} rows were to be fed, {inserted and inserted[0]} were read"
+            )
+        if self._stream.feed_mode == "register":
+            self._connection.execute(
+                f"delete from {self._stream.table}"
+                f" where _source_file = '{_NULLS}' or _source_row = -1"
             )
 
     def _register(self, group: _Group) -> None:

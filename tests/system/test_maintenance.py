@@ -215,6 +215,7 @@ def test_register_mode(lake: Lake, tmp_path: Path, sample: Delivery, reference: 
     done = operation(lake, "remove_orphans", days=0)
     assert done.code == 0, done
     assert files(lake.landing) == landed
+    assert operation(lake, "reconcile").code == 0
     assert not differences(lake.everything("main"), before, of_the_run=True)
     assert not differences(lake.everything("main"), reference.everything)
 

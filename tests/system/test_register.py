@@ -65,7 +65,40 @@ def test_what_does_not_fit_is_copied(registering: Feeding) -> None:
     ]
     modes = dict(registering.ledger("path, feed_mode"))
     assert modes["text.csv"] == modes["as_text.parquet"] == "copy"
-    assert modes["missing.parquet"] == "register"
+
+
+def test_what_is_missing_is_null(feeding: Feeding) -> None:
+    """DuckDB answers `is null` from DuckLake's statistics: they have to know what a file lacks,
+    whichever of the files came first, and that registered rows have no lineage."""
+    feeding.declare(id="bigint", price="double", buyer="struct(name varchar, mail varchar)")
+    feeding.set(feed_mode="register")
+    lands = {
+        "text.csv": "id,price\n1,1.25\n",
+        "whole.parquet": rows(id=[2], price=[1.0], buyer=[{"name": "x", "mail": "y"}]),
+        "missing.parquet": rows(id=[3]),
+        "inner.parquet": rows(id=[4], price=[1.0], buyer=[{"name": "x"}]),
+        "grown.parquet": rows(id=[5], price=[1.0], fresh=["x"]),
+        "again.parquet": rows(id=[6]),
+    }
+    for together in (False, True):
+        for name, content in lands.items():
+            feeding.land(f"{together}_{name}", content)
+            if not together:
+                assert feeding.feed().files == 1
+    assert feeding.feed().files == len(lands)
+    columns = ("id", "price", "buyer", "buyer.mail", "fresh", "_source_file", "_source_row")
+    for column in columns:
+        values = [value for (value,) in feeding.rows(column)]
+        assert len(values) == 2 * len(lands)
+        folded = feeding.connection.execute(
+            f"select count(*) from {TABLE} where {column} is null"
+        ).fetchone()
+        assert folded == (values.count(None),), column
+    modes = [mode for (mode,) in feeding.ledger("feed_mode")]
+    assert {"register", "copy"} == set(modes), modes
+    assert feeding.rows("coalesce(_source_file, 'registered')").count(("registered",)) == (
+        modes.count("register")
+    )
 
 
 def test_bad_files_are_quarantined(registering: Feeding) -> None:

@@ -738,10 +738,10 @@ def data_files(lake: SmallLake) -> list[str]:
 
 def test_registered_files_are_not_copied(lake: SmallLake) -> None:
     lake.land_rows("part_0.parquet", [A, B])
-    lake.land_rows("it's [odd] 100%.parquet", [{"name": "c"}])  # a column is missing
+    lake.land_rows("it's [odd] 100%.parquet", [{"id": 3, "name": "c"}])
     outcome = lake.feed(**REGISTER)
     assert outcome.files == 2
-    assert lake.rows() == [(1, "a"), (2, "b"), (None, "c")]
+    assert lake.rows() == [(1, "a"), (2, "b"), (3, "c")]
     assert all("/landing/" in file for file in data_files(lake))
     assert lake.feed(**REGISTER).files == 0
 
