@@ -218,10 +218,11 @@ class Lake:
         environment: Mapping[str, str] | None = None,
     ) -> Build:
         """Run a dbt command, ``dbt build`` unless told otherwise, to its end."""
-        running = self.start(
-            command, *arguments, variables=variables, crash=crash, environment=environment
+        return dbt_process.surviving(
+            lambda: self.start(
+                command, *arguments, variables=variables, crash=crash, environment=environment
+            ).wait()
         )
-        return running.wait()
 
     def build_quickly(self, *arguments: str, **options: Any) -> Build:
         """Build everything but the tests."""

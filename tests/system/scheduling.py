@@ -7,6 +7,7 @@ assert ticks.run("--dry-run").says("Nothing new")
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import multiprocessing
 import os
@@ -119,7 +120,7 @@ class Ticks:
 
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Done:
         """Run one to its end."""
-        done = self.start(*arguments, environment=environment).wait()
+        done = dbt_process.surviving(lambda: self.start(*arguments, environment=environment).wait())
         own = self.lake.target / "partial_parse.msgpack"
         if self.lake.parsed and own.exists():
             kept = self.lake.parsed / "scheduler.msgpack"
@@ -169,6 +170,7 @@ def _run(arguments: tuple[str, ...], environment: dict[str, str], output: str) -
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(file, 1)
     os.dup2(file, 2)
+    faulthandler.enable()
     os.environ.clear()
     os.environ.update(environment)
     # What a new process has; the test's own handlers are none of its business.
