@@ -14,12 +14,17 @@ LINT_LAKE := env -u LAKE_LANDING_URL DBT_TARGET=local DBT_TARGET_PATH=target/lin
 	LAKE_CATALOG=sqlite:target/lint/catalog.sqlite LAKE_DATA_URL=target/lint/data/
 
 SAMPLE_ARGS ?=
-PYTEST_ARGS ?= -n 2 --dist loadfile
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 S3_TESTS := tests/unit/test_landing.py tests/system/test_production.py
 RECONCILE_ARGS ?= {}
+DIFF_ARGS ?=
+SQL_ARGS ?=
+
+# A variable that the command line has to set.
+needed = $(or $($(1)),$(error Say which: make $@ $(1)=...))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-seaweedfs lint .lint-sql format status reconcile sample docs lock clean
+.PHONY: help setup build branch branch-list branch-drop diff pr sql watch as-of test test-seaweedfs lint .lint-sql .lint-dbt format status reconcile sample docs lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,7 +63,7 @@ test: setup ## Run every test, with a PostgreSQL and an S3 server of its own
 test-seaweedfs: setup ## Run the tests that use S3 on SeaweedFS, which production runs on
 	@LAKE_TEST_S3=seaweedfs $(BIN)/python -m pytest $(PYTEST_ARGS) $(S3_TESTS)
 
-lint: setup ## Check Python, SQL and YAML
+lint: setup ## Check Python, SQL, YAML and the project's conventions
 	@$(BIN)/ruff format --check --quiet . \
 		|| { echo "lint: Python is not formatted. Run: make format" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet . \
@@ -67,12 +72,26 @@ lint: setup ## Check Python, SQL and YAML
 		|| { echo "lint: mypy found the above. Mend the types" >&2; exit 1; }
 	@$(BIN)/yamllint --strict . \
 		|| { echo "lint: yamllint found the above. Mend the YAML" >&2; exit 1; }
-	@$(MAKE) --no-print-directory .lint-sql
+	@$(MAKE) --no-print-directory .lint-sql .lint-dbt
 
+# LINT_FILES names the files to check, for a commit that changed only these; without it all are checked.
 .lint-sql: setup
 	@mkdir -p target/lint
-	@$(LINT_LAKE) $(BIN)/sqlfluff lint --disable-progress-bar --nocolor \
+	@$(LINT_LAKE) $(BIN)/sqlfluff lint --disable-progress-bar --nocolor $(LINT_FILES) \
 		|| { echo "lint: sqlfluff found the above. Run: make format, then mend what is left" >&2; exit 1; }
+
+# One line for each finding: dbt-bouncer's own table cuts the names of files.
+.lint-dbt: FOUND := target/lint/dbt-bouncer
+.lint-dbt: setup
+	@mkdir -p target/lint
+	@$(LINT_LAKE) $(BIN)/dbt parse --quiet \
+		|| { echo "lint: dbt cannot read the project. Mend what it says above" >&2; exit 1; }
+	@rm -f $(FOUND).json; \
+		$(BIN)/dbt-bouncer run --output-only-failures --output-file $(FOUND).json > $(FOUND).txt 2>&1 \
+		|| { $(BIN)/python -c "import json; [print(one['file_path'] + ':', one['failure_message']) \
+				for one in json.load(open('$(FOUND).json'))]" 2>/dev/null || cat $(FOUND).txt; \
+			echo "lint: the dbt project breaks the conventions above; each says what to do" \
+				"(dbt-bouncer.yml)"; exit 1; } >&2
 
 format: setup ## Format Python and SQL, and mend what can be mended
 	@$(BIN)/ruff check --fix --quiet . || true
@@ -83,6 +102,31 @@ format: setup ## Format Python and SQL, and mend what can be mended
 
 status: setup ## Show what every stream has fed, what waits, and what is in quarantine
 	@$(BIN)/python scripts/status.py
+
+sql: setup ## Open DuckDB's shell on the lake, read-only (QUERY='select ...' runs just that)
+	@$(BIN)/python scripts/sql.py $(SQL_ARGS) $${QUERY:+-c "$$QUERY"}
+
+watch: setup ## Build models and their tests, again on each save (SELECT=fct_sales)
+	@$(BIN)/python scripts/watch.py '$(SELECT)'
+
+as-of: setup ## What did it say then, and which delivery changed it? (TABLE=... AT=2026-03-01 WHERE=...)
+	@$(BIN)/python scripts/as_of.py '$(call needed,TABLE)' '$(call needed,AT)' $${WHERE:+--where="$$WHERE"}
+
+branch: setup ## Make a branch of the whole lake to try things on (NAME=...)
+	@$(BIN)/dbt run-operation branch --args '{name: "$(call needed,NAME)"}'
+
+branch-list: setup ## List the branches, and which are stale
+	@$(BIN)/dbt run-operation branch_list
+
+branch-drop: setup ## Drop a branch (NAME=...), or those that are old enough (OLDER_THAN=days)
+	@$(BIN)/dbt run-operation branch_drop --args \
+		'$(if $(OLDER_THAN),{older_than: $(OLDER_THAN)},{name: "$(call needed,NAME)"})'
+
+diff: setup ## Show what a branch changes in the numbers (NAME=...)
+	@$(BIN)/python scripts/diff.py '$(call needed,NAME)' $(DIFF_ARGS)
+
+pr: setup ## Build what this checkout changes on a branch, twice, and show the effect (NAME=...)
+	@$(BIN)/python scripts/pull_request.py '$(call needed,NAME)'
 
 reconcile: setup ## Compare landing zone, ledger, files and staging (RECONCILE_ARGS='{stream: ...}')
 	@$(BIN)/dbt run-operation reconcile --args '$(RECONCILE_ARGS)'

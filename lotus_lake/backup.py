@@ -96,7 +96,7 @@ class Backups:
 
     def __init__(self, config: LakeConfig, url: str | None = None) -> None:
         self._config = config
-        self.url = f"{(url or default_url(config)).rstrip('/')}/"
+        self.url = f"{(url or config.beside_data('backups')).rstrip('/')}/"
         self._prefix = ""
         self._store = self._open()
 
@@ -333,15 +333,6 @@ class Backups:
                 f"The backups in {self.url} cannot be reached: {s3.reason(error)}. Check that the "
                 "place is there, AWS_ENDPOINT_URL_S3 and the AWS_* keys."
             ) from error
-
-
-def default_url(config: LakeConfig) -> str:
-    """The folder of copies unless told otherwise: beside the lake's data, and never inside it."""
-    data = config.data_url.rstrip("/")
-    parent, slash, _ = data.rpartition("/")
-    if is_s3(data) and parent in ("s3:/", "s3:"):
-        raise LakeError(f"{config.data_url} is a whole bucket: say with --at where backups go.")
-    return f"{parent}{slash}backups/"
 
 
 def _copy_sqlite(catalog: Path, copy: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +17,8 @@ class LakeError(RuntimeError):
 _DEFAULTS = {
     "local": (".lake/landing/raw", "sqlite:.lake/catalog.sqlite", ".lake/data/"),
     "prod": ("s3://landing/raw", "postgres:", "s3://lakehouse/data/"),
+    # A branch of the lake that these are the places of.
+    "pr": (".lake/landing/raw", "sqlite:.lake/catalog.sqlite", ".lake/data/"),
 }
 
 
@@ -28,13 +31,17 @@ class LakeConfig:
             closing slash.
         catalog: What follows ``ducklake:`` (``sqlite:PATH`` or ``postgres:CONNECTION``).
         data_url: Where DuckLake writes its files, with a closing slash.
-        target: The dbt target, ``local`` or ``prod``.
+        target: The dbt target, ``local``, ``prod`` or ``pr``.
+        branch_of: For a branch, the lake that it is a branch of.
+        branch: For a branch, its name.
     """
 
     landing_url: str
     catalog: str
     data_url: str
     target: str = "local"
+    branch_of: LakeConfig | None = None
+    branch: str = ""
 
     @classmethod
     def from_env(cls, env: dict[str, str] | None = None) -> LakeConfig:
@@ -47,7 +54,8 @@ class LakeConfig:
         target = values.get("DBT_TARGET") or "local"
         if target not in _DEFAULTS:
             raise LakeError(
-                f"DBT_TARGET is '{target}', but there is no such target: set it to local or prod."
+                f"DBT_TARGET is '{target}', but there is no such target: set it to local or prod, "
+                "or to pr for a branch."
             )
         landing, catalog, data = _DEFAULTS[target]
         config = cls(
@@ -57,7 +65,52 @@ class LakeConfig:
             target=target,
         )
         config.check()
+        if target == "pr":
+            if not values.get("LAKE_BRANCH"):
+                raise LakeError(
+                    "DBT_TARGET is pr, but LAKE_BRANCH is not set: set it to the name of a branch. "
+                    "`make branch-list` shows them, `make branch NAME=...` makes one."
+                )
+            return config.of_branch(values["LAKE_BRANCH"])
         return config
+
+    def of_branch(self, name: str) -> LakeConfig:
+        """The places of a branch of this lake; whether there is such a branch is not asked.
+
+        Args:
+            name: Its name; what is no letter or digit becomes ``_``, as in ``pr_12``.
+
+        Raises:
+            LakeError: The name, or this lake's data path, cannot be used for it.
+        """
+        usable = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40]
+        if not usable:
+            raise LakeError(f"'{name}' cannot name a branch: use letters, digits and _.")
+        catalog = self.catalog
+        if self.sqlite_path:
+            catalog = f"sqlite:{self.sqlite_path.parent / 'branches' / usable}.sqlite"
+        return replace(
+            self,
+            catalog=catalog,
+            data_url=f"{self.beside_data('branches')}{usable}/",
+            target="pr",
+            branch_of=self,
+            branch=usable,
+        )
+
+    def beside_data(self, name: str) -> str:
+        """A folder beside the lake's data, and never inside it, with a closing slash.
+
+        Raises:
+            LakeError: The data is a whole bucket; there is nothing beside it.
+        """
+        parent, slash, _ = self.data_url.rstrip("/").rpartition("/")
+        if is_s3(self.data_url) and parent in ("s3:/", "s3:"):
+            raise LakeError(
+                f"LAKE_DATA_URL ({self.data_url}) is a whole bucket: there is no place beside it "
+                f"for {name}. Give the lake's data a prefix, as in s3://lakehouse/data/."
+            )
+        return f"{parent}{slash}{name}/"
 
     def check(self) -> None:
         """Refuse what could never work, or would destroy landed files.
@@ -98,9 +151,15 @@ class LakeConfig:
         return Path(rest) if kind == "sqlite" else None
 
     @property
+    def metadata_schema(self) -> str:
+        """The schema of PostgreSQL that DuckLake's own tables lie in."""
+        return f"branch_{self.branch}" if self.branch else "public"
+
+    @property
     def catalog_name(self) -> str:
         """The catalog as it may be shown: without what could be a password."""
-        return self.catalog if self.sqlite_path else "postgres (libpq's PG* variables)"
+        name = self.catalog if self.sqlite_path else "postgres (libpq's PG* variables)"
+        return f"branch {self.branch}: {name}" if self.branch else name
 
 
 def is_s3(url: str) -> bool:

@@ -6,6 +6,9 @@ import contextlib
 import importlib.resources
 import os
 import sqlite3
+import tempfile
+import weakref
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,10 +25,12 @@ CONNECT_CONFIG = {
 }
 
 
-def connect(config: LakeConfig) -> duckdb.DuckDBPyConnection:
-    """Open an in-memory DuckDB with the lake attached read-only as ``lakehouse``.
+def connect(config: LakeConfig, alias: str = ALIAS) -> duckdb.DuckDBPyConnection:
+    """Open an in-memory DuckDB with the lake attached read-only, as ``lakehouse`` by default.
 
-    For commands that look at the lake; everything that writes goes through dbt.
+    For commands that look at the lake; everything that writes goes through dbt. A SQLite catalog
+    is copied first: DuckDB reads each of its tables at another moment, so beside maintenance, which
+    replaces rows, it could miss files (docs/maintenance.md).
 
     Raises:
         LakeError: There is no lake yet, or it cannot be read.
@@ -33,14 +38,62 @@ def connect(config: LakeConfig) -> duckdb.DuckDBPyConnection:
     if config.sqlite_path and not config.sqlite_path.exists():
         raise LakeError(f"There is no lake at {config.catalog_name} yet: run `make build` first.")
     connection = duckdb.connect(config={str(key): value for key, value in CONNECT_CONFIG.items()})
+    if config.sqlite_path:
+        folder = tempfile.TemporaryDirectory(prefix="lotus-lake-")
+        weakref.finalize(connection, folder.cleanup)
+        config = with_copied_catalog(config, Path(folder.name) / "catalog.sqlite")
     load(connection, config)
     connection.execute("set TimeZone = 'UTC'")
-    attach(
-        connection,
-        config,
-        f"attach 'ducklake:{_quote(config.catalog)}' as {ALIAS} (read_only)",
-    )
+    attach(connection, config, attach_sql(config, alias, read_only=True))
     return connection
+
+
+def with_copied_catalog(config: LakeConfig, copy: Path) -> LakeConfig:
+    """The same lake, its SQLite catalog copied as of one moment.
+
+    Args:
+        config: A lake with a SQLite catalog.
+        copy: The file to copy it to.
+
+    Raises:
+        LakeError: It cannot be read.
+    """
+    assert config.sqlite_path
+    uri = f"{config.sqlite_path.resolve().as_uri()}?mode=ro"
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(uri, uri=True, timeout=30)) as source,
+            contextlib.closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+    except sqlite3.Error as error:
+        raise LakeError(
+            f"LAKE_CATALOG ({config.catalog_name}) cannot be read: {error}. Check that it is the "
+            "lake's SQLite catalog and that this user may read it."
+        ) from error
+    return replace(config, catalog=f"sqlite:{copy}")
+
+
+def attach_sql(config: LakeConfig, alias: str, *, read_only: bool = False) -> str:
+    """The statement that attaches a lake, or a branch of one.
+
+    Args:
+        config: Where it lies.
+        alias: The name of its database.
+        read_only: Without it, the lake is made if there is none.
+    """
+    options = (
+        ["read_only"]
+        if read_only
+        else [f"data_path '{_quote(config.data_url)}'", "data_inlining_row_limit 0"]
+    )
+    if config.branch and not config.sqlite_path:
+        # The first is DuckLake's. The second is for those who look into its tables, as macros do:
+        # they see the branch's schema and no other.
+        options.append(f"metadata_schema '{config.metadata_schema}'")
+        options.append(f"meta_schema '{config.metadata_schema}'")
+    catalog = f"ducklake:{_quote(config.catalog)}"
+    return f"attach if not exists '{catalog}' as {alias} ({', '.join(options)})"
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
@@ -61,10 +114,20 @@ def load(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
     Raises:
         LakeError: An extension's wheel is not installed.
     """
-    for name in extensions(config):
-        connection.execute(f"load '{_quote(extension_file(name))}'")
+    for statement in load_sql(config):
+        connection.execute(statement)
+
+
+def load_sql(config: LakeConfig) -> list[str]:
+    """The statements that load the extensions and tell DuckDB where S3 is; no key stands in them.
+
+    Raises:
+        LakeError: An extension's wheel is not installed.
+    """
+    statements = [f"load '{_quote(extension_file(name))}'" for name in extensions(config)]
     if config.uses_s3:
-        connection.execute(s3_secret_sql(dict(os.environ)))
+        statements.append(s3_secret_sql(dict(os.environ)))
+    return statements
 
 
 def prepare_catalog(config: LakeConfig) -> None:

@@ -1,4 +1,4 @@
-"""Functions that macros call from SQL: what lies in the landing zone, and what its files say.
+"""Functions that macros call from SQL: what lies in the landing zone, and the lake's branches.
 
 They return errors as text instead of raising them, so that a macro can show exactly that text.
 """
@@ -6,11 +6,13 @@ They return errors as text instead of raising them, so that a macro can show exa
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from lotus_lake import branches
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import CONNECT_CONFIG, load
 from lotus_lake.landing import LandedFile, Landing, open_landing
@@ -30,6 +32,16 @@ _FILES = pa.list_(
     )
 )
 _FOOTER = pa.struct([("row_count", pa.int64()), ("reason", pa.string())])
+_BRANCHES = pa.list_(
+    pa.struct(
+        [
+            ("name", pa.string()),
+            ("base_snapshot", pa.int64()),
+            ("created_at", pa.timestamp("us", "UTC")),
+            ("created_by", pa.string()),
+        ]
+    )
+)
 
 
 def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
@@ -39,9 +51,12 @@ def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
     - ``landing_problem(any)``: why the landing zone cannot be read, or null;
     - ``landing_streams(any)``: list of (source, stream), the stream folders that are there;
     - ``landing_files(folder)``: list of (path, etag, size_bytes, last_modified, uri);
-    - ``landed_rows(path, size)``: (row_count, reason), what the file itself says.
+    - ``landed_rows(path, size)``: (row_count, reason), what the file itself says;
+    - ``lake_branches(any)``: list of (name, base_snapshot, created_at, created_by);
+    - ``create_branch(name)``, ``drop_branch(name)``: what went wrong, or null.
     """
     functions = _LandingFunctions(config)
+    branching = _BranchFunctions(config)
     varchar = "VARCHAR"
     for name, function, parameters, result, arrow in (
         ("declaration_problem", _declaration_problem, [varchar], varchar, pa.string()),
@@ -68,6 +83,16 @@ def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
             "STRUCT(row_count BIGINT, reason VARCHAR)",
             _FOOTER,
         ),
+        (
+            "lake_branches",
+            branching.branches,
+            [varchar],
+            "STRUCT(name VARCHAR, base_snapshot BIGINT, created_at TIMESTAMPTZ,"
+            " created_by VARCHAR)[]",
+            _BRANCHES,
+        ),
+        ("create_branch", branching.create, [varchar], varchar, pa.string()),
+        ("drop_branch", branching.drop, [varchar], varchar, pa.string()),
     ):
         connection.create_function(  # type: ignore[call-overload]
             name,
@@ -98,6 +123,28 @@ def _declaration_problem(declaration: str) -> str | None:
     except LakeError as error:
         return str(error)
     return None
+
+
+class _BranchFunctions:
+    def __init__(self, config: LakeConfig) -> None:
+        self._config = config
+
+    def branches(self, _: str) -> list[dict[str, Any]]:
+        return [asdict(branch) for branch in branches.branches(self._config)]
+
+    def create(self, name: str) -> str | None:
+        try:
+            branches.create(self._config, name)
+        except LakeError as error:
+            return str(error)
+        return None
+
+    def drop(self, name: str) -> str | None:
+        try:
+            branches.drop(self._config, name)
+        except LakeError as error:
+            return str(error)
+        return None
 
 
 class _LandingFunctions:

@@ -11,8 +11,9 @@ from typing import Any
 from dbt.adapters.duckdb.plugins import BasePlugin
 from duckdb import DuckDBPyConnection
 
+from lotus_lake.branches import require
 from lotus_lake.config import LakeConfig
-from lotus_lake.connection import CONNECT_CONFIG, attach, prepare
+from lotus_lake.connection import ALIAS, CONNECT_CONFIG, attach, attach_sql, prepare
 from lotus_lake.functions import register
 
 
@@ -29,9 +30,14 @@ class Plugin(BasePlugin):
         config["enable_external_file_cache"] = self.config.uses_s3
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
+        if self.config.branch:
+            require(self.config)
         prepare(conn, self.config)
         # The same statement that dbt-duckdb is about to run (`attach if not exists`): running it
         # first is what turns an unreadable catalog into one clear line.
         for attachment in (self.creds and self.creds.attach) or []:
-            attach(conn, self.config, attachment.to_sql())
+            statement = attachment.to_sql()
+            if self.config.branch:
+                statement = attach_sql(self.config, attachment.alias or ALIAS)
+            attach(conn, self.config, statement)
         register(conn, self.config)

@@ -1,6 +1,8 @@
 """Print what the last `dbt build` left: the closing lines of `make build`.
 
 Reads the lake and target/run_results.json. Always exits with 0: the build's own exit code counts.
+When all went well, it keeps the manifest, beside the lake or where LAKE_ARTIFACTS_URL says: that is
+what `make pr` compares with.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from rich.table import Table
 
 from lotus_lake import status
 from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.pull_request import artifacts_url
+from lotus_lake.scheduler import artifacts
 
 _TESTS = ("test", "unit_test")
 
@@ -134,8 +138,16 @@ def main() -> int:
         lake = status.read(config)
     except LakeError:
         lake = None
-    results = Results.read(Path(os.environ.get("DBT_TARGET_PATH") or "target", "run_results.json"))
+    target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
+    results = Results.read(target / artifacts.RUN_RESULTS)
     console = Console(highlight=False)
+    if results and results.succeeded and not config.branch:
+        manifest = artifacts.read(target, artifacts.MANIFEST)
+        problem = manifest and artifacts.publish(
+            artifacts_url(config), {artifacts.MANIFEST: manifest}
+        )
+        if problem:
+            console.print(escape(f"The manifest is not kept for `make pr`: {problem}"))
     console.print()
     console.print(summary(results, lake, config))
     return 0

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake import postgres
+from lotus_lake.config import LakeConfig
 from lotus_lake.scheduler.exits import Locked, Unreachable
 
 # The newest snapshot, as [id, time]. With its time, because after a restore an id comes again.
@@ -62,10 +63,6 @@ def open_catalog(config: LakeConfig) -> Catalog:
     return SqliteCatalog(path) if path else PostgresCatalog(config)
 
 
-def _whoami() -> str:
-    return f"{os.uname().nodename} pid {os.getpid()}"
-
-
 class SqliteCatalog:
     """A catalog in a SQLite file; the lock is a file beside it.
 
@@ -98,7 +95,9 @@ class SqliteCatalog:
             ) from error
         os.ftruncate(file, 0)
         os.pwrite(
-            file, f"{_whoami()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n".encode(), 0
+            file,
+            f"{postgres.whoami()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n".encode(),
+            0,
         )
         self._lock = file
 
@@ -141,8 +140,7 @@ class PostgresCatalog:
     """A catalog in PostgreSQL; the lock is an advisory one of this session."""
 
     def __init__(self, config: LakeConfig) -> None:
-        text = config.catalog.removeprefix("postgres:")
-        self._dsn = config.catalog if text.startswith("//") else text
+        self._config = config
         self._connection: Any = None
         self._connect()
 
@@ -212,28 +210,8 @@ class PostgresCatalog:
             self._connection = None
 
     def _connect(self) -> None:
-        import psycopg2
-
         self.close()
-        try:
-            self._connection = psycopg2.connect(
-                self._dsn,
-                connect_timeout=int(os.environ.get("PGCONNECT_TIMEOUT") or 10),
-                application_name=f"lotus-lake {_whoami()}"[:63],
-                # A server that is gone is noticed within a minute.
-                keepalives_idle=20,
-                keepalives_interval=10,
-                keepalives_count=3,
-            )
-            self._connection.autocommit = True
-        except psycopg2.ProgrammingError as error:
-            # Its text may show a part of the password.
-            raise LakeError(
-                "LAKE_CATALOG: what follows postgres: is no connection string that libpq knows. "
-                "Write host=… dbname=… user=…, or nothing for the PG* variables."
-            ) from error
-        except psycopg2.Error as error:
-            raise _away(error) from error
+        self._connection = postgres.connect(self._config)
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Any]:
@@ -246,7 +224,7 @@ class PostgresCatalog:
             with self._connection.cursor() as cursor:
                 yield cursor
         except psycopg2.Error as error:
-            raise _away(error) from error
+            raise postgres.away(error) from error
 
     def _one(self, sql: str, values: list[Any]) -> tuple[Any, ...] | None:
         with self._reading() as cursor:
@@ -258,11 +236,3 @@ class PostgresCatalog:
 def _lock_key() -> int:
     """One number for all lakes: an advisory lock belongs to its database, as a catalog does."""
     return int.from_bytes(hashlib.sha256(b"lotus-lake run").digest()[:7])
-
-
-def _away(error: Exception) -> Unreachable:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return Unreachable(
-        f"The catalog's PostgreSQL cannot be used: {text}. Check PGHOST, PGPORT, PGDATABASE, "
-        "PGUSER and PGPASSWORD, or LAKE_CATALOG, and that the server runs."
-    )

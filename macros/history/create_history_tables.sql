@@ -1,15 +1,15 @@
 {#
-    What runs leave behind, in schema meta: one row for each invocation, one for each of its nodes,
-    and the branches that maintenance has to spare. Flat tables, like everything in meta: the rows
-    of a run live in the catalog until maintenance flushes them, and cost no file.
+    What runs leave behind, in schema meta: one row for each invocation, and one for each of its
+    nodes. Flat tables, like everything in meta: the rows of a run live in the catalog until
+    maintenance flushes them, and cost no file.
 #}
 {% macro create_history_tables() %}
     {% set meta = target.database ~ ".meta" %}
     {% set found = run_query(
         "select count(*) from duckdb_tables() where database_name = '" ~ target.database ~ "'
-        and schema_name = 'meta' and table_name in ('invocations', 'node_results', 'branches')"
+        and schema_name = 'meta' and table_name in ('invocations', 'node_results')"
     ) %}
-    {% if found.columns[0].values()[0] == 3 %}
+    {% if found.columns[0].values()[0] == 2 %}
         {{ return("") }}
     {% endif %}
     {% do run_query("
@@ -39,13 +39,6 @@
             failures bigint,
             message varchar,
             finished_at timestamptz not null
-        );
-        create table if not exists " ~ meta ~ ".branches (
-            name varchar not null,
-            catalog varchar not null,
-            data_url varchar not null,
-            created_at timestamptz not null,
-            created_by varchar
         );
         commit;
     ") %}

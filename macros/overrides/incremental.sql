@@ -56,15 +56,17 @@ def materialize(df, con):
 {% endmacro %}
 
 
+{# The semicolon stands on a line of its own: a model may end with a comment. #}
 {% macro full_build_sql(relation, sql, plan) %}
     {% if config.get("contract").enforced %}
         {{ get_assert_columns_equivalent(sql) }}
     {% endif %}
     drop table if exists {{ relation }};
     create table {{ relation }} {{ get_table_columns_and_constraints() if config.get("contract").enforced
-        else "as select * from (" ~ sql ~ ") limit 0" }};
+        else "as select * from (" ~ sql ~ "\n) limit 0" }};
     insert into {{ relation }} by name
-    {{ sql }};
+    {{ sql }}
+    ;
     {{ save_positions(plan) }}
 {% endmacro %}
 
@@ -76,7 +78,8 @@ def materialize(df, con):
     select * from {{ relation }} limit 0;
 
     insert into new_rows by name
-    {{ sql }};
+    {{ sql }}
+    ;
 
     create or replace temp table old_rows as
     select * from {{ relation }} where {{ plan.key }} in (from {{ keys }});

@@ -11,6 +11,7 @@ environment, and an independent DuckDB connection to look at the result.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -144,6 +145,7 @@ class Lake:
         self.parsed = parsed
         self._catalog = catalog or f"sqlite:{self.catalog_file}"
         self._connect = connect
+        self._branch = ""
         self._runs = 0
         for folder in (self.landing, home / "home"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -164,6 +166,28 @@ class Lake:
             "DBT_USE_COLORS": "false",
             **(environment or {}),
         }
+
+    def branch(self, name: str) -> Lake:
+        """A branch of it, made before: the same commands, on target ``pr``."""
+        branch = copy.copy(self)
+        branch.home = self.home / f"on-{name}"
+        branch.home.mkdir(exist_ok=True)
+        branch.data = self.data.parent / "branches" / name
+        branch.catalog_file = self.catalog_file.parent / "branches" / f"{name}.sqlite"
+        branch.target, branch.logs = branch.home / "target", branch.home / "logs"
+        if self._catalog.startswith("sqlite:"):
+            branch._catalog = f"sqlite:{branch.catalog_file}"
+        else:
+            schema = f"branch_{name}"
+            branch._branch = f", metadata_schema '{schema}', meta_schema '{schema}'"
+        branch.environment = {
+            **self.environment,
+            "DBT_TARGET": "pr",
+            "LAKE_BRANCH": name,
+            "DBT_TARGET_PATH": str(branch.target),
+            "DBT_LOG_PATH": str(branch.logs),
+        }
+        return branch
 
     # -- what a person does ---------------------------------------------------------------------
 
@@ -250,7 +274,9 @@ class Lake:
             for statement in self._connect:
                 connection.execute(statement)
             connection.execute("set TimeZone = 'UTC'")
-            connection.execute(f"attach 'ducklake:{self._catalog}' as lakehouse (read_only)")
+            connection.execute(
+                f"attach 'ducklake:{self._catalog}' as lakehouse (read_only{self._branch})"
+            )
             connection.execute("use lakehouse")
             yield connection
         finally:

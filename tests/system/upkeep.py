@@ -21,13 +21,14 @@ def writing(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
         for name in ("sqlite_scanner", "postgres_scanner", "ducklake"):
             connection.execute(f"load '{extension_file(name)}'")
         connection.execute("set TimeZone = 'UTC'")
-        connection.execute(f"attach 'ducklake:{lake._catalog}' as lakehouse")
+        options = f"({lake._branch.lstrip(', ')})" if lake._branch else ""
+        connection.execute(f"attach 'ducklake:{lake._catalog}' as lakehouse {options}")
         connection.execute("use lakehouse")
         yield connection
 
 
 def operation(
-    lake: Lake, name: str, variables: dict[str, Any] | None = None, **arguments: Any
+    lake: Lake, name: str, variables: dict[str, Any] | None = None, /, **arguments: Any
 ) -> Build:
     """Run an operation to its end."""
     return lake.build(

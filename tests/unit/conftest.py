@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -257,3 +260,28 @@ def s3_server() -> Iterator[services.S3]:
     """A real S3 server."""
     with services.s3() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The project as dbt parses it, away from anybody's lake and target folder. Only to be read."""
+    home = tmp_path_factory.mktemp("parse")
+    environment = os.environ | {
+        "DBT_TARGET": "local",
+        "LAKE_LANDING_URL": str(home / "raw"),
+        "LAKE_CATALOG": f"sqlite:{home / 'catalog.sqlite'}",
+        "LAKE_DATA_URL": f"{home / 'data'}/",
+    }
+    command = "from dbt.cli.main import cli; cli()"
+    arguments = ["parse", "--quiet", "--target-path", str(home), "--log-path", str(home)]
+    parsed = subprocess.run(
+        [sys.executable, "-c", command, *arguments],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert parsed.returncode == 0, parsed.stdout + parsed.stderr
+    found: dict[str, Any] = json.loads((home / "manifest.json").read_text())
+    return found

@@ -1,0 +1,356 @@
+"""Branches: writable copies of a lake's catalog, over the same data files.
+
+A branch is everything that the lake is, its incremental state included, at the moment of copying.
+No data is copied: the branch's catalog names the lake's files by their full paths, and what it
+writes itself lies in a data path of its own. It can never delete one of the lake's files, because
+its list of files to delete takes no path from elsewhere.
+
+With PostgreSQL a branch is another schema of the catalog's database, made in one transaction; with
+SQLite another file. What a branch is called and when it was made stands in that schema's comment,
+or in a file beside the catalog, so the lake itself is not changed by being branched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from lotus_lake import postgres, s3
+from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
+from lotus_lake.scheduler.exits import Unreachable
+
+# Both databases understand these. Full paths instead of those below schema, table and data path;
+# what waits for deletion is the lake's own business.
+_MOVE_FILES = """
+create temporary table file_places as
+select distinct
+    tables.table_id,
+    case when tables.path_is_relative then
+        case when schemas.path_is_relative then (
+            select value from {schema}ducklake_metadata
+            where key = 'data_path' and scope is null
+        ) else '' end
+        || coalesce(schemas.path, '')
+    else '' end || coalesce(tables.path, '') as place
+from {schema}ducklake_table as tables
+inner join {schema}ducklake_schema as schemas on schemas.schema_id = tables.schema_id;
+update {schema}ducklake_data_file set
+    path = (
+        select place from file_places
+        where file_places.table_id = {schema}ducklake_data_file.table_id
+    ) || path,
+    path_is_relative = false
+where path_is_relative;
+update {schema}ducklake_delete_file set
+    path = (
+        select place from file_places
+        where file_places.table_id = {schema}ducklake_delete_file.table_id
+    ) || path,
+    path_is_relative = false
+where path_is_relative;
+drop table file_places;
+delete from {schema}ducklake_files_scheduled_for_deletion;
+update {schema}ducklake_metadata set value = '{branch_url}'
+where key = 'data_path' and scope is null;
+"""
+
+_KEEP_FILES_SQLITE = """
+create trigger keep_files_of_the_lake before insert on ducklake_files_scheduled_for_deletion
+when not new.path_is_relative and substr(new.path, 1, {length}) <> '{branch_url}'
+begin
+    select raise(ignore);
+end;
+"""
+
+_KEEP_FILES_POSTGRES = """
+create function {schema}keep_files_of_the_lake() returns trigger language plpgsql as $$
+begin
+    if new.path_is_relative or starts_with(new.path, '{branch_url}') then
+        return new;
+    end if;
+    return null;
+end
+$$;
+create trigger keep_files_of_the_lake
+before insert on {schema}ducklake_files_scheduled_for_deletion
+for each row execute function {schema}keep_files_of_the_lake();
+"""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A branch that is there.
+
+    Args:
+        name: Its name.
+        base_snapshot: The lake's newest snapshot at the moment of copying: what both share.
+        created_at: When it was made.
+        created_by: By whom, as the environment or the system calls them.
+    """
+
+    name: str
+    base_snapshot: int
+    created_at: datetime
+    created_by: str
+
+    @property
+    def age(self) -> timedelta:
+        """How long ago it was made."""
+        return datetime.now(UTC) - self.created_at
+
+    @classmethod
+    def from_json(cls, text: str) -> Branch:
+        """Read what ``to_json`` wrote."""
+        values = json.loads(text)
+        return cls(**{**values, "created_at": datetime.fromisoformat(values["created_at"])})
+
+    def to_json(self) -> str:
+        """The branch as text."""
+        return json.dumps({**asdict(self), "created_at": self.created_at.isoformat()})
+
+
+def create(lake: LakeConfig, name: str) -> Branch:
+    """Make a branch of a lake.
+
+    Raises:
+        LakeError: There is such a branch, there is no lake, or the name cannot be used.
+        Unreachable: The catalog or the data's place does not answer.
+    """
+    config = _branch_config(lake, name)
+    if find(config):
+        raise LakeError(
+            f"There is a branch {config.branch} already: build on it, or drop it first with "
+            f"`make branch-drop NAME={config.branch}`."
+        )
+    if lake.sqlite_path and not lake.sqlite_path.exists():
+        raise LakeError(f"There is no lake at {lake.catalog_name} to branch: run `make build`.")
+    _delete_data(config)  # what a branch of this name left that was not dropped to the end
+    return _create_in_sqlite(config) if config.sqlite_path else _create_in_postgres(config)
+
+
+def drop(lake: LakeConfig, name: str) -> int:
+    """Drop a branch, and delete the files that it wrote; return how many.
+
+    Killed in between, it leaves files that nothing knows; dropping again deletes them.
+
+    Raises:
+        LakeError: There is no such branch, and nothing is left of one.
+        Unreachable: The catalog or the data's place does not answer.
+    """
+    config = _branch_config(lake, name)
+    known = find(config) is not None
+    path = config.sqlite_path
+    if path:
+        _record(path).unlink(missing_ok=True)
+        for leftover in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+            leftover.unlink(missing_ok=True)
+    elif known:
+        with _transaction(config) as cursor:
+            cursor.execute(f'drop schema "{config.metadata_schema}" cascade')
+    files = _delete_data(config)
+    if not known and not files:
+        raise LakeError(f"There is no branch {config.branch}. `make branch-list` shows what is.")
+    return files
+
+
+def branches(lake: LakeConfig) -> list[Branch]:
+    """The branches of a lake, oldest first; of a branch, those of the lake it is of.
+
+    Raises:
+        Unreachable: The catalog does not answer.
+    """
+    lake = lake.branch_of or lake
+    path = lake.sqlite_path
+    if path:
+        found = [
+            Branch.from_json(record.read_text())
+            for record in (path.parent / "branches").glob("*.json")
+        ]
+    else:
+        with _transaction(lake) as cursor:
+            cursor.execute(
+                "select obj_description(oid, 'pg_namespace') from pg_namespace"
+                " where nspname like 'branch\\_%'"
+            )
+            found = [Branch.from_json(text) for (text,) in cursor.fetchall() if text]
+    return sorted(found, key=lambda branch: (branch.created_at, branch.name))
+
+
+def find(config: LakeConfig) -> Branch | None:
+    """The branch that a configuration is of, or None when it is not there."""
+    return next((one for one in branches(config) if one.name == config.branch), None)
+
+
+def require(config: LakeConfig) -> Branch:
+    """The branch that a configuration is of.
+
+    Raises:
+        LakeError: It is not there; attaching it would make an empty lake.
+    """
+    found = find(config)
+    if found is None:
+        raise LakeError(
+            f"There is no branch {config.branch} of this lake. Make it with `make branch "
+            f"NAME={config.branch}`; `make branch-list` shows what is there."
+        )
+    return found
+
+
+def _branch_config(lake: LakeConfig, name: str) -> LakeConfig:
+    if lake.branch:
+        raise LakeError(
+            f"DBT_TARGET is pr, branch {lake.branch}: branches are made of the lake itself, and "
+            "dropped from there. Set DBT_TARGET to local or prod."
+        )
+    return lake.of_branch(name)
+
+
+def _new(config: LakeConfig, base_snapshot: int) -> Branch:
+    by = os.environ.get("LAKE_BRANCH_BY") or os.environ.get("USER") or _user()
+    return Branch(config.branch, base_snapshot, datetime.now(UTC).replace(microsecond=0), by)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
+
+
+def _filled(sql: str, config: LakeConfig, schema: str = "") -> str:
+    return sql.format(
+        schema=schema,
+        branch_url=config.data_url.replace("'", "''"),
+        length=len(config.data_url),
+    )
+
+
+# -- SQLite ----------------------------------------------------------------------------------------
+
+
+def _record(catalog: Path) -> Path:
+    return catalog.with_suffix(".json")
+
+
+def _create_in_sqlite(config: LakeConfig) -> Branch:
+    # In a process of its own: Python's SQLite and DuckDB's would drop each other's file locks.
+    assert config.branch_of and config.sqlite_path
+    config.sqlite_path.parent.mkdir(parents=True, exist_ok=True)
+    script = _filled(_MOVE_FILES + _KEEP_FILES_SQLITE, config)
+    done = subprocess.run(
+        [sys.executable, "-m", __name__],
+        input=json.dumps([str(config.branch_of.sqlite_path), str(config.sqlite_path), script]),
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise Unreachable(f"The catalog {config.branch_of.catalog} cannot be copied: {reason}.")
+    branch = _new(config, int(done.stdout))
+    record = _record(config.sqlite_path)
+    writing = record.with_suffix(".writing")
+    writing.write_text(branch.to_json())
+    writing.replace(record)  # from now on it is there
+    return branch
+
+
+def _copy_sqlite(source: str, target: str, script: str) -> int:
+    for leftover in (target, f"{target}-wal", f"{target}-shm"):
+        Path(leftover).unlink(missing_ok=True)
+    with (
+        contextlib.closing(sqlite3.connect(source, timeout=30)) as lake,
+        contextlib.closing(sqlite3.connect(target, isolation_level=None)) as branch,
+    ):
+        lake.backup(branch)
+        branch.executescript(f"pragma synchronous = off; begin; {script} commit;")
+        branch.execute("pragma journal_mode = wal")
+        (newest,) = branch.execute("select max(snapshot_id) from ducklake_snapshot").fetchone()
+        return int(newest)
+
+
+# -- PostgreSQL ------------------------------------------------------------------------------------
+
+
+def _create_in_postgres(config: LakeConfig) -> Branch:
+    lake, branch = '"public".', f'"{config.metadata_schema}".'
+    with _transaction(config) as cursor:
+        # Everything as of one moment, whatever is committed meanwhile.
+        cursor.execute("set transaction isolation level repeatable read")
+        cursor.execute(
+            "select tablename from pg_tables"
+            " where schemaname = 'public' and tablename like 'ducklake\\_%' order by 1"
+        )
+        tables = [name for (name,) in cursor.fetchall()]
+        if "ducklake_metadata" not in tables:
+            raise LakeError("There is no lake in this database to branch: run `dbt build` first.")
+        cursor.execute(f'create schema "{config.metadata_schema}"')
+        for table in tables:
+            cursor.execute(f'create table {branch}"{table}" (like {lake}"{table}" including all)')
+            cursor.execute(f'insert into {branch}"{table}" select * from {lake}"{table}"')
+        cursor.execute(_filled(_MOVE_FILES + _KEEP_FILES_POSTGRES, config, branch))
+        cursor.execute(f"select max(snapshot_id) from {branch}ducklake_snapshot")
+        made = _new(config, cursor.fetchone()[0])
+        cursor.execute(f'comment on schema "{config.metadata_schema}" is %s', [made.to_json()])
+    return made
+
+
+@contextlib.contextmanager
+def _transaction(config: LakeConfig) -> Iterator[Any]:
+    """A cursor in a transaction of its own, committed unless something fails."""
+    import psycopg2
+
+    with contextlib.closing(postgres.connect(config)) as connection:
+        connection.autocommit = False
+        try:
+            with connection, connection.cursor() as cursor:
+                yield cursor
+        except psycopg2.Error as error:
+            raise postgres.away(error) from error
+
+
+# -- data ------------------------------------------------------------------------------------------
+
+
+def _delete_data(config: LakeConfig) -> int:
+    """Delete everything in the branch's data path; return how many files that were."""
+    if not is_s3(config.data_url):
+        folder = local_path(config.data_url)
+        files = [path for path in folder.rglob("*") if not path.is_dir()]
+        for path in files:
+            path.unlink()
+        for path in sorted(folder.rglob("*"), reverse=True):
+            path.rmdir()
+        if folder.is_dir():
+            folder.rmdir()
+        return len(files)
+    import obstore
+    from obstore.exceptions import BaseError
+
+    bucket, prefix = s3.split_url(config.data_url)
+    try:
+        store = s3.open_bucket(bucket)
+        keys = [item["path"] for item in obstore.list(store, prefix).collect()]
+        for first in range(0, len(keys), 1000):
+            obstore.delete(store, keys[first : first + 1000])
+    except BaseError as error:
+        raise Unreachable(
+            f"{config.data_url} cannot be emptied: {s3.reason(error)}. Check AWS_ENDPOINT_URL_S3 "
+            "and the AWS_* keys (they need ListBucket and DeleteObject there)."
+        ) from error
+    return len(keys)
+
+
+if __name__ == "__main__":
+    print(_copy_sqlite(*json.load(sys.stdin)))

@@ -1,0 +1,98 @@
+"""Opens a branch and what it is compared with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from lotus_lake import branches
+from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.connection import ALIAS, attach, attach_sql, connect
+from lotus_lake.diff.compare import Side
+
+_BRANCH = "branch"
+
+
+@contextmanager
+def opened(
+    lake: LakeConfig, name: str, *, latest: bool = False
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Side, Side]]:
+    """A connection, the lake's side and the branch's side.
+
+    Args:
+        lake: The lake itself.
+        name: Its branch.
+        latest: Compare with the lake as it is now; otherwise as it was when it was branched, which
+            the branch still has, so that only the branch's own changes are seen.
+
+    Raises:
+        LakeError: There is no such branch, or it no longer has the snapshot that it was made of.
+    """
+    config = (lake.branch_of or lake).of_branch(name)
+    made = branches.require(config)
+    connection = connect(config, alias=_BRANCH)
+    try:
+        if latest:
+            attach(connection, lake, attach_sql(lake, ALIAS, read_only=True))
+            before = Side(ALIAS, _newest(connection, ALIAS), "the lake")
+        else:
+            before = Side(_BRANCH, made.base_snapshot, "the lake")
+            if not _has(connection, made.base_snapshot):
+                raise LakeError(
+                    f"Branch {made.name} no longer has snapshot {made.base_snapshot}, of which it "
+                    "was made: maintenance has expired it there. Compare with the lake as it is "
+                    "now (--latest), or make the branch again."
+                )
+        yield connection, before, Side(_BRANCH, _newest(connection, _BRANCH), f"branch {made.name}")
+    finally:
+        connection.close()
+
+
+def keys(manifest: Path) -> dict[str, list[str]]:
+    """The key columns of each model, as its tests for uniqueness declare them.
+
+    Args:
+        manifest: dbt's ``manifest.json``.
+
+    Raises:
+        LakeError: It is not there.
+    """
+    try:
+        nodes: dict[str, Any] = json.loads(manifest.read_bytes())["nodes"]
+    except (OSError, ValueError) as error:
+        raise LakeError(
+            f"{manifest} cannot be read: it says which columns are keys. Run `dbt parse` first."
+        ) from error
+    found: dict[str, list[str]] = {}
+    for node in nodes.values():
+        test = node.get("test_metadata") or {}
+        model = nodes.get(node.get("attached_node") or "")
+        if not model:
+            continue
+        if test.get("name") == "unique_combination":
+            found[model["alias"]] = list(test["kwargs"]["columns"])
+        elif test.get("name") == "unique":
+            found.setdefault(model["alias"], [test["kwargs"]["column_name"]])
+    return found
+
+
+def _newest(connection: duckdb.DuckDBPyConnection, database: str) -> int:
+    row = connection.execute(
+        f"select max(snapshot_id) from __ducklake_metadata_{database}.ducklake_snapshot"
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def _has(connection: duckdb.DuckDBPyConnection, snapshot: int) -> bool:
+    return bool(
+        connection.execute(
+            f"select 1 from __ducklake_metadata_{_BRANCH}.ducklake_snapshot where snapshot_id = ?",
+            [snapshot],
+        ).fetchone()
+    )

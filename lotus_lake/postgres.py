@@ -1,0 +1,55 @@
+"""Connections to PostgreSQL beside the one that DuckDB has of its own."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.scheduler.exits import Unreachable
+
+
+def connect(config: LakeConfig) -> Any:
+    """Open a psycopg2 connection to the catalog's database, in autocommit mode.
+
+    Raises:
+        Unreachable: It cannot be reached.
+        LakeError: The connection string is wrong.
+    """
+    import psycopg2
+
+    text = config.catalog.removeprefix("postgres:")
+    try:
+        connection = psycopg2.connect(
+            config.catalog if text.startswith("//") else text,
+            connect_timeout=int(os.environ.get("PGCONNECT_TIMEOUT") or 10),
+            application_name=f"lotus-lake {whoami()}"[:63],
+            # A server that is gone is noticed within a minute.
+            keepalives_idle=20,
+            keepalives_interval=10,
+            keepalives_count=3,
+        )
+    except psycopg2.ProgrammingError as error:
+        # Its text may show a part of the password.
+        raise LakeError(
+            "LAKE_CATALOG: what follows postgres: is no connection string that libpq knows. "
+            "Write host=… dbname=… user=…, or nothing for the PG* variables."
+        ) from error
+    except psycopg2.Error as error:
+        raise away(error) from error
+    connection.autocommit = True
+    return connection
+
+
+def whoami() -> str:
+    """Machine and process, as PostgreSQL's own views show them."""
+    return f"{os.uname().nodename} pid {os.getpid()}"
+
+
+def away(error: Exception) -> Unreachable:
+    """What a failed statement means, in one line that says what to check."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return Unreachable(
+        f"The catalog's PostgreSQL cannot be used: {text}. Check PGHOST, PGPORT, PGDATABASE, "
+        "PGUSER and PGPASSWORD, or LAKE_CATALOG, and that the server runs."
+    )

@@ -1,0 +1,218 @@
+"""The diff: what it says of random changes is what plain SQL over both sides says."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from lotus_lake.connection import extension_file
+from lotus_lake.diff.compare import LakeDiff, Side, TableDiff, compare
+from lotus_lake.diff.report import markdown, page
+from lotus_lake.diff.verdict import Problem, Verdict
+from tests.system.conftest import SEED
+
+ROWS = 3_000
+FACT = f"""
+    select
+        range as order_id, range % 50 as customer_id,
+        date '2025-01-01' + (range % 30)::int as order_day,
+        ['USD', 'EUR', null][range % 3 + 1] as currency,
+        (range % 7)::bigint as units, (range % 100 / 4)::decimal(18, 2) as net_sales,
+        case when range % 4 > 0 then 'note ' || range end as note
+    from range({ROWS})
+"""
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A lake with one fact."""
+    with duckdb.connect() as connection:
+        for name in ("sqlite_scanner", "ducklake"):
+            connection.execute(f"load '{extension_file(name)}'")
+        connection.execute(
+            f"attach 'ducklake:sqlite:{tmp_path}/c.sqlite' as lake (data_path '{tmp_path}/data/')"
+        )
+        connection.execute("call lake.set_option('data_inlining_row_limit', 0); use lake")
+        connection.execute(f"create table fct_sales as {FACT}; create table dim as select 1 as id")
+        yield connection
+
+
+def side(connection: duckdb.DuckDBPyConnection, label: str = "") -> Side:
+    """The lake as it is now."""
+    row = connection.execute("select max(snapshot_id) from ducklake_snapshots('lake')").fetchone()
+    assert row
+    return Side("lake", row[0], label)
+
+
+def diff_of(
+    connection: duckdb.DuckDBPyConnection, before: Side, key: tuple[str, ...] = ("order_id",)
+) -> TableDiff:
+    """What a change since did to the fact."""
+    found = compare(connection, before, side(connection), {"fct_sales": key, "dim": ["id"]})
+    return next(table for table in found.tables if table.name == "main.fct_sales")
+
+
+@pytest.mark.parametrize("rebuilt", [False, True], ids=["changed", "rebuilt"])
+@pytest.mark.parametrize("trial", range(4))
+def test_random_changes(lake: duckdb.DuckDBPyConnection, rebuilt: bool, trial: int) -> None:
+    """Rows, values, sums, days: as plain SQL over the two states counts them."""
+    chance = random.Random(f"{SEED} {trial}")
+    lake.execute("create temp table old as from fct_sales")
+    before = side(lake)
+    for _ in range(chance.randrange(1, 5)):
+        low = chance.randrange(ROWS)
+        some = f"order_id between {low} and {low + chance.choice([0, 30, ROWS])}"
+        lake.execute(
+            chance.choice(
+                [
+                    f"delete from fct_sales where {some} and order_id % 3 = 0",
+                    f"update fct_sales set net_sales = net_sales + 1.25 where {some}",
+                    f"update fct_sales set note = null, units = units * 2 where {some}",
+                    f"update fct_sales set order_day = order_day + 1 where {some}",
+                    f"insert into fct_sales from old where {some} and order_id not in"
+                    " (select order_id from fct_sales)",
+                    "insert into fct_sales select order_id + 1000000, * exclude (order_id) from old"
+                    f" where {some} and order_id + 1000000 not in (select order_id from fct_sales)",
+                ]
+            )
+        )
+    if rebuilt:
+        lake.execute("create temp table new as from fct_sales order by random()")
+        lake.execute("create or replace table fct_sales as from new")
+    found = diff_of(lake, before)
+
+    def one(sql: str) -> object:
+        row = lake.execute(sql).fetchone()
+        assert row
+        return row[0]
+
+    both = "from old as o join fct_sales as n using (order_id)"
+    assert found.added == one("select count(*) from fct_sales anti join old using (order_id)")
+    assert found.removed == one("select count(*) from old anti join fct_sales using (order_id)")
+    assert found.changed == one(
+        f"select count(*) {both} where row(o.customer_id, o.order_day, o.currency, o.units,"
+        " o.net_sales, o.note) is distinct from row(n.customer_id, n.order_day, n.currency,"
+        " n.units, n.net_sales, n.note)"
+    )
+    columns = {column.name: column for column in found.columns}
+    for name in ("customer_id", "order_day", "currency", "units", "net_sales", "note"):
+        changed = one(f"select count(*) {both} where o.{name} is distinct from n.{name}")
+        assert (columns[name].values if name in columns else 0) == changed, name
+        for example in columns[name].examples if name in columns else ():
+            values = lake.execute(
+                f"select o.{name}::varchar, n.{name}::varchar {both} where order_id = ?",
+                [int(example.key)],
+            ).fetchone()
+            assert (example.before, example.after) == values
+    for name in ("units", "net_sales"):
+        moved = one(f"select (select sum({name}) from fct_sales) - (select sum({name}) from old)")
+        assert (columns[name].shift or 0 if name in columns else 0) == moved
+    expected = lake.execute(
+        "select coalesce(n.order_day, o.order_day) as day, coalesce(n.s, 0) - coalesce(o.s, 0)"
+        " from (select order_day, sum(net_sales) as s from fct_sales group by all) as n full join"
+        " (select order_day, sum(net_sales) as s from old group by all) as o using (order_day)"
+        " where coalesce(n.s, 0) <> coalesce(o.s, 0)"
+    ).fetchall()
+    by_day = {
+        shift.group: shift.shifts.get("net_sales", Decimal(0))
+        for shift in found.by_day
+        if shift.shifts.get("net_sales")
+    }
+    assert by_day == {day.isoformat(): moved for day, moved in expected}
+    for shift in found.by_customer:
+        for name, moved in shift.shifts.items():
+            where = f"where customer_id = {shift.group}"
+            assert moved == one(
+                f"select coalesce((select sum({name}) from fct_sales {where}), 0)"
+                f" - coalesce((select sum({name}) from old {where}), 0)"
+            )
+
+
+def test_the_same_is_proved(lake: duckdb.DuckDBPyConnection) -> None:
+    """By its snapshots where nothing touched it, by its contents where it was built anew."""
+    before = side(lake)
+    lake.execute("insert into dim values (2)")
+    untouched = diff_of(lake, before)
+    assert (untouched.status, untouched.rows_after) == ("same", ROWS)
+    assert "no snapshot after" in untouched.reason
+    lake.execute(f"create or replace table fct_sales as {FACT} order by random()")
+    rebuilt = diff_of(lake, before)
+    assert (rebuilt.status, rebuilt.reason) == ("same", "fingerprints of all rows")
+    lake.execute("delete from fct_sales where order_id = 7")
+    lake.execute("call ducklake_merge_adjacent_files('lake')")
+    assert diff_of(lake, before).removed == 1
+
+
+def test_columns_that_differ(lake: duckdb.DuckDBPyConnection) -> None:
+    """A column that came, went, or has another type is said; its unchanged values are no change."""
+    before = side(lake)
+    lake.execute(
+        "create temp table new as select * exclude (note), units + 1 as more from fct_sales"
+    )
+    lake.execute(
+        "create or replace table fct_sales as select * replace (units::int as units) from new"
+    )
+    found = diff_of(lake, before)
+    assert {change.column: (change.before, change.after) for change in found.schema} == {
+        "note": ("VARCHAR", None),
+        "more": (None, "BIGINT"),
+        "units": ("BIGINT", "INTEGER"),
+    }
+    assert (found.status, found.changed, found.columns) == ("changed", 0, [])
+
+
+def test_keys(lake: duckdb.DuckDBPyConnection) -> None:
+    """A key of several columns, null among them; and a key that is none, which only counts rows."""
+    before = side(lake)
+    lake.execute("update fct_sales set net_sales = 0 where order_id in (1, 2)")
+    composed = diff_of(lake, before, ("currency", "order_id"))
+    assert (composed.added, composed.removed, composed.changed) == (0, 0, 2)
+    assert {one.key for one in composed.columns[0].examples} == {"EUR, 1", "null, 2"}
+    lake.execute("insert into fct_sales from fct_sales where order_id = 5")
+    wrong = diff_of(lake, before)
+    assert (wrong.key, wrong.added, wrong.removed) == ((), 3, 2)
+    assert "no column is declared and found to be its key" in wrong.reason
+
+
+def test_tables_that_came_and_went(lake: duckdb.DuckDBPyConnection) -> None:
+    """Tables that only one side has."""
+    before = side(lake, "the lake")
+    lake.execute("drop table dim; create table dim_new as select 1 as id")
+    found = compare(lake, before, side(lake, "branch x"), {})
+    assert [(table.name, table.status) for table in found.changed] == [
+        ("main.dim_new", "added"),
+        ("main.dim", "removed"),
+    ]
+
+
+def test_reports(lake: duckdb.DuckDBPyConnection) -> None:
+    """Both reports name the tables, columns, days, problems; values cannot break their markup."""
+    before = side(lake, "the lake")
+    lake.execute("update fct_sales set note = '<script>alert(1)</script> | x', net_sales = 99")
+    found = compare(lake, before, side(lake, "branch x"), {"fct_sales": ["order_id"]})
+    verdict = Verdict(1, ["main.fct_sales"])
+    problems = [Problem("unique_fct_order_id", "Got 1 result\nsecond line")]
+    text = markdown(found, verdict, problems)
+    for said in (
+        "branch x",
+        "`main.fct_sales`",
+        "`net_sales`",
+        "2025-01-01",
+        "NOT THE SAME",
+        "second line",
+    ):
+        assert said in text
+    assert "&lt;/script> \\| x" in text
+    html = page(found, verdict, problems)
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; | x" in html
+    assert html.count("<svg") == 1
+    assert "http://" not in html.replace("http://www.w3.org", "")
+    assert "https://" not in html
+    nothing = LakeDiff(before, before, [])
+    assert "Nothing." in markdown(nothing)

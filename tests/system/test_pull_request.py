@@ -1,0 +1,115 @@
+"""`make pr`: what a checkout changes, built on a branch, and told before anything is merged."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.system.lake import PROJECT, Lake
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the project, to be changed."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    for part in PROJECT.iterdir():
+        if part.name == "models":
+            shutil.copytree(part, folder / part.name)
+        elif part.name == "tests":
+            shutil.copytree(part / "integrity", folder / "tests" / "integrity")
+            (folder / "tests" / "generic").symlink_to(part / "generic")
+        elif part.name not in ("target", "logs", ".lake", ".git"):
+            (folder / part.name).symlink_to(part)
+    return folder
+
+
+@pytest.fixture
+def lake(reference_copy: Lake) -> Lake:
+    """A lake that has kept the manifest of its last build, as the scheduler publishes it."""
+    lake = reference_copy
+    parsed = lake.build("--no-partial-parse", command="parse")
+    assert parsed.code == 0, parsed
+    (lake.home / "artifacts").mkdir()
+    shutil.copy2(lake.home / "target-1" / "manifest.json", lake.home / "artifacts")
+    return lake
+
+
+def pr(lake: Lake, checkout: Path, name: str = "pr-1") -> subprocess.CompletedProcess[str]:
+    """Run the command in the checkout, as CI does."""
+    return subprocess.run(
+        [sys.executable, checkout / "scripts" / "pull_request.py", name],
+        env={**lake.environment, "PYTHONPATH": str(PROJECT)},
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def change(checkout: Path, path: str, old: str, new: str) -> None:
+    """Edit a file of the checkout."""
+    file = checkout / path
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_a_changed_formula(lake: Lake, checkout: Path) -> None:
+    """Only what it touches is built, both ways agree, and the report says which figures move; the
+    lake itself stays as it was. A failing test is told, with exit code 20."""
+    before, tables = lake.snapshot(), lake.everything("main")
+    formula = "gross_sales - discounts - returns"
+    change(checkout, "models/enriched/sales/fct_sales.sql", formula, f"{formula} + 1")
+    failed = pr(lake, checkout)
+    assert failed.returncode == 20, failed.stdout + failed.stderr
+    assert "FAILED fct_sales.sales_net_of_all_refunds" in failed.stdout
+    report = lake.target / "pr" / "report.md"
+    assert "❌ `fct_sales.sales_net_of_all_refunds` failed" in report.read_text()
+
+    models = checkout / "models/enriched/sales/fct_sales.yml"
+    models.write_text(models.read_text().partition("unit_tests:")[0])
+    (checkout / "tests/integrity/integrity_fct_sales.sql").unlink()
+    done = pr(lake, checkout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The incremental build and a full refresh agree (models built both ways: 1)" in (
+        " ".join(done.stdout.split())
+    )
+    text = report.read_text()
+    assert "`main.fct_sales`" in text
+    count = lake.value("select count(*) from fct_sales")
+    assert re.search(rf"`net_sales` \| {count:,} \| \+{count:,}\.00", text), text
+    assert (lake.target / "pr" / "report.html").read_text().count("<svg") >= 2
+    assert lake.snapshot() == before
+    assert lake.everything("main") == tables
+
+
+def test_both_ways(lake: Lake, checkout: Path) -> None:
+    """A column whose value depends on when it was built is found by the second build."""
+    dimension = "models/enriched/products/dim_products"
+    amount = "cast(coalesce(units_sold, 0) as bigint)"
+    change(checkout, f"{dimension}.sql", amount, "epoch_us(now())")
+    tests = checkout / f"{dimension}.yml"
+    tests.write_text(tests.read_text().partition("unit_tests:")[0])
+    (checkout / "tests/integrity/integrity_dim_products.sql").unlink()
+    unsound = pr(lake, checkout)
+    assert unsound.returncode == 20, unsound.stdout + unsound.stderr
+    assert "NOT THE SAME after a full refresh: main.dim_products" in unsound.stdout
+
+
+def test_nothing_changed(lake: Lake, checkout: Path) -> None:
+    """A pull request that changes no model builds none; without a manifest it says what to do."""
+    done = pr(lake, checkout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 of" in done.stdout
+    assert "Nothing." in (lake.target / "pr" / "report.md").read_text()
+    shutil.rmtree(lake.home / "artifacts")
+    lost = pr(lake, checkout)
+    assert lost.returncode == 64
+    assert "There is no manifest.json at" in lost.stderr
+    assert "Traceback" not in lost.stderr
