@@ -36,6 +36,7 @@ def print_report(
     table = Table(
         "table", "rows", "added", "removed", "changed", "columns", box=None, padding=(0, 2)
     )
+    table.columns[0].no_wrap = True
     for column in table.columns[1:5]:
         column.justify = "right"
     for one in diff.changed:

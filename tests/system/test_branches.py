@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from lotus_lake.sample import Delivery
 from tests.system import services
-from tests.system.conftest import Reference
+from tests.system.conftest import Reference, part_of
 from tests.system.lake import Lake, differences
 from tests.system.upkeep import files, operation, writing
 
@@ -21,16 +22,12 @@ AT_ONCE = {"snapshot_days": 0, "cleanup_delay_days": 0}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def lake(request: pytest.FixtureRequest, sample: Delivery) -> Lake:
-    """A lake that has fed nearly everything; five files wait in the landing zone."""
-    if request.param == "sqlite":
-        made: Lake = request.getfixturevalue("new_lake")()
-    else:
-        made = request.getfixturevalue("postgres_lake")()
-    paths = [file.path for file in sample.files]
-    made.deliver(paths[:-5], sample.out)
-    assert made.build_quickly().ok
-    made.deliver(paths[-5:], sample.out)
+def lake(
+    request: pytest.FixtureRequest, lake_after: Callable[[str, int], Lake], sample: Delivery
+) -> Lake:
+    """A lake that has fed two of three deliveries; the third waits in the landing zone."""
+    made = lake_after(request.param, 2)
+    made.deliver(part_of(sample, 2), sample.out)
     return made
 
 

@@ -1,0 +1,232 @@
+"""The recipes of CONTRIBUTING.md, carried out word for word in a copy of the project."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import textwrap
+from collections import defaultdict
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.system.conftest import Reference
+from tests.system.lake import PROJECT, Lake
+
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of a recipe.
+
+    Args:
+        language: ``sh`` for commands, ``diff`` for a change, otherwise what a file holds.
+        path: The file that the line above the block names; empty for commands.
+        text: What stands in it.
+    """
+
+    language: str
+    path: str
+    text: str
+
+
+def recipe(title: str) -> list[Block]:
+    """The blocks under a heading of CONTRIBUTING.md, in their order."""
+    text = (PROJECT / "CONTRIBUTING.md").read_text()
+    section = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.S | re.M)
+    assert section, f"CONTRIBUTING.md has no recipe '{title}'"
+    found = []
+    for fence in re.finditer(r"^ *```(\w+)\n(.*?)^ *```$", section[1], re.S | re.M):
+        above = section[1][: fence.start()].rstrip().rpartition("\n\n")[2]
+        paths = re.findall(r"`([\w./]+/[\w.]+\.\w+)`", above)
+        language = fence[1]
+        assert language == "sh" or (paths and above.endswith(":")), f"whose is it?\n{fence[0]}"
+        found.append(
+            Block(language, "" if language == "sh" else paths[-1], textwrap.dedent(fence[2]))
+        )
+    assert found
+    return found
+
+
+class Copy:
+    """A copy of the project, with a lake of its own.
+
+    Args:
+        project: Folder for the copy.
+        lake: The lake that its commands are about.
+    """
+
+    def __init__(self, project: Path, lake: Lake) -> None:
+        self.project = project
+        self.lake = lake
+        project.mkdir()
+        for part in PROJECT.iterdir():
+            if part.name in ("models", "macros", "docs"):
+                shutil.copytree(part, project / part.name)
+            elif part.name == "tests":
+                shutil.copytree(
+                    part, project / part.name, ignore=shutil.ignore_patterns("__pycache__")
+                )
+            elif part.name not in ("target", "logs", ".lake", ".git"):
+                (project / part.name).symlink_to(part)
+        (project / ".lake/landing").mkdir(parents=True)
+        (project / ".lake/landing/raw").symlink_to(lake.landing)
+        self.environment = {
+            name: value
+            for name, value in lake.environment.items()
+            if name not in ("DBT_TARGET_PATH", "DBT_LOG_PATH", "PYTHONPATH")
+        }
+        self.environment["COLUMNS"] = "200"
+        self.environment["PATH"] = f"{project}/.venv/bin:{os.environ['PATH']}"
+
+    def follow(self, title: str) -> str:
+        """Do everything that a recipe says; return what its commands print."""
+        printed = ""
+        for block in recipe(title):
+            if block.language == "sh":
+                printed += self.run(block.text)
+            elif block.language == "diff":
+                self.change(self.project / block.path, block.text)
+            else:
+                file = self.project / block.path
+                assert not file.exists(), f"{block.path} is there already"
+                file.write_text(block.text)
+        return printed
+
+    def run(self, commands: str) -> str:
+        """Run commands as they stand there."""
+        done = subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", commands],
+            cwd=self.project,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        failed = done.returncode != 0
+        assert failed == ("# has to fail" in commands), f"{commands}\n{done.stdout[-6000:]}"
+        return done.stdout
+
+    @staticmethod
+    def change(file: Path, diff: str) -> None:
+        """Change a file; ``@@`` stands between changes of different places."""
+        text = file.read_text()
+        for hunk in diff.split("@@\n"):
+            lines = hunk.splitlines()
+            before = "".join(f"{line[1:]}\n" for line in lines if not line.startswith("+"))
+            after = "".join(f"{line[1:]}\n" for line in lines if not line.startswith("-"))
+            assert text.count(before) == 1, f"{file.name} has {text.count(before)} times:\n{before}"
+            text = text.replace(before, after)
+        file.write_text(text)
+
+
+@pytest.fixture(scope="module")
+def copy(reference: Reference, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """A copy of the project over a lake that has fed the whole sample, for one recipe after the
+    other, as a day's work."""
+    home = tmp_path_factory.mktemp("recipes")
+    lake = Lake(home / "lake")
+    lake.copy_of(Lake(shared / "reference"))
+    return Copy(home / "project", lake)
+
+
+def test_a_column_then_a_fact(copy: Copy, reference: Reference) -> None:
+    """The column has the figures that landed, and the branch showed it; the fact those that its
+    days add up to, and a second build has nothing to do."""
+    printed = copy.follow("Add a column to a fact")
+    assert "tips_of_an_order" in printed
+    assert "+tips" in printed, "make diff did not show the new column"
+    orders = reference.expected["int_shopify__orders"]
+    place, tips = orders.columns.index("order_id"), orders.columns.index("tips")
+    expected = {row[place]: row[tips] or Decimal(0) for row in orders.rows}
+    found = dict(copy.lake.query("select order_id, tips from fct_sales"))
+    assert found == {order: expected[order] for order in found}
+    assert sum(found.values()) > 0
+
+    printed = copy.follow("Add a fact or a metric")
+    assert "integrity_fct_monthly_sales" in printed
+    assert "return_rate_of_a_month" in printed
+    assert "skip build, nothing that it reads has changed" in printed
+    months: dict[tuple[Any, str], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 4)
+    for day, currency, *figures in copy.lake.query(
+        "select order_day, currency, net_sales, returns, gross_sales - discounts, 1"
+        " from fct_sales where is_counted and order_day is not null"
+    ):
+        sums = months[day.replace(day=1), currency]
+        months[day.replace(day=1), currency] = [
+            sum(pair) for pair in zip(sums, map(Decimal, figures), strict=True)
+        ]
+    rows = copy.lake.query(
+        "select order_month, currency, net_sales, return_rate, orders from fct_monthly_sales"
+    )
+    assert len(rows) == len(months) > 1
+    for month, currency, net_sales, rate, count in rows:
+        net, returns, sales, number = months[month, currency]
+        assert (net_sales, count) == (net, number)
+        assert rate == pytest.approx(float(returns / sales), abs=0.00006)
+
+
+def test_a_formula(copy: Copy) -> None:
+    """Every old row has the new formula's figure; the branch showed what moves."""
+    before = dict(_averages(copy.lake))
+    printed = copy.follow("Change a formula, and backfill")
+    assert "average_order_value" in printed.split("tables differ")[1]
+    after = dict(_averages(copy.lake))
+    assert after.keys() == before.keys()
+    assert after != before
+    for day, currency, net_sales, orders in copy.lake.query(
+        "select order_day, currency, net_sales, orders from fct_daily_sales"
+    ):
+        expected = (net_sales / orders).copy_abs().quantize(CENT, ROUND_HALF_UP)
+        assert after[day, currency] == expected.copy_sign(net_sales)
+    logged = (copy.project / "logs/dbt.log").read_text()
+    assert "fct_daily_sales: full build, its code or variables changed" in logged
+
+
+def _averages(lake: Lake) -> Any:
+    return (
+        ((day, currency), average)
+        for day, currency, average in lake.query(
+            "select order_day, currency, average_order_value from fct_daily_sales"
+        )
+    )
+
+
+def test_a_stream(copy: Copy) -> None:
+    """All rows of the new stream are there, and reconcile finds nothing."""
+    folder = copy.lake.landing / "shopify/products"
+    landed = 0
+    for day in range(1, 4):
+        at = f"timestamptz '2025-01-{day:02} 00:00:00+00'"
+        landed += day * 3
+        file = folder / f"year=2025/month=01/day={day:02}/part_0.parquet"
+        file.parent.mkdir(parents=True)
+        duckdb.sql(
+            f"copy (select uuid()::varchar as _airbyte_raw_id, {at} as _airbyte_extracted_at,"
+            f" {day}::bigint as _airbyte_generation_id, {{'sync_id': {day}::bigint}} as"
+            f" _airbyte_meta, range as id, 'Product ' || range as title, {at} as updated_at,"
+            f" 'not declared' as vendor from range({day * 3})) to '{file}'"
+        )
+    printed = copy.follow("Add a stream")
+    assert "vendor" in printed, "what lands was not shown"
+    assert "shopify.products" in printed
+    assert "Landing, ledger, files and staging agree." in printed
+    staged = copy.lake.query(
+        "select count(*), count(distinct _source_file), count(distinct id), min(vendor)"
+        " from staging.stg_shopify__products"
+    )
+    assert staged == [(landed, 3, 9, "not declared")]
+    for name, text in (
+        ("macros/feeder/after_feeding.sql", 'ref("stg_shopify__products")'),
+        ("docs/models.md", "`stg_shopify__products`"),
+    ):
+        assert text in (copy.project / name).read_text()
