@@ -5,7 +5,22 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 # `tests` and `lotus_lake` are imported from this checkout, whatever is installed or started where.
 PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))
+
+# What takes minutes comes first, so that no worker is left with it when the others have ended.
+LONGEST = (
+    *("test_kills", "test_maintenance", "test_incremental_truth", "test_s3", "test_postgres"),
+    *("test_backup", "test_scheduler", "test_running", "test_least_privilege"),
+    *("test_configuration", "test_history", "test_local", "test_branches", "test_deploy"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files with the longest tests first."""
+    place = {f"{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))

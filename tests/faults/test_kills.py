@@ -11,11 +11,11 @@ from tests.system.scheduling import Ticks
 
 KILLS = 50
 # So many times something new lands; before each kill, something comes again.
-DELIVERIES = 6
+DELIVERIES = 4
 
 
 def test_killed_at_random_moments(begun: Ticks, undisturbed: Undisturbed) -> None:
-    """After each kill no row is there twice; after each delivery a tick heals what ten left."""
+    """After each kill no row is there twice; after each delivery a tick heals the lake."""
     lake, killer, chance = begun.lake, Killer(begun, SEED), random.Random(SEED)
     repeats: list[str] = []
     lake.deliver(undisturbed.rest[0::DELIVERIES], undisturbed.landed)

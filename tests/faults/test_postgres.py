@@ -178,6 +178,7 @@ def test_five_connections_are_enough(
     ticks: Ticks, undisturbed: Undisturbed, postgres: services.Postgres
 ) -> None:
     """A whole tick, its build and its tests included, never needs a sixth connection."""
+    del ticks.environment["DBT_RESOURCE_TYPES"]
     postgres.server.psql("alter role lake connection limit 5;")
     try:
         done = ticks.run("--full")

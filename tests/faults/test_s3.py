@@ -150,7 +150,7 @@ def test_what_they_do_not(
 ) -> None:
     """S3 busy, cutting off or away for long: 40, no half of a file, no good file in quarantine."""
     between.fault = fault
-    done = ticks.run()
+    done = ticks.run(environment={"AWS_MAX_ATTEMPTS": "2"})
     assert between.hit, between.requests
     assert_told(done, 40, "AWS_")
     between.heal()

@@ -22,9 +22,8 @@ from typing import Any, Protocol, TypeVar
 PROJECT = Path(__file__).resolve().parents[2]
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    ["dbt.cli.main", "dbt.adapters.duckdb", "duckdb", "pyarrow.parquet"]
-)
+# dbt itself, and what it would otherwise make of itself in each of its processes anew.
+_CONTEXT.set_forkserver_preload(["tests.system.warm"])
 
 
 class Ended(Protocol):

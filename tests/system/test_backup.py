@@ -5,27 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lotus_lake.sample import Delivery
 from tests.system import services
-from tests.system.conftest import Reference
-from tests.system.lake import PROJECT, Lake, differences
+from tests.system.conftest import Reference, part_of
+from tests.system.lake import PROJECT, WITHOUT_TESTS, Lake, differences
 
 POSTGRES_PROGRAMS = str(services.postgres_program("pg_dump").parent)
+IN_SQLITE = pytest.mark.parametrize("lake", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def lake(request: pytest.FixtureRequest, new_lake: Callable[..., Lake]) -> Lake:
-    """A lake with an empty landing zone, with each kind of catalog."""
-    if request.param == "sqlite":
-        return new_lake()
-    made: Lake = request.getfixturevalue("postgres_lake")()
-    return made
+def lake(request: pytest.FixtureRequest, lake_after: Callable[[str, int], Lake]) -> Lake:
+    """A lake that has fed a third of the sample, with each kind of catalog."""
+    return lake_after(request.param, 1)
 
 
 def backup(lake: Lake, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -40,25 +37,14 @@ def backup(lake: Lake, *arguments: str, **environment: str) -> subprocess.Comple
     )
 
 
-def thirds(sample: Delivery) -> Iterator[list[str]]:
-    """The sample's files in three deliveries."""
-    paths = [file.path for file in sample.files]
-    for part in range(3):
-        yield paths[part::3]
-
-
 def test_restored_to_a_point_and_on(lake: Lake, sample: Delivery, reference: Reference) -> None:
-    """Two deliveries after the backup, the catalog goes back to it; the next run feeds what came
+    """A delivery after the backup, the catalog goes back to it; the next run feeds what came
     since, once, and every table is that of a lake to which nothing ever happened."""
-    first, second, third = thirds(sample)
-    lake.deliver(first, sample.out)
-    assert lake.build_quickly().ok
     saved = backup(lake, "backup")
     assert saved.returncode == 0, saved.stderr
     at_backup = lake.everything("main"), lake.snapshot()
-    for delivery in (second, third):
-        lake.deliver(delivery, sample.out)
-        assert lake.build_quickly().ok
+    lake.deliver(part_of(sample, 1, 2), sample.out)
+    assert lake.build_quickly().ok
     newer = lake.snapshot()
 
     refused = backup(lake, "restore")
@@ -88,15 +74,13 @@ def test_restored_to_a_point_and_on(lake: Lake, sample: Delivery, reference: Ref
     assert not differences(lake.tables(), reference.tables)
 
 
+@IN_SQLITE  # to find files is the same with both catalogs, and to restore is tested above
 def test_orphans_of_the_time_after(lake: Lake, sample: Delivery) -> None:
     """Files that were written after the point are found and removed, and nothing else is."""
-    first, second, _ = thirds(sample)
-    lake.deliver(first, sample.out)
-    assert lake.build_quickly().ok
     assert backup(lake, "backup").returncode == 0
     known = _files(lake.data)
     landed = _files(lake.landing)
-    lake.deliver(second, sample.out)
+    lake.deliver(part_of(sample, 1), sample.out)
     assert lake.build_quickly().ok
     landed |= _files(lake.landing)
     later = _files(lake.data) - known
@@ -121,18 +105,11 @@ def test_orphans_of_the_time_after(lake: Lake, sample: Delivery) -> None:
 
 def test_beside_a_running_build(lake: Lake, sample: Delivery, reference: Reference) -> None:
     """Backups taken all through a build disturb it not, and each can be restored and built on."""
-    first, second, third = thirds(sample)
-    lake.deliver(first, sample.out)
-    assert lake.build_quickly().ok
-    lake.deliver(second + third, sample.out)
-    running = lake.start("build", "--exclude-resource-type", "test")
-    ended = threading.Event()
-    waiting = threading.Thread(target=lambda: (running.process.join(), ended.set()))
-    waiting.start()
-    while not ended.is_set():
+    lake.deliver(part_of(sample, 1, 2), sample.out)
+    running = lake.start("build", *WITHOUT_TESTS)
+    while running.process.is_alive():
         saved = backup(lake, "backup")
         assert saved.returncode == 0, saved.stderr
-    waiting.join()
     build = running.wait()
     assert build.code == 0, build
     assert not differences(lake.everything("main"), reference.everything)
@@ -147,14 +124,15 @@ def test_beside_a_running_build(lake: Lake, sample: Delivery, reference: Referen
     assert not differences(lake.everything("main"), reference.everything)
 
 
-def test_a_lost_catalog(new_lake: Callable[..., Lake], sample: Delivery) -> None:
+def test_a_lost_catalog(
+    new_lake: Callable[..., Lake], sqlite_stages: Callable[[int], Lake]
+) -> None:
     """A catalog that is gone, or no database any more, comes back; one that is needed is named."""
     lake = new_lake()
-    lake.deliver((file.path for file in sample.files[:40]), sample.out)
     nothing = backup(lake, "backup")
     assert nothing.returncode == 64
     assert "There is no lake" in nothing.stderr
-    assert lake.build_quickly().ok
+    lake.copy_of(sqlite_stages(1))
     before = lake.everything("main")
     assert backup(lake, "backup").returncode == 0
     for leftover in lake.home.glob("catalog.sqlite*"):

@@ -53,8 +53,8 @@ def state(lake: Lake, tmp_path: Path) -> dict[str, Any]:
             cursor = connection.cursor()
             cursor.execute("select tablename from pg_tables where schemaname = 'public'")
             for (table,) in cursor.fetchall():
-                cursor.execute(f'select * from public."{table}"')
-                found[table] = sorted(map(repr, cursor.fetchall()))
+                cursor.execute(f'select its::text from public."{table}" as its order by 1')
+                found[table] = cursor.fetchall()
         connection.close()
     return found
 

@@ -16,7 +16,7 @@ import pytest
 
 from lotus_lake.sample import generate
 from tests.system import services
-from tests.system.conftest import once
+from tests.system.conftest import NO_DBT_TESTS, once
 from tests.system.lake import Lake, differences
 from tests.system.scheduling import Ticks, Webhook, webhook
 
@@ -50,7 +50,7 @@ def first(shared: Path, parsed: Path, landed: Path) -> Ticks:
 @pytest.fixture
 def ticks(first: Ticks, new_lake: Callable[..., Lake]) -> Ticks:
     """A built lake of one's own."""
-    copy = Ticks(new_lake("ticks"))
+    copy = Ticks(new_lake("ticks"), dict(NO_DBT_TESTS))
     copy.copy_of(first)
     return copy
 
@@ -137,7 +137,7 @@ def test_a_backlog_takes_as_many_rounds_as_it_needs(
     ticks: Ticks, new_lake: Callable[..., Lake], landed: Path, first: Ticks
 ) -> None:
     """In small rounds the lake becomes what one round had made of it."""
-    small = Ticks(new_lake("small"))
+    small = Ticks(new_lake("small"), NO_DBT_TESTS)
     files = [str(path.relative_to(landed)) for path in landed.rglob("*") if path.is_file()]
     small.lake.deliver(files, landed)
     done = small.run("--vars", "{feed_max_files: 10}")
@@ -174,6 +174,7 @@ def test_a_failing_test_is_a_failure_and_names_it(ticks: Ticks) -> None:
     from tests.system.test_running import _change
 
     lines = "main.int_shopify__order_lines"
+    del ticks.environment["DBT_RESOURCE_TYPES"]
     _change(ticks.lake, f"insert into {lines} select * from {lines} limit 1")
     done = ticks.run()
     assert done.code == 20, done.output
@@ -412,7 +413,7 @@ def test_production(
             catalog=f"postgres:{services.libpq(libpq)}",
             connect=[s3.duckdb_secret],
         )
-        ticks = Ticks(lake)
+        ticks = Ticks(lake, NO_DBT_TESTS)
         for bucket in ("landing", "lakehouse"):
             s3.client.create_bucket(Bucket=bucket)
         s3.upload("landing", landed, "raw/")

@@ -70,6 +70,9 @@ UNSET = {
     "AWS_MAX_ATTEMPTS": "has a default",
     "AWS_RESPONSE_CHECKSUM_VALIDATION": "only set, by the code itself",
     "AWS_SESSION_TOKEN": "the keys are lasting ones",
+    "DBT_USE_COLORS": "only set, by the code itself",
+    "LAKE_BRANCH": "production is no branch",
+    "LAKE_BRANCH_BY": "production is no branch",
     "LAKE_MEMORY_LIMIT": "profiles.yml has production's, which the image is parsed with",
     "LAKE_TICK_ID": "the scheduler sets it for dbt",
 }
@@ -460,7 +463,8 @@ def test_the_image_has_what_a_run_needs_and_nothing_else() -> None:
         path.relative_to(ROOT)
         for folder in needed
         for path in folder.rglob("*")
-        if path.suffix in (".py", ".sql", ".yml", ".md", ".csv") and "__pycache__" not in path.parts
+        if path.suffix in (".py", ".sql", ".yml", ".md", ".html", ".csv")
+        and "__pycache__" not in path.parts
     } | {Path("dbt_project.yml"), Path("profiles.yml"), Path("requirements.lock")}
     assert wanted <= files
     assert files - wanted == set()
