@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +14,11 @@ from typing import Any
 
 import pytest
 
+from lotus_lake.config import LakeConfig
+from lotus_lake.diff.compare import compare
+from lotus_lake.diff.sides import opened
 from lotus_lake.sample import Delivery
+from tests.deployment import DEPLOY
 from tests.system import services
 from tests.system.conftest import Reference, part_of
 from tests.system.lake import Lake, differences
@@ -228,6 +234,47 @@ def test_in_production(
     assert all(key.startswith("lake/branches/trial/") for key in written)
     assert operation(lake, "branch_drop", name="trial").code == 0
     assert s3.keys("branched") == before
+
+
+def test_by_a_role_that_may_only_read_the_lake(
+    lake_after: Callable[[str, int], Lake],
+    postgres: services.Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the rights of role.sql's lotus_lake_pr a branch is made, built, compared and dropped;
+    the lake's own tables refuse it."""
+    lake = lake_after("postgres", 1)
+    server, database = postgres.server, lake.environment["PGDATABASE"]
+    server.psql(f'\\c "{database}"\n' + (DEPLOY / "postgres/role.sql").read_text())
+    server.psql("alter role lotus_lake_pr password 'only-for-pull-requests';")
+    lake.environment |= {"PGUSER": "lotus_lake_pr", "PGPASSWORD": "only-for-pull-requests"}
+    code = (
+        "from lotus_lake import branches; from lotus_lake.config import LakeConfig;"
+        "lake = LakeConfig.from_env(); branches.{}(lake, 'trial')"
+    )
+
+    def run(function: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code.format(function)],
+            env=lake.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    made = run("create")
+    assert made.returncode == 0, made.stderr
+    branch = lake.branch("trial")
+    built = branch.build_quickly("--select", "fct_sales+", "--full-refresh")
+    assert built.ok, built
+    refused = lake.build_quickly("--select", "fct_sales", "--full-refresh")
+    assert refused.code != 0
+    assert "permission denied" in refused.output
+    for name in ("PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"):
+        monkeypatch.setenv(name, lake.environment[name])
+    with opened(LakeConfig.from_env(branch.environment), "trial") as (connection, before, after):
+        assert not compare(connection, before, after, {}).changed
+    assert run("drop").returncode == 0
 
 
 def _logged(lake: Lake) -> str:
