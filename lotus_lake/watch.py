@@ -6,6 +6,7 @@ once. Between two builds the lake is closed, so nothing that others do to it is 
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections import Counter
@@ -112,6 +113,8 @@ def main(arguments: Sequence[str]) -> int:
     from dbt.cli.main import dbtRunner
 
     runner = dbtRunner()
+    # Also where a shell has started it in the background, for which it ignores Ctrl-C's signal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         # The watching begins before the first build, so that no save is missed during it.
         saves = watch(

@@ -189,7 +189,7 @@ def test_after_maintenance(story: Story) -> None:
     assert operation(story.lake, "maintain").code == 0
     where = f"order_day = '{story.day}' and currency = '{story.currency}'"
     shown = as_of(story.lake, "fct_daily_sales", str(story.before), "--where", where)
-    assert re.findall(r"shopify/\S+|klaviyo/\S+", shown.output) == [LATE], shown
+    assert re.findall(r"shopify/\S+|klaviyo/\S+", shown.output) == [LATE], shown.output
     assert "made again from everything: its code" in shown.output
 
 
@@ -202,7 +202,7 @@ def test_what_was_undone(story: Story) -> None:
     shown = as_of(story.lake, "fct_sales", str(before), "--where", where)
     assert shown.code == 0, shown
     assert "shopify.orders, it was taken out" in shown.output
-    assert re.findall(r"shopify/\S+|klaviyo/\S+", shown.output) == [LATE], shown
+    assert re.findall(r"shopify/\S+|klaviyo/\S+", shown.output) == [LATE], shown.output
 
 
 def test_in_postgres(postgres_lake: Callable[..., Lake], sample: Delivery, story: Story) -> None:
