@@ -25,7 +25,6 @@ from rich.table import Table
 
 from lotus_lake.sample import generate
 
-PROJECT = Path(__file__).resolve().parent.parent
 
 # The first writes what the floor writes (with ledger and positions), the second tests it too.
 LAKE_RUNS = {
@@ -78,7 +77,7 @@ def main() -> None:
 def compile_models(work: Path) -> Path:
     """The models' SQL as a full build runs it; returns the manifest that has it."""
     place = fresh(work / "compiled")
-    environment = lake(work, PROJECT, name="compiled")
+    environment = lake(work, fresh(work / "nothing"), name="compiled")
     subprocess.run(
         [str(Path(sys.executable).with_name("dbt")), "--quiet", "compile"],
         env=environment,
