@@ -25,7 +25,6 @@ from rich.table import Table
 
 from lotus_lake.sample import generate
 
-
 # The first writes what the floor writes (with ledger and positions), the second tests it too.
 LAKE_RUNS = {
     "tables": (
