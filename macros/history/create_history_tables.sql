@@ -7,7 +7,7 @@
     {% set meta = target.database ~ ".meta" %}
     {% set found = run_query(
         "select count(*) from duckdb_tables() where database_name = '" ~ target.database ~ "'
-        and schema_name = 'meta' and table_name in ('invocations', 'node_results')"
+        and schema_name = 'meta' and table_name in ('" ~ lotus_lake._history_tables() | join("', '") ~ "')"
     ) %}
     {% if found.columns[0].values()[0] == 2 %}
         {{ return("") }}
@@ -42,4 +42,9 @@
         );
         commit;
     ") %}
+{% endmacro %}
+
+
+{% macro _history_tables() %}
+    {{ return(["invocations", "node_results"]) }}
 {% endmacro %}

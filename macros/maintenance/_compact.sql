@@ -42,7 +42,8 @@
 {#
     Tables with files to merge, most first. Files with deletions are not merged by DuckLake. A table
     with a file from elsewhere is left alone: that is a landed file, which registering has put there,
-    or in a branch a file of the lake that it came from.
+    or in a branch a file of the lake that it came from. What builds change in schema meta is rewritten
+    instead: there DuckLake would lose a deletion that is committed meanwhile (docs/decisions/0010).
 #}
 {% macro _merge(dry_run) %}
     {% set started = modules.datetime.datetime.now() %}
@@ -58,7 +59,7 @@
             on tables.schema_id = schemas.schema_id and schemas.end_snapshot is null
         left join (from " ~ catalog ~ ".ducklake_delete_file where end_snapshot is null) as deletes
             on files.data_file_id = deletes.data_file_id
-        where files.end_snapshot is null
+        where files.end_snapshot is null and not " ~ lotus_lake._is_changed_bookkeeping() ~ "
         group by all
         having small_files > 1 and bool_and(files.path_is_relative::boolean)
         order by small_files desc, schemas.schema_name, tables.table_name"
@@ -82,10 +83,11 @@
 
 {#
     Files with deleted rows are not merged, so those of which a fifth is deleted, and small ones, are
-    written anew. DuckLake's own rewrite_data_files is used for the bookkeeping only: in this version
-    older snapshots of a rewritten table read wrong values, and newer ones prune nested columns
-    wrongly (docs/decisions/0010). Elsewhere the rows of these files are taken out and put in again,
-    in one transaction: two operations on which every build rests.
+    written anew; of what builds change in schema meta also all small files. DuckLake's
+    own rewrite_data_files is not used for that: in this version older snapshots of a rewritten table
+    read wrong values, newer ones prune nested columns wrongly, and in schema meta a deletion that is
+    committed meanwhile is lost (docs/decisions/0010). The rows of these files are taken out and put in
+    again, in one transaction: two operations on which every build rests.
 
     What reads changes sees these rows as changed; models that had read everything are told that
     nothing has.
@@ -97,19 +99,26 @@
     {% set found = run_query(
         "select schemas.schema_name, tables.table_name, count(*) as files,
             string_agg(parse_filename(files.path), ',') as names
-        from " ~ catalog ~ ".ducklake_delete_file as deletes
-        inner join " ~ catalog ~ ".ducklake_data_file as files
-            on deletes.data_file_id = files.data_file_id and files.end_snapshot is null
+        from " ~ catalog ~ ".ducklake_data_file as files
         inner join " ~ catalog ~ ".ducklake_table as tables
             on files.table_id = tables.table_id and tables.end_snapshot is null
         inner join " ~ catalog ~ ".ducklake_schema as schemas
             on tables.schema_id = schemas.schema_id and schemas.end_snapshot is null
+        left join (from " ~ catalog ~ ".ducklake_delete_file where end_snapshot is null) as deletes
+            on files.data_file_id = deletes.data_file_id
         where
-            deletes.end_snapshot is null
-            and (deletes.delete_count >= files.record_count * 0.2 or files.file_size_bytes < 10000000)
-            and schemas.schema_name <> 'staging'
+            files.end_snapshot is null
+            and (
+                " ~ lotus_lake._is_changed_bookkeeping() ~ " and files.file_size_bytes < 100000000
+                or schemas.schema_name <> 'staging' and (
+                    deletes.delete_count >= files.record_count * 0.2
+                    or deletes.delete_count > 0 and files.file_size_bytes < 10000000
+                )
+            )
         group by all
-        having bool_and(files.path_is_relative::boolean)
+        having
+            bool_and(files.path_is_relative::boolean)
+            and (count(deletes.data_file_id) > 0 or count(*) > 1)
         order by files desc, schemas.schema_name, tables.table_name"
     ) %}
     {% set rewritten = namespace(files=0, tables=0) %}
@@ -132,19 +141,30 @@
 {% endmacro %}
 
 
+{# Is it a table of schema meta whose rows builds change? The history of runs only grows. #}
+{% macro _is_changed_bookkeeping() %}
+    {{ return("(schemas.schema_name = 'meta' and tables.table_name not in ('" ~ lotus_lake._history_tables() | join("', '") ~ "'))") }}
+{% endmacro %}
+
+
 {% macro _rewrite_sql(schema, table, names) %}
-    {% if schema == "meta" %}
-        call ducklake_rewrite_data_files(
-            '{{ target.database }}', '{{ table }}', schema => 'meta', delete_threshold => 0.2
-        )
-    {% else %}
-        {% set relation = target.database ~ "." ~ schema ~ "." ~ table %}
-        {% set those = "parse_filename(filename) in ('" ~ (names | replace(",", "', '")) ~ "')" %}
+    {% set relation = target.database ~ "." ~ schema ~ "." ~ table %}
+    {% set those = "parse_filename(filename) in ('" ~ (names | replace(",", "', '")) ~ "')" %}
+    {% set is_history = schema == "meta" and table in lotus_lake._history_tables() %}
+    {% if not is_history %}
         begin;
         create or replace temp table kept_rows as select * from {{ relation }} where {{ those }};
         delete from {{ relation }} where {{ those }};
         insert into {{ relation }} select * from kept_rows;
         commit;
         drop table kept_rows;
+    {% endif %}
+    {% if schema == "meta" %}
+        {# A flush also writes versions of rows that are gone already: files of which nothing is left,
+           and that no deletion can end. With a threshold of 1 DuckLake touches only those. #}
+        call ducklake_rewrite_data_files(
+            '{{ target.database }}', '{{ table }}', schema => 'meta',
+            delete_threshold => {{ 0.2 if is_history else 1 }}
+        );
     {% endif %}
 {% endmacro %}

@@ -63,15 +63,40 @@
 {% endmacro %}
 
 
+{#
+    When the oldest transaction began that is still open in the catalog's database, less an hour for
+    clocks that differ; none if there is none. A commit is checked against the snapshots after its
+    beginning, so without them it would go through unchecked. SQLite itself refuses such a commit.
+#}
+{% macro _oldest_transaction() %}
+    {% set catalog = "__ducklake_metadata_" ~ target.database %}
+    {% set kind = run_query("select catalog_type from ducklake_settings('" ~ target.database ~ "')") %}
+    {% if kind.columns[0].values()[0] != "postgres" %}
+        {{ return(none) }}
+    {% endif %}
+    {{ return(run_query(
+        "select began::varchar from postgres_query('" ~ catalog ~ "', $$
+            select min(xact_start) - interval '1 hour' as began from pg_stat_activity
+            where datname = current_database() and pid <> pg_backend_pid()
+        $$)"
+    ).columns[0].values()[0]) }}
+{% endmacro %}
+
+
 {# Expires a run of oldest snapshots, without gaps: numbers decide, because clocks are set back. #}
 {% macro _expire(dry_run) %}
     {% set started = modules.datetime.datetime.now() %}
     {% set catalog = "__ducklake_metadata_" ~ target.database %}
+    {% set keep_since = "now() - to_days(" ~ var("snapshot_days") ~ ")" %}
+    {# First the newest that may go, then who is there: whoever comes later begins after it. #}
+    {% set newest = run_query("select max(snapshot_id) from " ~ catalog ~ ".ducklake_snapshot").columns[0].values()[0] %}
+    {% set oldest_transaction = lotus_lake._oldest_transaction() %}
+    {% if oldest_transaction %}
+        {% set keep_since = "least(" ~ keep_since ~ ", '" ~ oldest_transaction ~ "'::timestamptz)" %}
+    {% endif %}
     {% set old = run_query(
-        "select coalesce(
-            min(snapshot_id) filter (snapshot_time::timestamptz >= now() - to_days(" ~ var("snapshot_days") ~ ")),
-            max(snapshot_id)
-        ) from " ~ catalog ~ ".ducklake_snapshot"
+        "select coalesce(min(snapshot_id) filter (snapshot_time::timestamptz >= " ~ keep_since ~ "), " ~ newest ~ ")
+        from " ~ catalog ~ ".ducklake_snapshot where snapshot_id <= " ~ newest
     ).columns[0].values()[0] | int %}
     {% set before = lotus_lake._stored_files() %}
     {% if not dry_run and before.oldest < old %}
@@ -99,6 +124,8 @@
     {% if needed | length > 0 %}
         {% set what = what ~ "; " ~ needed.rows[0]["model"] ~ " has to read " ~ needed.rows[0]["upstream"]
             ~ " from " ~ keep_from %}
+    {% elif oldest_transaction %}
+        {% set what = what ~ "; none since " ~ oldest_transaction[:16] ~ ", for an open transaction" %}
     {% endif %}
     {{ return({
         "step": "expire", "what": what, "seconds": lotus_lake._seconds(started),

@@ -140,6 +140,7 @@ class Killer:
     seed: int
     phases: list[str] = field(default_factory=list)
     _lines: list[float] = field(default_factory=list)  # seconds at which each was printed
+    _starting: tuple[float, float] = (0, 0)
     _feeding: tuple[float, float] = (0, 0)
 
     def __post_init__(self) -> None:
@@ -152,23 +153,26 @@ class Killer:
             self._lines += [_now(running)] * (_lines(running) - len(self._lines))
             time.sleep(0.01)
         done = running.wait()
-        feeds = [
-            seconds
-            for seconds, line in zip(self._lines, done.output.splitlines(), strict=False)
-            if "python incremental model" in line
-        ]
+        told = list(zip(self._lines, done.output.splitlines(), strict=False))
+
+        def at(what: str) -> list[float]:
+            return [seconds for seconds, line in told if what in line]
+
+        feeds = at("python incremental model")
         self._feeding = feeds[0], feeds[-1]
+        self._starting = at("Running with dbt")[0], at("START hook: lotus_lake.on-run-start")[0]
         return done
 
     def moments(self, count: int) -> Sequence[float]:
         """Seconds of a tick, in any order.
 
-        One at random in each of so many parts: half of them are parts of the whole tick, the
-        others of the short while in which it feeds.
+        One at random in each of so many parts: a tenth are parts of the short while in which dbt
+        starts, four tenths of that in which it feeds, and the others of the whole tick.
         """
-        of_all = (count + 1) // 2
-        found = self._spread(of_all, 0, self._lines[-1] + 0.1)
-        found += self._spread(count - of_all, *self._feeding)
+        starting, feeding = count // 10, count * 4 // 10
+        found = self._spread(starting, *self._starting)
+        found += self._spread(feeding, *self._feeding)
+        found += self._spread(count - starting - feeding, 0, self._lines[-1] + 0.1)
         self._random.shuffle(found)
         return found
 
