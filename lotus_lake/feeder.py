@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from lotus_lake.schema import (
     Conflict,
     Type,
     convert,
+    differs_in_list,
     growth,
     json_texts,
     literal,
@@ -399,6 +401,9 @@ class Feeder:
         ]
         for group in groups:
             self._write_conversions(group, columns, names)
+        if any(differs_in_list(type_, columns[name]) for name, type_ in before.items()):
+            # DuckLake registers nothing in a table that was made in the same transaction.
+            return groups, columns, self._write_anew(before, columns)
         if self._stream.feed_mode == "register":
             self._choose_registered(groups, columns, names)
         ddl = [
@@ -407,6 +412,48 @@ class Feeder:
             for statement in growth(self._stream.table, name, before.get(name), type_)
         ]
         return groups, columns, ddl
+
+    def _write_anew(self, before: dict[str, Type], columns: dict[str, Type]) -> list[str]:
+        """The statements that put a table with all the rows and these columns in place of staging.
+
+        So no file is left whose lists have fewer fields than the table's: see differs_in_list().
+        Registered rows become the lake's own, and get the lineage that they lacked. Their table
+        stays, under another name: with a table that is dropped, DuckLake's clean-up would delete the
+        landed files.
+        """
+        table = self._stream.table
+        definition = ", ".join(f"{quote(name)} {type_.sql()}" for name, type_ in columns.items())
+        values = {
+            name: f"staging.{quote(name)}::{columns[name].sql()} as {quote(name)}"
+            for name in before
+        }
+        rows, ledger = f"{table} as staging", f"{self._lake}.meta.feeder_files"
+        take_away = f"drop table {table}"
+        registered = (
+            f"source = {literal(self._stream.source)} and stream = {literal(self._stream.name)}"
+            " and feed_mode = 'register'"
+        )
+        if self._connection.execute(f"select 1 from {ledger} where {registered}").fetchone():
+            before_it = f"{table}__registered_{self._read_cursor().version}"
+            take_away = f"alter table {table} rename to {before_it.split('.')[-1]}"
+            folder = re.escape(f"{self._stream.source}/{self._stream.name}/")
+            path = f"regexp_extract(staging.filename, {literal(f'.*({folder}.*)')}, 1)"
+            rows += (
+                f" left join (from {ledger} where {registered} and status = 'loaded') as fed"
+                f" on staging._source_file is null and fed.path = {path}"
+            )
+            values |= {
+                "_source_file": "coalesce(_source_file, fed.path) as _source_file",
+                "_source_row": "coalesce(_source_row, file_row_number) as _source_row",
+                "_cursor_version": "coalesce(_cursor_version, fed.cursor_version) as _cursor_version",
+            }
+        return [
+            f"create table {table}__anew ({definition})",
+            f"insert into {table}__anew by name select {', '.join(values.values())} from {rows}",
+            f"update {ledger} set feed_mode = 'copy' where {registered}",
+            take_away,
+            f"alter table {table}__anew rename to {table.split('.')[-1]}",
+        ]
 
     def _choose_registered(
         self, groups: Sequence[_Group], columns: dict[str, Type], names: dict[str, str]
@@ -429,7 +476,8 @@ class Feeder:
                 all(probe.format == "parquet" for probe in group.probes)
                 and all(value == quote(column) for column, value in group.values.items())
                 and all(
-                    names[column.lower()] in whole[id(group)] or type_.nested
+                    names[column.lower()] in whole[id(group)]
+                    or (type_.nested and not differs_in_list(type_, columns[names[column.lower()]]))
                     for column, type_ in group.schema.items()
                     if column.lower() in names
                 )

@@ -1,6 +1,7 @@
 {#
-    What every run needs before its first model: the bookkeeping tables, a cursor for each declared
-    stream, the declarations where Python models find them, and a landing zone that can be read.
+    What every run needs before its first model: the bookkeeping tables, statistics that can be
+    trusted, a cursor for each declared stream, the declarations where Python models find them, and a
+    landing zone that can be read.
     What has to be refused before the catalog is attached is refused in lotus_lake/plugin.py.
 #}
 {% macro start_lakehouse() %}
@@ -8,6 +9,7 @@
         {% do check_variables() %}
         {% do create_meta_tables() %}
         {% do create_history_tables() %}
+        {% do forget_unknown_bounds() %}
         {% do declare_streams() %}
         {% if flags.WHICH in ["run", "build"] %}
             {% do check_landing() %}

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.system.feeding import Feeding, rows
+from tests.system.feeding import TABLE, Feeding, rows
 
 AWKWARD = "it's \"quoted\", 100 % ünïcödé 🪷\nsecond line\t\\ back; -- not a comment $$ {} NULL ''"
 NOON = datetime(2024, 5, 1, 12, 30, 0, 123456, tzinfo=UTC)
@@ -64,6 +64,34 @@ def test_new_nested_fields(feeding: Feeding) -> None:
     assert feeding.rows("id, who.home.zip, who.home.city, lines")[2:] == [
         (3, "8000", None, None),
         (4, None, None, []),
+    ]
+
+
+def test_new_fields_in_long_lists(feeding: Feeding) -> None:
+    """No file is left that has lists of fewer fields than the table, which DuckDB 1.5.5 reads beyond
+    its memory as soon as 2,048 rows have more than 2,048 elements. The process would end here."""
+    count = 300_000
+    feeding.declare(id="bigint", lines="struct(sku varchar, n struct(x bigint)[])[]")
+    lines = [[{"sku": f"a text of some length {i}", "n": [{"x": i}] * 3}] * 3 for i in range(1000)]
+    feeding.land("a.parquet", rows(id=list(range(count)), lines=lines * (count // 1000)))
+    feeding.feed()
+    feeding.connection.execute(f"delete from {TABLE} where id = 7")  # an undone delivery, say
+    feeding.land("b.parquet", rows(id=[count], lines=[[{"sku": "b", "price": 0.5}]]))
+    assert not feeding.feed().quarantined
+    feeding.land("c.parquet", rows(id=[count + 1], lines=[[{"n": [{"x": 1, "y": "z"}]}]]))
+    assert not feeding.feed().quarantined
+    for _ in range(3):
+        assert feeding.connection.execute(
+            "select count(*), count(line.sku), sum(line.price), count(distinct id),"
+            f" max(line.n[1].x) from (select id, unnest(lines) as line from {TABLE})"
+        ).fetchone() == (3 * (count - 1) + 2, 3 * (count - 1) + 1, 0.5, count + 1, 999)
+    assert feeding.rows("id, lines[1].price, lines[1].n[1].y, _source_row")[-3:] == [
+        (count - 1, None, None, count - 1),
+        (count, 0.5, None, 0),
+        (count + 1, None, "z", 0),
+    ]
+    assert feeding.rows("count(*), count(_source_file), count(_cursor_version)") == [
+        (count + 1,) * 3
     ]
 
 

@@ -67,6 +67,37 @@ def test_what_does_not_fit_is_copied(registering: Feeding) -> None:
     assert modes["text.csv"] == modes["as_text.parquet"] == "copy"
 
 
+def test_new_fields_in_lists_make_copies(registering: Feeding) -> None:
+    """DuckDB 1.5.5 cannot read lists of fewer fields than the table's: what is registered becomes the
+    lake's own, with its lineage, and no landed file is deleted for it."""
+    new = {"price": [0.5], "lines": [[{"sku": "s", "n": 1}]]}
+    registering.land("grown.parquet", rows(id=[10], **new))
+    registering.feed()
+    registering.land("old_shape.parquet", _table(12))
+    registering.feed()
+    registering.land("grown_again.parquet", rows(id=[13], **new))
+    registering.feed()
+    before = _contents(registering)
+    for statement in MAINTENANCE:
+        registering.connection.execute(statement)
+        assert _contents(registering) == before, statement
+    assert registering.rows("id, lines[1].n, _source_row, parse_filename(_source_file)") == [
+        (0, None, 0, "part_0.parquet"),
+        (1, None, 0, "part_1.parquet"),
+        (10, 1, 0, "grown.parquet"),
+        (12, None, 0, "old_shape.parquet"),
+        (13, 1, None, None),
+    ]
+    assert registering.ledger("path, feed_mode") == [
+        ("part_0.parquet", "copy"),
+        ("part_1.parquet", "copy"),
+        ("grown.parquet", "copy"),
+        ("old_shape.parquet", "copy"),
+        ("grown_again.parquet", "register"),
+    ]
+    assert registering.rows("id, _cursor_version")[:2] == [(0, 1), (1, 1)]
+
+
 def test_what_is_missing_is_null(feeding: Feeding) -> None:
     """DuckDB answers `is null` from DuckLake's statistics: they have to know what a file lacks,
     whichever of the files came first, and that registered rows have no lineage."""

@@ -19,6 +19,7 @@ from lotus_lake.schema import (
     Conflict,
     Type,
     convert,
+    differs_in_list,
     growth,
     json_texts,
     literal,
@@ -409,16 +410,13 @@ def test_parts_without_a_value_add_nothing() -> None:
         ("int", "bigint"),
         ("float", "double"),
         ("struct(a int)", "struct(a int, b struct(c varchar)[])"),
-        ("struct(a int)[]", "struct(a int, b int)[]"),
-        ("struct(a int)[][]", "struct(a int, b int)[][]"),
         (
             'struct("it\'s" struct("a.b" int)[], "say ""x""" struct(x int))',
-            'struct("it\'s" struct("a.b" int, "c d" varchar)[],'
-            ' "say ""x""" struct(x int, "select" int), "é" int)',
+            'struct("it\'s" struct("a.b" int)[], "say ""x""" struct(x int, "select" int), "é" int)',
         ),
         (
-            "struct(l struct(m struct(n int)[])[])",
-            'struct(l struct(m struct(n int, "o\'o" struct(p int)[])[], q int)[])',
+            "struct(l struct(m struct(n int)))",
+            'struct(l struct(m struct(n int, "o\'o" struct(p int)[]), q int))',
         ),
     ],
 )
@@ -434,6 +432,24 @@ def test_ducklake_takes_the_growth(lake: SmallLake, old: str, new: str) -> None:
     types = map(Type.of, lake.connection.table("lakehouse.staging.t").types)
     assert [*types][1:] == [Type.parse(new)] * 2
     assert growth("t", "c", Type.parse(new), Type.parse(new)) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "differs"),
+    [
+        ("struct(a int)[]", "struct(a int, b int)[]", True),
+        ("struct(a int, b int)[]", "struct(b int, a int)[]", True),
+        ("struct(a int)[][]", "struct(a int, b int)[][]", True),
+        ("struct(s struct(l int[]))", "struct(s struct(l bigint[]))", True),
+        ("struct(l struct(a int)[])", "struct(b int, l struct(a int)[])", False),
+        ("struct(a int)", "struct(a int, l struct(a int)[])", False),
+        ("int", "bigint", False),
+        ("int[]", "varchar", False),
+    ],
+)
+def test_lists_of_other_elements_are_found(one: str, other: str, differs: bool) -> None:
+    assert differs_in_list(Type.parse(one), Type.parse(other)) is differs
+    assert differs_in_list(Type.parse(other), Type.parse(one)) is differs
 
 
 @pytest.mark.parametrize(
