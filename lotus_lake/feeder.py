@@ -418,41 +418,45 @@ class Feeder:
 
         So no file is left whose lists have fewer fields than the table's: see differs_in_list().
         Registered rows become the lake's own, and get the lineage that they lacked. Their table
-        stays, under another name: with a table that is dropped, DuckLake's clean-up would delete the
-        landed files.
+        stays, under another name: with a dropped table, DuckLake's clean-up would delete the landed
+        files.
         """
-        table = self._stream.table
+        table, before_it = self._stream.table, f"{self._stream.table}__before"
         definition = ", ".join(f"{quote(name)} {type_.sql()}" for name, type_ in columns.items())
         values = {
             name: f"staging.{quote(name)}::{columns[name].sql()} as {quote(name)}"
             for name in before
         }
-        rows, ledger = f"{table} as staging", f"{self._lake}.meta.feeder_files"
-        take_away = f"drop table {table}"
+        ledger = f"{self._lake}.meta.feeder_files"
+        joined, end = "", f"drop table {before_it}"
         registered = (
             f"source = {literal(self._stream.source)} and stream = {literal(self._stream.name)}"
             " and feed_mode = 'register'"
         )
         if self._connection.execute(f"select 1 from {ledger} where {registered}").fetchone():
             before_it = f"{table}__registered_{self._read_cursor().version}"
-            take_away = f"alter table {table} rename to {before_it.split('.')[-1]}"
+            end = f"update {ledger} set feed_mode = 'copy' where {registered}"
             folder = re.escape(f"{self._stream.source}/{self._stream.name}/")
             path = f"regexp_extract(staging.filename, {literal(f'.*({folder}.*)')}, 1)"
-            rows += (
+            joined = (
                 f" left join (from {ledger} where {registered} and status = 'loaded') as fed"
                 f" on staging._source_file is null and fed.path = {path}"
             )
+            lineage = {
+                "_source_file": "fed.path",
+                "_source_row": "file_row_number",
+                "_cursor_version": "fed.cursor_version",
+            }
             values |= {
-                "_source_file": "coalesce(_source_file, fed.path) as _source_file",
-                "_source_row": "coalesce(_source_row, file_row_number) as _source_row",
-                "_cursor_version": "coalesce(_cursor_version, fed.cursor_version) as _cursor_version",
+                name: f"coalesce(staging.{name}, {value}) as {name}"
+                for name, value in lineage.items()
             }
         return [
-            f"create table {table}__anew ({definition})",
-            f"insert into {table}__anew by name select {', '.join(values.values())} from {rows}",
-            f"update {ledger} set feed_mode = 'copy' where {registered}",
-            take_away,
-            f"alter table {table}__anew rename to {table.split('.')[-1]}",
+            f"alter table {table} rename to {before_it.split('.')[-1]}",
+            f"create table {table} ({definition})",
+            f"insert into {table} by name select {', '.join(values.values())}"
+            f" from {before_it} as staging{joined}",
+            end,
         ]
 
     def _choose_registered(

@@ -204,8 +204,8 @@ def _wider(one: Type, other: Type) -> bool:
 def differs_in_list(one: Type, other: Type) -> bool:
     """Whether some list that both have is one of other elements.
 
-    DuckDB 1.5.5 writes beyond the end of its memory where DuckLake reads the elements of such a list
-    from a file as those of the table (docs/decisions/0013): never let it.
+    DuckDB 1.5.5 writes beyond the end of its memory where DuckLake reads the elements of such a
+    list from a file as those of the table (docs/decisions/0013): never let it.
     """
     if one.kind == "list" and other.kind == "list":
         return one.sql() != other.sql()

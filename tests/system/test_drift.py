@@ -68,7 +68,7 @@ def test_new_nested_fields(feeding: Feeding) -> None:
 
 
 def test_new_fields_in_long_lists(feeding: Feeding) -> None:
-    """No file is left that has lists of fewer fields than the table, which DuckDB 1.5.5 reads beyond
+    """No file is left with lists of fewer fields than the table, which DuckDB 1.5.5 reads beyond
     its memory as soon as 2,048 rows have more than 2,048 elements. The process would end here."""
     count = 300_000
     feeding.declare(id="bigint", lines="struct(sku varchar, n struct(x bigint)[])[]")

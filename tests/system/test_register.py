@@ -68,7 +68,7 @@ def test_what_does_not_fit_is_copied(registering: Feeding) -> None:
 
 
 def test_new_fields_in_lists_make_copies(registering: Feeding) -> None:
-    """DuckDB 1.5.5 cannot read lists of fewer fields than the table's: what is registered becomes the
+    """DuckDB 1.5.5 cannot read lists of fewer fields than the table: what is registered becomes the
     lake's own, with its lineage, and no landed file is deleted for it."""
     new = {"price": [0.5], "lines": [[{"sku": "s", "n": 1}]]}
     registering.land("grown.parquet", rows(id=[10], **new))

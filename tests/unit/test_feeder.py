@@ -751,16 +751,16 @@ def test_what_needs_conversion_is_copied_in_register_mode(lake: SmallLake) -> No
     lake.land_rows("part_0.parquet", [{"id": 1, "o": {"b": "x", "a": 1}, "l": [{"x": 1}]}])
     lake.land_rows("part_1.parquet", [{"id": 2, "o": {"a": 2}, "l": [{"x": 1}]}])
     lake.land_rows("part_2.parquet", [{"id": "3", "o": '{"b": "y"}', "l": None}])
-    lake.land_rows("part_3.parquet", [{"id": 4, "o": {"a": 4, "new": True}, "l": [{"y": 1}]}])
+    lake.land_rows("part_3.parquet", [{"id": 4, "o": {"a": 4, "new": True}, "l": [{"x": 2}]}])
     lake.land("part_4.csv", b"id\n5\n")
     lake.land("part_5.parquet", b"PAR1")
     outcome = lake.feed(**REGISTER, columns=columns)
     assert (outcome.files, len(outcome.quarantined)) == (5, 1)
     assert lake.rows("id, o, l", "id") == [
-        (1, {"a": 1, "b": "x", "new": None}, [{"x": 1, "y": None}]),
-        (2, {"a": 2, "b": None, "new": None}, [{"x": 1, "y": None}]),
+        (1, {"a": 1, "b": "x", "new": None}, [{"x": 1}]),
+        (2, {"a": 2, "b": None, "new": None}, [{"x": 1}]),
         (3, {"a": None, "b": "y", "new": None}, None),
-        (4, {"a": 4, "b": None, "new": True}, [{"x": None, "y": 1}]),
+        (4, {"a": 4, "b": None, "new": True}, [{"x": 2}]),
         (5, None, None),
     ]
     modes = dict(lake.query("select path, feed_mode from lakehouse.meta.feeder_files"))
