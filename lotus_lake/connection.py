@@ -126,6 +126,8 @@ def load_sql(config: LakeConfig) -> list[str]:
     """
     statements = [f"load '{_quote(extension_file(name))}'" for name in extensions(config)]
     if config.uses_s3:
+        if bundle := os.environ.get("AWS_CA_BUNDLE"):
+            statements.append(f"set global ca_cert_file = '{_quote(bundle)}'")
         statements.append(s3_secret_sql(dict(os.environ)))
     return statements
 

@@ -284,6 +284,7 @@ class S3Landing:
             endpoint_override=os.environ.get("AWS_ENDPOINT_URL_S3")
             or os.environ.get("AWS_ENDPOINT_URL"),
             region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+            tls_ca_file_path=os.environ.get("AWS_CA_BUNDLE") or None,
         )
 
     def streams(self) -> list[tuple[str, str]]:

@@ -101,4 +101,11 @@ def reason(error: Exception) -> str:
     detail = re.search(r'<Code>(.*?)</Code>|message: "(.*?)"|InvalidCertificate\(\s*(\w+)', text)
     line = text.splitlines()[0] if text else type(error).__name__
     line = re.sub(r"^Generic S3 error: ", "", line.split("<", 1)[0]).rstrip(" :.")
-    return f"{line}: {detail[detail.lastindex or 0]}" if detail else line
+    if detail:
+        line = f"{line}: {detail[detail.lastindex or 0]}"
+    if "InvalidCertificate" in text:
+        line += (
+            " (the server's certificate is not trusted: AWS_CA_BUNDLE has to name the file of who"
+        )
+        line += " signed it)"
+    return line

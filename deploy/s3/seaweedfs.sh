@@ -3,14 +3,14 @@
 # be run again; rights and keys are only ever added (docs/security.md says how to take one away).
 #
 #   WEED_MASTER                      the master, host:port
-#   LAKE_KEY, LAKE_SECRET            the pods' key pair; likewise AIRBYTE_, BACKUP_ and READER_. Who
-#                                    has none gets no identity.
+#   LAKE_KEY, LAKE_SECRET            the pods' key pair; likewise AIRBYTE_, BACKUP_, READER_ and PR_
+#                                    (pull requests). Who has none gets no identity.
 #   SUFFIX                           appended to buckets and identities, but for landing: -staging
 set -eu
 SUFFIX=${SUFFIX:-}
 errors=$(mktemp)
 
-grant() { # identity, key, secret, bucket, actions
+grant() { # identity, key, secret, bucket or part of one, actions
     if [ -n "$2" ]; then
         echo "s3.configure -user $1$SUFFIX -access_key $2 -secret_key $3 -buckets $4 -actions $5 -apply"
     fi
@@ -26,6 +26,10 @@ commands() {
     grant airbyte "${AIRBYTE_KEY:-}" "${AIRBYTE_SECRET:-}" landing Read,List,Write
     grant backup "${BACKUP_KEY:-}" "${BACKUP_SECRET:-}" "backup$SUFFIX" Read,List,Write
     grant reader "${READER_KEY:-}" "${READER_SECRET:-}" "lakehouse$SUFFIX" Read,List
+    grant pr "${PR_KEY:-}" "${PR_SECRET:-}" landing Read,List
+    grant pr "${PR_KEY:-}" "${PR_SECRET:-}" "lakehouse$SUFFIX" Read,List
+    grant pr "${PR_KEY:-}" "${PR_SECRET:-}" "lakehouse$SUFFIX/branches/*" Write
+    grant pr "${PR_KEY:-}" "${PR_SECRET:-}" "artifacts$SUFFIX" Read
 }
 
 # The shell prints what it was told, keys included. That a bucket is there already is an error to it.

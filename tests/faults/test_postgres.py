@@ -145,11 +145,19 @@ def test_the_server_crashes(
     assert_heals(ticks, undisturbed)
 
 
-def test_it_is_away_from_the_start(ticks: Ticks, stopped: Callable[[], None]) -> None:
+def test_it_is_away_from_the_start(
+    ticks: Ticks,
+    undisturbed: Undisturbed,
+    postgres: services.Postgres,
+    stopped: Callable[[], None],
+) -> None:
+    """40 within seconds, before dbt is imported; the next tick finds everything."""
     stopped()
     done = ticks.command()
     assert_told(done, 40, "PGHOST")
     assert "imported []" in done.output
+    start(postgres)
+    assert_heals(ticks, undisturbed)
 
 
 def test_the_password_is_another_since_today(

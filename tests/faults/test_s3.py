@@ -164,6 +164,7 @@ def test_refused(ticks: Ticks, undisturbed: Undisturbed) -> None:
     done = ticks.command(environment={"AWS_ENDPOINT_URL_S3": GONE})
     assert_told(done, 40, "AWS_ENDPOINT_URL_S3")
     assert ticks.lake.snapshot() == before
+    assert_heals(ticks, undisturbed)
 
 
 def test_the_keys_are_others_since_today(
@@ -195,4 +196,4 @@ def rclone(folder: Path, port: int, key: str, secret: str) -> AbstractContextMan
         *(services.program("rclone"), "serve", "s3", str(folder / "buckets")),
         *("--addr", f"127.0.0.1:{port}", "--config", str(folder / "rclone.conf")),
     ]
-    return services._running(command, folder, {"RCLONE_AUTH_KEY": f'"{key},{secret}"'}, port)
+    return services.running(command, folder, {"RCLONE_AUTH_KEY": f'"{key},{secret}"'}, port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import ipaddress
 import json
 import os
 import shutil
@@ -14,8 +15,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 # Values that are easy to find where they must not be.
 PG_PASSWORD = "postgres-s3cr3t-pa$$'word"
@@ -88,9 +95,15 @@ def postgres() -> Iterator[Postgres]:
 
 @dataclass(frozen=True)
 class S3:
-    """An S3 server."""
+    """An S3 server.
+
+    Args:
+        endpoint: Its URL.
+        authority: The file of who has signed its certificate, if its URL is a https one.
+    """
 
     endpoint: str
+    authority: Path | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -100,14 +113,18 @@ class S3:
             "AWS_SECRET_ACCESS_KEY": S3_SECRET,
             "AWS_REGION": "us-east-1",
             "AWS_ENDPOINT_URL_S3": self.endpoint,
+            **({"AWS_CA_BUNDLE": str(self.authority)} if self.authority else {}),
         }
 
     @property
     def duckdb_secret(self) -> str:
-        """The statement with which a test's own connection reads it."""
+        """The statements with which a test's own connection reads it."""
+        scheme, _, address = self.endpoint.partition("://")
+        trust = f"set ca_cert_file = '{self.authority}'; " if self.authority else ""
         return (
-            f"create secret (type s3, key_id '{S3_KEY}', secret '{S3_SECRET}', region 'us-east-1',"
-            f" endpoint '{self.endpoint.removeprefix('http://')}', url_style 'path', use_ssl false)"
+            f"{trust}create secret (type s3, key_id '{S3_KEY}', secret '{S3_SECRET}',"
+            f" region 'us-east-1', endpoint '{address}', url_style 'path',"
+            f" use_ssl {scheme == 'https'})"
         )
 
     @property
@@ -122,7 +139,10 @@ class S3:
             aws_access_key_id=S3_KEY,
             aws_secret_access_key=S3_SECRET,
             region_name="us-east-1",
-            config=Config(s3={"addressing_style": "path"}),
+            verify=str(self.authority) if self.authority else None,
+            config=Config(
+                s3={"addressing_style": "path"}, request_checksum_calculation="when_required"
+            ),
         )
 
     def upload(self, bucket: str, folder: Path, prefix: str = "") -> None:
@@ -152,10 +172,15 @@ def s3() -> Iterator[S3]:
 
 
 @contextmanager
-def rclone_s3() -> Iterator[S3]:
-    """Start rclone's S3 server: up at once, every right to whoever has the key."""
+def rclone_s3(*, tls: bool = False) -> Iterator[S3]:
+    """Start rclone's S3 server: up at once, every right to whoever has the key.
+
+    Args:
+        tls: With a certificate that only an authority of its own vouches for.
+    """
     with tempfile.TemporaryDirectory(prefix="lotus-s3-") as folder:
         port = free_port()
+        authority = _certify(Path(folder)) if tls else None
         environment = {
             # The key pair goes this way, because arguments are there for every user to read.
             "RCLONE_AUTH_KEY": f'"{S3_KEY},{S3_SECRET}"',
@@ -164,9 +189,48 @@ def rclone_s3() -> Iterator[S3]:
         command = [
             *(program("rclone"), "serve", "s3", f"{folder}/buckets"),
             *("--addr", f"127.0.0.1:{port}", "--config", f"{folder}/rclone.conf"),
+            *(("--cert", f"{folder}/server.pem", "--key", f"{folder}/server.key") if tls else ()),
         ]
-        with _running(command, Path(folder), environment, port):
-            yield S3(f"http://127.0.0.1:{port}")
+        with running(command, Path(folder), environment, port):
+            yield S3(f"{'https' if tls else 'http'}://127.0.0.1:{port}", authority)
+
+
+def _certify(folder: Path) -> Path:
+    """Write server.pem and server.key for 127.0.0.1; the certificate of who has signed it."""
+    now = datetime.now(UTC)
+
+    def certificate(name: str, key: Any, by: Any) -> x509.CertificateBuilder:
+        def named(text: str) -> x509.Name:
+            return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+        return (
+            x509.CertificateBuilder()
+            .subject_name(named(name))
+            .issuer_name(named("authority"))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(key is by, None), critical=True)
+        )
+
+    above, own = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    server = certificate("server", own, above).add_extension(address, critical=False)
+    (folder / "server.pem").write_bytes(
+        server.sign(above, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    )
+    (folder / "server.key").write_bytes(
+        own.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    authority = folder / "authority.pem"
+    signed = certificate("authority", above, above).sign(above, hashes.SHA256())
+    authority.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    return authority
 
 
 @contextmanager
@@ -207,7 +271,7 @@ def seaweedfs(*arguments: str) -> Iterator[tuple[str, str]]:
             *("-s3.port.iceberg=0", "-s3.port.lance=0"),
             *(f"-{name}={port}" for name, port in ports.items()),
         ]
-        with _running(command, Path(folder), {}, ports["s3.port"]):
+        with running(command, Path(folder), {}, ports["s3.port"]):
             yield (
                 f"http://127.0.0.1:{ports['s3.port']}",
                 f"127.0.0.1:{ports['master.port']}.{ports['master.port.grpc']}",
@@ -230,7 +294,7 @@ def _wait_until_it_stores(server: S3) -> None:
 
 
 @contextmanager
-def _running(
+def running(
     command: Sequence[str], folder: Path, environment: dict[str, str], port: int
 ) -> Iterator[None]:
     """Run a server until the end; it is there when its port answers."""

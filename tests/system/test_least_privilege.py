@@ -34,8 +34,9 @@ from tests.deployment import DEPLOY, ROOT
 from tests.oracle import compute
 from tests.system import services
 from tests.system.lake import Lake, differences
+from tests.system.upkeep import operation
 
-IDENTITIES = ("lake", "airbyte", "reader", "backup")
+IDENTITIES = ("lake", "airbyte", "reader", "backup", "pr")
 BUCKETS = ("landing", "lakehouse", "artifacts", "backup")
 PASSWORD = "only-for-the-pods"
 
@@ -251,6 +252,7 @@ def catalog(postgres: services.Postgres, store: Store) -> Catalog:
         ("-d", "postgres", "-c", f"create database {name}"),
         ("-f", str(DEPLOY / "postgres/role.sql"), "-f", str(DEPLOY / "postgres/role.sql")),
         ("-c", f"alter role lotus_lake password '{PASSWORD}'"),
+        ("-c", f"alter role lotus_lake_pr password '{PASSWORD}'"),
         ("-c", "drop role if exists analyst"),
         ("-c", f"create role analyst login password '{PASSWORD}' in role lotus_lake_reader"),
         ("-c", "create table of_the_owner (secret text)"),
@@ -315,6 +317,44 @@ def test_maintenance(lake: Lake, store: Store) -> None:
     assert done.code == 0, done.output[-4000:]
     assert files - store.objects("lakehouse"), "nothing was deleted, so the right to was not tried"
     assert not differences(lake.tables(), tables)
+
+
+def test_a_pull_request(
+    lake: Lake, store: Store, catalog: Catalog, tmp_path: Path, parsed: Path
+) -> None:
+    """With the key and the role for pull requests a branch is made, built and dropped, and nothing
+    of the lake can be written."""
+    who = Lake(
+        tmp_path,
+        parsed=parsed,
+        environment={
+            **lake.environment,
+            **store.environment("pr"),
+            **catalog.environment("lotus_lake_pr"),
+        },
+        catalog=f"postgres:{catalog.libpq('lotus_lake_pr')}",
+        connect=[store.duckdb_secret("pr")],
+    )
+    files = store.objects("lakehouse")
+    made = operation(who, "branch", name="trial")
+    assert made.code == 0, made
+    built = who.branch("trial").build_quickly("--select", "fct_sales+", "--full-refresh")
+    assert built.ok, built
+    new = store.objects("lakehouse") - files
+    assert new
+    assert all(path.startswith("branches/trial/") for path in new)
+    assert operation(who, "branch_drop", name="trial").code == 0
+
+    key = store.client("pr")
+    (first, *_) = key.list_objects_v2(Bucket="lakehouse", Prefix="data/")["Contents"]
+    for bucket, path in (
+        *(("lakehouse", "data/new"), ("lakehouse", first["Key"]), ("lakehouse", "branches")),
+        *(("landing", "raw/new"), ("artifacts", "lotus-lake/manifest.json")),
+    ):
+        assert store.refuses(key.put_object, Bucket=bucket, Key=path, Body="1"), path
+        assert store.refuses(key.delete_object, Bucket=bucket, Key=path), path
+    assert not store.refuses(key.get_object, Bucket="artifacts", Key="lotus-lake/manifest.json")
+    assert files <= store.objects("lakehouse")
 
 
 # -- and what they cannot --------------------------------------------------------------------------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from lotus_lake.sample import Delivery
-from tests.oracle import diff
+from tests.oracle import compute, diff
 from tests.system import services
 from tests.system.conftest import Reference
 from tests.system.lake import Lake, differences
@@ -66,6 +67,36 @@ def test_the_production_target(
     _assert_no_secret(lake, postgres)
     landed = {f"raw/{file.path}" for file in sample.files}
     assert set(s3.keys("landing")) == landed
+
+
+def test_over_tls(new_lake: Callable[..., Lake], sample: Delivery) -> None:
+    """With a certificate of one's own authority everything is reached when AWS_CA_BUNDLE names it;
+    without it, one line says that the certificate is not trusted, and nothing is written."""
+    with services.rclone_s3(tls=True) as s3:
+        for bucket in ("landing", "lakehouse"):
+            s3.client.create_bucket(Bucket=bucket)
+        for file in sample.files[:40]:
+            body = (sample.out / file.path).read_bytes()
+            s3.client.put_object(Bucket="landing", Key=f"raw/{file.path}", Body=body)
+        lake = new_lake(
+            environment={
+                **s3.environment,
+                "LAKE_LANDING_URL": "s3://landing/raw",
+                "LAKE_DATA_URL": "s3://lakehouse/data/",
+            },
+            connect=[s3.duckdb_secret],
+        )
+        del lake.environment["AWS_CA_BUNDLE"]
+        refused = lake.build_quickly()
+        assert refused.code != 0
+        assert "AWS_CA_BUNDLE" in refused.output, refused
+        assert not s3.keys("lakehouse")
+        lake.environment |= s3.environment
+        built = lake.build_quickly()
+        assert built.ok, built
+        assert len(lake.loaded()) == 40
+        assert s3.keys("lakehouse")
+        assert not differences(lake.tables(), compute(sample.out, files=lake.loaded()))
 
 
 def _assert_no_secret(lake: Lake, postgres: services.Postgres) -> None:
