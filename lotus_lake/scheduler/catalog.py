@@ -205,9 +205,9 @@ class PostgresCatalog:
 
     def close(self) -> None:
         if self._connection is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), self._connection.cursor() as cursor:
                 # The server would let go of the lock a moment after the session's end.
-                self._connection.execute("select pg_advisory_unlock_all()")
+                cursor.execute("select pg_advisory_unlock_all()")
             with contextlib.suppress(Exception):
                 self._connection.close()
             self._connection = None
