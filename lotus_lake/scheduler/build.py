@@ -94,6 +94,8 @@ def run(arguments: Sequence[str], log: Log, stop: Stop) -> Result:
     from dbt.cli.main import dbtRunner
     from dbt_common.exceptions import DbtBaseException
 
+    _trace_to_the_file_only()
+
     class CutShort(KeyboardInterrupt, DbtBaseException):
         """Cancels queries as Ctrl-C does, without dbt's traceback."""
 
@@ -132,6 +134,19 @@ def _line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     said = [line for line in lines if not re.match(r"(\w+ Error|Error) in |[>]", line)]
     return " ".join((said or lines)[:2])[:500]
+
+
+def _trace_to_the_file_only() -> None:
+    """Keep dbt's traceback out of the scheduler's lines.
+
+    dbt prints one when DuckDB gives itself up in the middle (its PostgreSQL client does when the
+    server goes away at certain moments). What happened is in the lines above it, and what to do in
+    the scheduler's last line, which a person called at night should not have to look for.
+    """
+    from dbt.events.types import MainStackTrace
+    from dbt_common.events.base_types import EventLevel
+
+    MainStackTrace.level_tag = lambda self: EventLevel.DEBUG  # type: ignore[method-assign]
 
 
 def _let_go() -> None:

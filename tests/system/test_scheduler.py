@@ -182,6 +182,32 @@ def test_a_failing_test_is_a_failure_and_names_it(ticks: Ticks) -> None:
     assert done.says("dbt build --select")
 
 
+def test_a_duckdb_that_gave_itself_up_is_told_in_one_line(ticks: Ticks) -> None:
+    """Seen when PostgreSQL goes away: every statement fails, dbt's own cleaning up included."""
+    given_up = """
+import duckdb, sys
+from dbt.adapters.duckdb.environments.local import LocalEnvironment as Local
+
+def fail(*_):
+    raise duckdb.FatalException("FATAL Error: Failed: database has been invalidated")
+
+original = Local.submit_python_job
+def submit(self, *arguments, **options):
+    Local.initialize_cursor = classmethod(fail)
+    return original(self, *arguments, **options)
+Local.submit_python_job = submit
+"""
+    again(ticks.lake, "shopify/customers")
+    done = ticks.command(first=given_up)
+    assert done.code == 20, done.output
+    assert "Traceback" not in done.output, done.output
+    assert "invalidated" in done.lines[-1] and "Type: " in done.lines[-1]
+    log = (ticks.lake.home / "logs" / "dbt.log").read_text()
+    assert "Traceback" in log
+    healed = ticks.run()
+    assert healed.code == 0, healed.output
+
+
 def test_undone_deliveries_are_news(ticks: Ticks) -> None:
     """What a person undoes, the next tick computes again, without any new file."""
     undo = json.dumps({"source": "shopify", "stream": "customers", "cursor_version": 1})
