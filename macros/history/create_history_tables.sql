@@ -1,15 +1,16 @@
 {#
-    What runs leave behind, in schema meta: one row for each invocation, and one for each of its
-    nodes. Flat tables, like everything in meta: the rows of a run live in the catalog until
+    What runs leave behind, in schema meta: one row for each invocation, one for each of its nodes,
+    and the nodes of each state of the project that runs were made with. Flat tables, like everything in meta: the rows of a run live in the catalog until
     maintenance flushes them, and cost no file.
 #}
 {% macro create_history_tables() %}
     {% set meta = target.database ~ ".meta" %}
+    {# The newest table of all: a lake that has it has the rest. #}
     {% set found = run_query(
         "select count(*) from duckdb_tables() where database_name = '" ~ target.database ~ "'
-        and schema_name = 'meta' and table_name in ('" ~ lotus_lake._history_tables() | join("', '") ~ "')"
+        and schema_name = 'meta' and table_name = 'manifest_nodes'"
     ) %}
-    {% if found.columns[0].values()[0] == 2 %}
+    {% if found.columns[0].values()[0] == 1 %}
         {{ return("") }}
     {% endif %}
     {% do run_query("
@@ -27,8 +28,10 @@
             error_count bigint not null,
             warn_count bigint not null,
             built_count bigint not null,
-            rows_affected bigint not null
+            rows_affected bigint not null,
+            manifest_id varchar
         );
+        alter table " ~ meta ~ ".invocations add column if not exists manifest_id varchar;
         create table if not exists " ~ meta ~ ".node_results (
             invocation_id varchar not null,
             node varchar not null,
@@ -40,11 +43,23 @@
             message varchar,
             finished_at timestamptz not null
         );
+        create table if not exists " ~ meta ~ ".manifest_nodes (
+            manifest_id varchar not null,
+            node varchar not null,
+            resource_type varchar not null,
+            path varchar not null,
+            relation varchar,
+            materialized varchar,
+            owner varchar,
+            checksum varchar,
+            inputs varchar not null,
+            saved_at timestamptz not null
+        );
         commit;
     ") %}
 {% endmacro %}
 
 
 {% macro _history_tables() %}
-    {{ return(["invocations", "node_results"]) }}
+    {{ return(["invocations", "node_results", "manifest_nodes"]) }}
 {% endmacro %}

@@ -1,7 +1,8 @@
 {#
-    Records this run in meta.invocations and its nodes in meta.node_results, in one transaction (the
-    project's on-run-end hook, given dbt's own `results`). A run that changed nothing and in which
-    nothing failed is not recorded, so that it writes no snapshot.
+    Records this run in meta.invocations, its nodes in meta.node_results, and the state of the project
+    in meta.manifest_nodes when it is a new one, all in one transaction (the project's on-run-end hook,
+    given dbt's own `results`). A run that changed nothing and in which nothing failed is not recorded,
+    so that it writes no snapshot.
 
     Gives the SQL instead of running it: dbt catches what goes wrong in a hook's SQL, and the results
     of the run itself are written all the same. All nodes travel as one text of JSON, which is one
@@ -24,12 +25,39 @@
                 "is_feed": result.node.language == "python",
             }) %}
         {% endfor %}
-        {{ lotus_lake._save_run_history_sql(nodes) }}
+        {{ lotus_lake._save_run_history_sql(nodes, lotus_lake._manifest()) }}
     {% endif %}
 {% endmacro %}
 
 
-{% macro _save_run_history_sql(nodes) %}
+{#
+    The project as dbt has read it: an id that is the same as long as nothing in it changed, and its
+    nodes when no run with it is recorded yet.
+#}
+{% macro _manifest() %}
+    {% set nodes = [] %}
+    {% for node in graph.nodes.values() %}
+        {% do nodes.append({
+            "node": node.unique_id,
+            "resource_type": node.resource_type | string,
+            "path": node.original_file_path,
+            "relation": (node.schema ~ "." ~ node.alias)
+                if node.resource_type in ["model", "seed", "snapshot"] else none,
+            "materialized": node.config.materialized,
+            "owner": node.config.get("group") or (node.config.get("meta") or {}).get("owner"),
+            "checksum": node.checksum.checksum or local_md5(node.raw_code or ""),
+            "inputs": tojson(node.depends_on.nodes | default([])),
+        }) %}
+    {% endfor %}
+    {% set manifest_id = local_md5(tojson(nodes | sort(attribute="node"))) %}
+    {% set known = run_query(
+        "select 1 from " ~ target.database ~ ".meta.manifest_nodes where manifest_id = '" ~ manifest_id ~ "' limit 1"
+    ) %}
+    {{ return({"id": manifest_id, "nodes": [] if known | length > 0 else nodes}) }}
+{% endmacro %}
+
+
+{% macro _save_run_history_sql(nodes, manifest) %}
     {% set catalog = "__ducklake_metadata_" ~ target.database %}
     {% set failed = ["error", "fail", "runtime error", "partial success"] %}
     {% set is_recorded = "getvariable('committed') is not null" if nodes
@@ -76,6 +104,7 @@
     insert into {{ target.database }}.meta.invocations by name
     select
         {{ lotus_lake._invocation_columns(flags.WHICH) }},
+        '{{ manifest.id }}' as manifest_id,
         case when error_count > 0 then 'error' when warn_count > 0 then 'warn' else 'success' end as status,
         *
     from (
@@ -91,6 +120,18 @@
     select '{{ invocation_id }}' as invocation_id, now() as finished_at, * exclude (is_built)
     from run_nodes
     where {{ is_recorded }};
+    {% if manifest.nodes %}
+    insert into {{ target.database }}.meta.manifest_nodes by name
+    select '{{ manifest.id }}' as manifest_id, now() as saved_at, *
+    from (
+        select unnest(from_json(
+            '{{ tojson(manifest.nodes) | replace("'", "''") }}',
+            '[{"node": "varchar", "resource_type": "varchar", "path": "varchar", "relation": "varchar",
+               "materialized": "varchar", "owner": "varchar", "checksum": "varchar", "inputs": "varchar"}]'
+        ), max_depth := 2)
+    )
+    where {{ is_recorded }};
+    {% endif %}
     commit;
     drop table run_nodes;
 {% endmacro %}

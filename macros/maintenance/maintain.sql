@@ -96,7 +96,10 @@
     {% set invocations = run_query("select count(*) from " ~ meta ~ "invocations" ~ old).columns[0].values()[0] %}
     {% if invocations and not dry_run %}
         {% do run_query(
-            "begin; delete from " ~ meta ~ "node_results" ~ old ~ "; delete from " ~ meta ~ "invocations" ~ old ~ "; commit;"
+            "begin; delete from " ~ meta ~ "node_results" ~ old ~ "; delete from " ~ meta ~ "invocations" ~ old
+            ~ "; delete from " ~ meta ~ "manifest_nodes" ~ (old | replace("finished_at", "saved_at"))
+            ~ " and manifest_id not in (select manifest_id from " ~ meta ~ "invocations where manifest_id is not null)"
+            ~ "; commit;"
         ) %}
     {% endif %}
     {{ return({"step": "prune", "what": invocations ~ " recorded runs", "seconds": lotus_lake._seconds(started)}) }}

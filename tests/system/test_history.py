@@ -62,6 +62,31 @@ def test_a_build_is_recorded(lake: Lake, sample: Delivery) -> None:
     )
     assert not list((lake.data / "meta").rglob("*.parquet"))
 
+    assert lake.query("select invocation_id, status from fct_runs order by started_at") == lake.query(
+        "select invocation_id, status from meta.invocations order by started_at"
+    )
+    assert lake.query("select sum(files), sum(row_count) from fct_deliveries") == lake.query(
+        "select count(*), sum(row_count) from meta.feeder_files where status = 'loaded'"
+    )
+    assert lake.query("select source, stream, files_loaded from dim_streams order by all") == (
+        lake.query("select source, stream, files_loaded from meta.feeder_cursors order by all")
+    )
+
+
+def test_the_project_is_kept_with_the_runs(lake: Lake, sample: Delivery) -> None:
+    """Once for as long as it stays as it is; each run knows what its nodes read then."""
+    lake.deliver(part_of(sample, 1), sample.out)
+    assert lake.build_quickly().code == 0
+    assert lake.value("select count(distinct manifest_id) from meta.invocations") == 1
+    kept = "select count(*) from meta.manifest_nodes"
+    assert lake.value(kept) == lake.value(kept.replace("*", "distinct node")) > 200
+    inputs = (
+        "select distinct list_sort(inputs) from fct_node_results where node_name = 'fct_sales'"
+    )
+    assert lake.query(inputs) == [
+        (["model.lotus_lake.int_shopify__order_refunds", "model.lotus_lake.int_shopify__orders"],)
+    ]
+
 
 def test_a_failure_is_recorded(
     new_lake: Callable[..., Lake], sqlite_stages: Callable[[int], Lake]

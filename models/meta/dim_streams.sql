@@ -1,0 +1,54 @@
+with
+
+cursors as (
+    select * from {{ source('meta', 'feeder_cursors') }}
+),
+
+versions as (
+    select
+        source,
+        stream,
+        path,
+        arg_max(status, (cursor_version, loaded_at)) as status,
+        min(loaded_at) as first_fed_at,
+        max(last_modified) filter (status = 'loaded') as newest_file_at
+    from {{ source('meta', 'feeder_files') }}
+    group by source, stream, path
+),
+
+files as (
+    select
+        source,
+        stream,
+        count(*) filter (status = 'quarantined') as quarantined_files,
+        min(first_fed_at) as first_fed_at,
+        max(newest_file_at) as newest_file_at
+    from versions
+    group by source, stream
+),
+
+final as (
+    select
+        cursors.source,
+        cursors.stream,
+        json_extract_string(cursors.declaration, '$.table') as staging_table,
+        coalesce(json_extract_string(cursors.declaration, '$.sync_mode'), 'append') as sync_mode,
+        json_extract_string(cursors.declaration, '$.primary_key') as primary_key,
+        json_extract_string(cursors.declaration, '$.source_cursor') as source_cursor,
+        coalesce(json_extract_string(cursors.declaration, '$.feed_mode'), 'copy') as feed_mode,
+        cursors.cursor_version,
+        cursors.files_loaded,
+        cursors.rows_loaded,
+        cursors.bytes_loaded,
+        cursors.backlog_files,
+        cursors.backlog_bytes,
+        coalesce(files.quarantined_files, 0) as quarantined_files,
+        files.first_fed_at,
+        cursors.updated_at as last_fed_at,
+        files.newest_file_at,
+        cursors.swept_at
+    from cursors
+    left join files on cursors.source = files.source and cursors.stream = files.stream
+)
+
+select * from final
