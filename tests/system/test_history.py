@@ -79,7 +79,7 @@ def test_the_project_is_kept_with_the_runs(lake: Lake, sample: Delivery) -> None
     assert lake.build_quickly().code == 0
     assert lake.value("select count(distinct manifest_id) from meta.invocations") == 1
     kept = "select count(*) from meta.manifest_nodes"
-    assert lake.value(kept) == lake.value(kept.replace("*", "distinct node")) > 200
+    assert lake.value(kept) == lake.value(kept.replace("*", "distinct node")) > 150
     inputs = (
         "select distinct list_sort(inputs) from fct_node_results where node_name = 'fct_sales'"
     )

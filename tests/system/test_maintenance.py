@@ -148,7 +148,7 @@ def test_history_is_pruned(reference_copy: Lake) -> None:
             " now() - interval 500 day as saved_at) from meta.manifest_nodes"
         )
     kept = reference_copy.value("select count(*) from meta.manifest_nodes") // 2
-    assert kept > 200
+    assert kept > 150
     young = reference_copy.value("select count(*) from meta.node_results") // 2
     assert young > 30
     done = operation(reference_copy, "maintain")
