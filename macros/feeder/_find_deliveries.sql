@@ -8,7 +8,7 @@
 {% macro _find_deliveries(source, stream, path, day, cursor_version, status) %}
     {% do start_lakehouse() %}
     {% set declared = [] %}
-    {% for node in graph.sources.values() if node.package_name == "lotus_lake" %}
+    {% for node in declared_streams() %}
         {% do declared.append(node.source_name ~ "." ~ node.name) %}
     {% endfor %}
     {% if source ~ "." ~ stream not in declared %}

@@ -8,7 +8,7 @@
         {{ exceptions.raise_compiler_error(problem) }}
     {% endif %}
     {% set declared = [] %}
-    {% for stream in graph.sources.values() if stream.package_name == "lotus_lake" %}
+    {% for stream in declared_streams() %}
         {% do declared.append(stream.source_name ~ "/" ~ stream.name) %}
     {% endfor %}
     {% set found = run_query(

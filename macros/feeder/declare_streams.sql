@@ -4,7 +4,7 @@
     The cursor row keeps it too, for the scheduler, which looks for new files without dbt.
 #}
 {% macro declare_streams() %}
-    {% set streams = graph.sources.values() | selectattr("package_name", "equalto", "lotus_lake") | list %}
+    {% set streams = declared_streams() %}
     {% for schema in streams | map(attribute="schema") | unique %}
         {% do run_query("create schema if not exists memory." ~ schema) %}
     {% endfor %}

@@ -9,7 +9,7 @@
     {% do start_lakehouse() %}
     {% do check_landing() %}
     {% set total = [] %}
-    {% for stream in graph.sources.values() | selectattr("package_name", "equalto", "lotus_lake") %}
+    {% for stream in declared_streams() %}
         {% set new = run_query(
             "select file.path, file.size_bytes
             from (select unnest(landing_files('" ~ stream.source_name ~ "/" ~ stream.name ~ "/')) as file)

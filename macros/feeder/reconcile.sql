@@ -15,7 +15,7 @@
     {% do start_lakehouse() %}
     {% do check_landing() %}
     {% set differences = [] %}
-    {% for node in graph.sources.values() | selectattr("package_name", "equalto", "lotus_lake")
+    {% for node in declared_streams()
         if source in (none, node.source_name) and stream in (none, node.name) %}
         {% set label = node.source_name ~ "." ~ node.name %}
         {% set found = run_query(lotus_lake._reconcile_sql(node.source_name, node.name, read_files)) %}

@@ -71,6 +71,7 @@ def test_a_build_is_recorded(lake: Lake, sample: Delivery) -> None:
     assert lake.query("select source, stream, files_loaded from dim_streams order by all") == (
         lake.query("select source, stream, files_loaded from meta.feeder_cursors order by all")
     )
+    assert lake.value("select count(*) from dim_streams") == 12
 
 
 def test_the_project_is_kept_with_the_runs(lake: Lake, sample: Delivery) -> None:
