@@ -24,10 +24,10 @@ SQL_ARGS ?=
 needed = $(or $($(1)),$(error Say which: make $@ $(1)=...))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build branch branch-list branch-drop diff pr sql watch as-of test test-seaweedfs lint .lint-sql .lint-dbt format status reconcile sample docs lock clean
+.PHONY: help setup build branch branch-list branch-drop diff pr sql watch as-of test test-seaweedfs lint .lint-sql .lint-dbt format status reconcile sample docs docs-serve airbyte-catalog lock clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Install everything into .venv, if the lock files changed since
 
@@ -73,6 +73,7 @@ lint: setup ## Check Python, SQL, YAML and the project's conventions
 	@$(BIN)/yamllint --strict . \
 		|| { echo "lint: yamllint found the above. Mend the YAML" >&2; exit 1; }
 	@$(MAKE) --no-print-directory .lint-sql .lint-dbt
+	@$(MAKE) --no-print-directory airbyte-catalog CHECK=1
 
 # LINT_FILES names the files to check, for a commit that changed only these; without it all are checked.
 .lint-sql: setup
@@ -134,9 +135,19 @@ reconcile: setup ## Compare landing zone, ledger, files and staging (RECONCILE_A
 sample: setup ## Write a sample landing zone to .lake/landing/raw (SAMPLE_ARGS='--orders ...')
 	@$(BIN)/python scripts/generate_landing.py --out .lake/landing/raw $(SAMPLE_ARGS)
 
-docs: setup ## Write the data catalog (lineage, columns, tests) to target/static_index.html
+docs: setup ## Write the site (guides, status, data catalog, column lineage) to target/site
 	@$(BIN)/dbt docs generate --static
-	@echo "Open target/static_index.html in a browser."
+	@$(BIN)/python scripts/docs.py
+
+docs-serve: setup ## Show the site on this machine (PORT=8000)
+	@$(BIN)/python scripts/docs.py --serve $(or $(PORT),8000)
+
+# Compiled, because which fields the models read stands in their SQL.
+airbyte-catalog: setup ## Write Airbyte's catalogs from the declared streams (CHECK=1 only compares)
+	@mkdir -p target/lint
+	@$(LINT_LAKE) $(BIN)/dbt --quiet compile --indirect-selection empty \
+		--select resource_type:model resource_type:snapshot
+	@$(BIN)/python scripts/airbyte_catalog.py --manifest target/lint/manifest.json $(if $(CHECK),--check)
 
 lock: setup ## Pin the dependencies of pyproject.toml, with hashes, in requirements*.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-strip-extras \

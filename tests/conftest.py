@@ -17,6 +17,7 @@ LONGEST = (
     *("test_kills", "test_maintenance", "test_incremental_truth", "test_s3", "test_postgres"),
     *("test_backup", "test_scheduler", "test_running", "test_least_privilege"),
     *("test_configuration", "test_history", "test_local", "test_branches", "test_deploy"),
+    *("test_site", "test_watching"),
 )
 
 
@@ -24,3 +25,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files with the longest tests first."""
     place = {f"{name}.py": number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly what was not tested, and what to do about it."""
+    reasons: dict[str, int] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[reason] = reasons.get(reason, 0) + 1
+    if reasons:
+        terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
+        for reason, count in reasons.items():
+            terminalreporter.line(f"{count} tests: {reason.removeprefix('Skipped: ')}", red=True)

@@ -54,18 +54,18 @@ def one(documents: tuple[Document, ...], kind: str, name: str) -> Document:
 
 
 def job_of(document: Document) -> Document:
-    """The job's spec of a CronJob or Job."""
+    """The job's spec of a CronJob or Job; a Deployment's own, which has a pod in the same place."""
     spec: Document = document["spec"]
     return spec["jobTemplate"]["spec"] if document["kind"] == "CronJob" else spec
 
 
 def pod_of(document: Document) -> Document:
-    """The pod's spec of a CronJob or Job."""
+    """The pod's spec of a CronJob, Job or Deployment."""
     return job_of(document)["template"]["spec"]  # type: ignore[no-any-return]
 
 
 def container_of(document: Document) -> Document:
-    """The only container of a CronJob or Job."""
+    """The only container of a CronJob, Job or Deployment."""
     (container,) = pod_of(document)["containers"]
     return container  # type: ignore[no-any-return]
 

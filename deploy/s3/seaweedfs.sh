@@ -3,8 +3,8 @@
 # be run again; rights and keys are only ever added (docs/security.md says how to take one away).
 #
 #   WEED_MASTER                      the master, host:port
-#   LAKE_KEY, LAKE_SECRET            the pods' key pair; likewise AIRBYTE_, BACKUP_, READER_ and PR_
-#                                    (pull requests). Who has none gets no identity.
+#   LAKE_KEY, LAKE_SECRET            the pods' key pair; likewise AIRBYTE_, BACKUP_, READER_, PR_
+#                                    (pull requests) and SITE_. Who has none gets no identity.
 #   SUFFIX                           appended to buckets and identities, but for landing: -staging
 set -eu
 SUFFIX=${SUFFIX:-}
@@ -30,6 +30,7 @@ commands() {
     grant pr "${PR_KEY:-}" "${PR_SECRET:-}" "lakehouse$SUFFIX" Read,List
     grant pr "${PR_KEY:-}" "${PR_SECRET:-}" "lakehouse$SUFFIX/branches/*" Write
     grant pr "${PR_KEY:-}" "${PR_SECRET:-}" "artifacts$SUFFIX" Read
+    grant site "${SITE_KEY:-}" "${SITE_SECRET:-}" "artifacts$SUFFIX" Read,List
 }
 
 # The shell prints what it was told, keys included. That a bucket is there already is an error to it.

@@ -22,8 +22,10 @@ import duckdb
 
 _BUCKETS = 1024
 _EXAMPLES = 5
-# About so many rows are looked through for examples.
+# About so many rows are looked through for examples,
 _SAMPLE = 2_000
+# and so many to see whether nearly everything differs.
+_GLANCE = 1_000
 _CUSTOMERS = 10
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE", "FLOAT", "DECIMAL")
 # What a run writes about itself is no difference.
@@ -226,6 +228,11 @@ def _compare_table(
         if same_table and touched is not None:
             candidates = _changed_keys(connection, before, after, table, types)
             table.reason = f"its changes since snapshot {before.snapshot}"
+        elif _most_values_differ(connection, before, after, table, types):
+            # Fingerprints would only add a pass.
+            values = [column for column in types if column not in table.key]
+            candidates = _Candidates("true", values, max(1, table.rows_after // _SAMPLE))
+            table.reason = "all rows, joined by key"
         else:
             candidates = _differing_buckets(connection, before, after, table, types)
             table.reason = "fingerprints of all rows"
@@ -327,26 +334,57 @@ def _changed_keys(
 ) -> _Candidates:
     """The keys of all rows that were inserted or deleted since the common snapshot."""
     schema, _, name = table.name.partition(".")
-    key = ", ".join(map(_quote, table.key))
-    connection.execute(
-        f"create or replace temp table diff_keys as select distinct hash({key}) as row_key from"
-        f" ducklake_table_changes('{after.database}', '{schema}', '{name}',"
+    changes = (
+        f"ducklake_table_changes('{after.database}', '{schema}', '{name}',"
         f" {before.snapshot + 1}, {after.snapshot})"
     )
-    # The range lets DuckLake leave out files; the hash decides, nulls and several columns included.
-    first = _quote(table.key[0])
-    low, high, nulls = connection.execute(
-        f"select min({first})::varchar, max({first})::varchar, bool_or({first} is null)"
-        f" from ducklake_table_changes('{after.database}', '{schema}', '{name}',"
-        f" {before.snapshot + 1}, {after.snapshot})"
-    ).fetchone() or (None, None, None)
-    where = f"hash({key}) in (from diff_keys)"
-    if low is not None and not nulls:
-        kind = types[table.key[0]]
-        where += f" and {first} between '{_escape(low)}'::{kind} and '{_escape(high)}'::{kind}"
+    where = _where_keys_of(connection, changes, table, types)
     keys = _one(connection, "select count(*) from diff_keys")
     columns = [column for column in types if column not in table.key]
     return _Candidates(where, columns, max(1, keys // _SAMPLE))
+
+
+def _where_keys_of(
+    connection: duckdb.DuckDBPyConnection, rows: str, table: TableDiff, types: Mapping[str, str]
+) -> str:
+    """A condition for the rows of either side that have one of the keys of ``rows``."""
+    key, first = ", ".join(map(_quote, table.key)), _quote(table.key[0])
+    kind = types[table.key[0]]
+    connection.execute(
+        "create or replace temp table diff_keys as"
+        f" select distinct hash({key}) as row_key, {first}::{kind} as first_key from {rows}"
+    )
+    # The range lets DuckLake leave out files; the hash decides, nulls and several columns included.
+    low, high, nulls = connection.execute(
+        "select min(first_key)::varchar, max(first_key)::varchar, bool_or(first_key is null)"
+        " from diff_keys"
+    ).fetchone() or (None, None, None)
+    where = f"hash({key}) in (select row_key from diff_keys)"
+    if low is not None and not nulls:
+        where += f" and {first} between '{_escape(low)}'::{kind} and '{_escape(high)}'::{kind}"
+    return where
+
+
+def _most_values_differ(
+    connection: duckdb.DuckDBPyConnection,
+    before: Side,
+    after: Side,
+    table: TableDiff,
+    types: Mapping[str, str],
+) -> bool:
+    """Whether a few rows say that nearly all rows differ in most columns."""
+    read = ", ".join(
+        f"{_quote(column)}::{types[column]} as {_quote(column)}" for column in table.key
+    )
+    some = f"(select {read} from {before.relation(table.name)} limit {_GLANCE})"
+    values = [column for column in types if column not in table.key]
+    sample = _Candidates(_where_keys_of(connection, some, table, types), values)
+    differ = " + ".join(f"(b{n} is distinct from a{n})::int" for n in _n(values))
+    matched, differing = connection.execute(
+        f"select count(*), coalesce(sum({differ or '0'}), 0) from"
+        f" ({_joined_sql(before, after, table, types, sample)}) where there_before and there_after"
+    ).fetchone() or (0, 0)
+    return bool(2 * differing > matched * len(values) > 0)
 
 
 def _differing_buckets(

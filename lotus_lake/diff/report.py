@@ -7,12 +7,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from rich.console import Console
 from rich.table import Table
 
 from lotus_lake.diff.compare import ColumnDiff, LakeDiff, Number, Shift, TableDiff
 from lotus_lake.diff.verdict import Problem, Verdict
+from lotus_lake.pages import environment
 
 # In Markdown and in the terminal, of the many days that a formula may touch.
 _DAYS = 10
@@ -61,11 +61,9 @@ def markdown(
 
 def page(diff: LakeDiff, verdict: Verdict | None = None, problems: Sequence[Problem] = ()) -> str:
     """The report as one HTML page that needs nothing else; arguments as for ``markdown``."""
-    from lotus_lake.diff.charts import shift_chart
-
     charts = {
         table.name: [
-            (column.name, shift_chart(table.by_day, column.name))
+            (column.name, _shift_chart(table.by_day, column.name))
             for column in table.columns
             if column.shift and any(shift.shifts.get(column.name) for shift in table.by_day)
         ]
@@ -178,6 +176,24 @@ def _shown(value: str | None) -> str:
     return "null" if value is None else value
 
 
+def _shift_chart(shifts: Sequence[Shift], column: str) -> str:
+    """By how much a column's sum moved on each day."""
+    # Drawing takes a native library that a report in the terminal does not need.
+    from lotus_lake.pages import charts
+
+    rows = [
+        {"day": shift.group, "shift": float(shift.shifts[column])}
+        for shift in shifts
+        if column in shift.shifts
+    ]
+    sign = {"condition": {"test": "datum.shift < 0", "value": charts.BAD}, "value": charts.GOOD}
+    return charts.chart(
+        f"Shift of the sum of {column} by day",
+        rows,
+        charts.bars(charts.day("day"), charts.amount("shift", f"shift of {column}"), sign),
+    )
+
+
 def _cell(text: str) -> str:
     """A value within a table of Markdown."""
     return text.replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
@@ -186,18 +202,19 @@ def _cell(text: str) -> str:
 def _render(
     name: str, diff: LakeDiff, verdict: Verdict | None, problems: Sequence[Problem], **more: Any
 ) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=name.endswith(".html"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
+    made = environment(
+        Path(__file__).parent / "templates",
+        html=name.endswith(".html"),
+        filters={
+            "cell": _cell,
+            "largest": largest,
+            "number": number,
+            "schema": _schema,
+            "shown": _shown,
+        },
     )
-    environment.filters.update(number=number, largest=largest, shown=_shown, schema=_schema)
-    environment.globals.update(rows=rows, counts=counts, shift_of=shift_of)
-    environment.filters["cell"] = _cell
-    return environment.get_template(name).render(
+    made.globals.update(rows=rows, counts=counts, shift_of=shift_of)
+    return made.get_template(name).render(
         diff=diff,
         headline=_headline(diff),
         verdict=verdict,

@@ -1,13 +1,15 @@
-"""Publishing what dbt says about itself: manifest, run results and documentation."""
+"""Publishing what dbt says about itself: manifest and run results; and the site."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from lotus_lake.config import LakeError
 from lotus_lake.scheduler.store import open_store
 
-MANIFEST, RUN_RESULTS, INDEX = "manifest.json", "run_results.json", "index.html"
+MANIFEST, RUN_RESULTS, SITE = "manifest.json", "run_results.json", "site/"
+INDEX = f"{SITE}index.html"
 
 
 def publish(url: str, files: dict[str, bytes]) -> str | None:
@@ -40,3 +42,26 @@ def read(target: Path, name: str) -> bytes | None:
         return (target / name).read_bytes()
     except OSError:
         return None
+
+
+def files_of(folder: Path, prefix: str) -> dict[str, bytes]:
+    """Every file of a folder, by the name under which it is to be published."""
+    return {
+        f"{prefix}{path.relative_to(folder).as_posix()}": path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def site_version(project: Path, code: str) -> str:
+    """What tells one site from another: the project's code, and its guides.
+
+    Args:
+        project: The project's folder.
+        code: The digest of its code.
+    """
+    digest = hashlib.sha256(code.encode())
+    for page in sorted([*project.glob("*.md"), *project.glob("docs/**/*")]):
+        if page.is_file():
+            digest.update(page.read_bytes())
+    return digest.hexdigest()

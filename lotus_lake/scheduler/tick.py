@@ -405,20 +405,42 @@ class Tick:
         for name in (artifacts.MANIFEST, artifacts.RUN_RESULTS):
             if content := artifacts.read(target, name):
                 files[name] = content
-        if data.get("documented") != code or not artifacts.is_there(url, artifacts.INDEX):
-            arguments = ["docs", "generate", "--static", *_variables(self._settings.variables)]
-            result = build.run(arguments, self._log, self._stop)
-            page = artifacts.read(target, "static_index.html")
-            if page and not result.errors and not result.interrupted:
-                files[artifacts.INDEX] = page
-            else:
-                self._log.warn("The documentation could not be made; the lines above say why.")
+        version = artifacts.site_version(self._settings.project, code)
+        is_known = data.get("documented") == version and artifacts.is_there(url, artifacts.INDEX)
+        files.update(self._status(target) if is_known else self._site(target))
         problem = artifacts.publish(url, files)
         if problem:
             self._log.warn(f"LAKE_ARTIFACTS_URL: {problem} The next tick tries again.")
         elif artifacts.INDEX in files:
-            data["documented"] = code
+            data["documented"] = version
         data["unpublished"] = sorted(runs) if problem else None
+
+    def _site(self, target: Path) -> dict[str, bytes]:
+        """The whole site, made anew; empty when it cannot be made."""
+        from lotus_lake.site.build import build as build_site
+
+        arguments = ["docs", "generate", "--static", *_variables(self._settings.variables)]
+        result = build.run(arguments, self._log, self._stop)
+        try:
+            if not result.errors and not result.interrupted:
+                build_site(self._settings.project, target, target / "site")
+                return artifacts.files_of(target / "site", artifacts.SITE)
+        except LakeError as error:
+            self._log.warn(str(error))
+        self._log.warn("The site could not be made; the lines above say why.")
+        return {}
+
+    def _status(self, target: Path) -> dict[str, bytes]:
+        """The site's status page, made anew; empty when it cannot be made."""
+        from lotus_lake.site import status
+        from lotus_lake.site.frame import STATUS
+
+        try:
+            page = status.page(self._settings.config, target / artifacts.MANIFEST)
+        except LakeError as error:
+            self._log.warn(f"The status page could not be made: {error}")
+            return {}
+        return {f"{artifacts.SITE}{STATUS.page}": page.encode()}
 
     def _retry_publishing(self) -> None:
         """Publish what an earlier tick could not."""

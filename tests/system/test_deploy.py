@@ -14,6 +14,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ from tests.deployment import (
     environment,
     example_secrets,
     of_kind,
+    one,
     overlay,
     pod_of,
     stages,
@@ -229,6 +232,39 @@ def test_the_rendered_jobs_run(
     for run in (tick, idle, maintenance):
         for secret in (services.PG_PASSWORD, services.S3_SECRET):
             assert secret not in run.stdout + run.stderr
+
+
+def test_the_rendered_site_serves_what_ticks_published(cluster: Cluster, tmp_path: Path) -> None:
+    """The Deployment's command, arguments and environment: every part of the site, and from the
+    address of a folder a way to its page; nothing can be written."""
+    container = container_of(one(cluster.manifests, "Deployment", "site"))
+    secrets = cluster.secrets | {"site-s3": cluster.secrets["lake-s3"]}
+    rendered = environment(container, cluster.manifests, secrets)
+    rendered["RCLONE_CONFIG_SITE_ENDPOINT"] = cluster.places["AWS_ENDPOINT_URL_S3"]
+    port = services.free_port()
+    here = {
+        "$(SITE)": rendered["SITE"],
+        "/etc/site": str(ROOT / "deploy/site"),
+        ":8080": f"127.0.0.1:{port}",
+    }
+    command = [services.program("rclone"), *container["args"]]
+    for there, path in here.items():
+        command = [word.replace(there, path) for word in command]
+    with services.running(command, tmp_path, rendered, port):
+        root = f"http://127.0.0.1:{port}"
+        for page, words in (
+            ("/", "index.html"),
+            ("/index.html", "lotus-lake"),
+            ("/status/index.html", "Is everything fresh?"),
+            ("/catalog/index.html", "fct_sales"),
+            ("/lineage/index.html", "fct_sales"),
+        ):
+            with urllib.request.urlopen(root + page) as answer:
+                assert answer.headers.get_content_type() == "text/html", page
+                assert words in answer.read().decode(), page
+        put = urllib.request.Request(f"{root}/index.html", data=b"x", method="PUT")
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(put)
 
 
 def test_a_pod_that_cannot_reach_the_catalog_says_so(cluster: Cluster, tmp_path: Path) -> None:

@@ -62,9 +62,9 @@ def test_a_build_is_recorded(lake: Lake, sample: Delivery) -> None:
     )
     assert not list((lake.data / "meta").rglob("*.parquet"))
 
-    assert lake.query("select invocation_id, status from fct_runs order by started_at") == lake.query(
-        "select invocation_id, status from meta.invocations order by started_at"
-    )
+    assert lake.query(
+        "select invocation_id, status from fct_runs order by started_at"
+    ) == lake.query("select invocation_id, status from meta.invocations order by started_at")
     assert lake.query("select sum(files), sum(row_count) from fct_deliveries") == lake.query(
         "select count(*), sum(row_count) from meta.feeder_files where status = 'loaded'"
     )
@@ -81,9 +81,7 @@ def test_the_project_is_kept_with_the_runs(lake: Lake, sample: Delivery) -> None
     assert lake.value("select count(distinct manifest_id) from meta.invocations") == 1
     kept = "select count(*) from meta.manifest_nodes"
     assert lake.value(kept) == lake.value(kept.replace("*", "distinct node")) > 150
-    inputs = (
-        "select distinct list_sort(inputs) from fct_node_results where node_name = 'fct_sales'"
-    )
+    inputs = "select distinct list_sort(inputs) from fct_node_results where node_name = 'fct_sales'"
     assert lake.query(inputs) == [
         (["model.lotus_lake.int_shopify__order_refunds", "model.lotus_lake.int_shopify__orders"],)
     ]

@@ -171,11 +171,9 @@ def test_a_failure_is_told_once_and_healed_by_building_everything(
 
 def test_a_failing_test_is_a_failure_and_names_it(ticks: Ticks) -> None:
     """Somebody put a row into a table by hand: its readers are built, and a test fails."""
-    from tests.system.test_running import _change
-
     lines = "main.int_shopify__order_lines"
     del ticks.environment["DBT_RESOURCE_TYPES"]
-    _change(ticks.lake, f"insert into {lines} select * from {lines} limit 1")
+    ticks.lake.change(f"insert into {lines} select * from {lines} limit 1")
     done = ticks.run()
     assert done.code == 20, done.output
     assert done.says("int_shopify__order_lines: changed since its readers read it")
@@ -375,7 +373,8 @@ def test_loop(ticks: Ticks) -> None:
 
 
 def test_artifacts(ticks: Ticks) -> None:
-    """Published after a build; documentation only when the code changed or it is missing."""
+    """Published after a build: the status page always, the rest of the site only when the project
+    changed or it is missing."""
     place = ticks.lake.home / "published"
     place.write_text("a file where a folder should be")
     ticks.environment["LAKE_ARTIFACTS_URL"] = str(place)
@@ -387,14 +386,18 @@ def test_artifacts(ticks: Ticks) -> None:
     assert ticks.run().says("Nothing new")
     files = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
     (run,) = (name for name in files if name.startswith("runs/"))
-    assert files == {"manifest.json", "run_results.json", "index.html", run}
+    site = {name for name in files if name.startswith("site/")}
+    assert files - site == {"manifest.json", "run_results.json", run}
+    parts = {"index.html", "status/index.html", "catalog/index.html", "lineage/index.html"}
+    assert {f"site/{part}" for part in parts} <= site
     assert json.loads((place / run).read_text())["results"]
-    assert "lotus_lake" in (place / "index.html").read_text()
-    written = (place / "index.html").stat().st_mtime_ns
+    status = (place / "site/status/index.html").read_text()
+    written = (place / "site/index.html").stat().st_mtime_ns
     again(ticks.lake, "klaviyo/flows")
     assert ticks.run().code == 0
     assert len(list((place / "runs").iterdir())) == 2
-    assert (place / "index.html").stat().st_mtime_ns == written
+    assert (place / "site/index.html").stat().st_mtime_ns == written
+    assert (place / "site/status/index.html").read_text() != status
 
 
 # -- maintenance -----------------------------------------------------------------------------------
@@ -452,7 +455,7 @@ def test_production(
         assert "imported []" in idle.output
         assert lake.snapshot() == snapshot
         keys = set(s3.keys("lakehouse"))
-        assert {"scheduler.json", "artifacts/manifest.json", "artifacts/index.html"} <= keys
+        assert {"scheduler.json", "artifacts/manifest.json", "artifacts/site/index.html"} <= keys
 
         s3.client.put_object(Bucket="landing", Key=f"raw/{BAD}", Body=b"no parquet")
         builder = ticks.start()

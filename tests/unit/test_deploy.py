@@ -60,6 +60,15 @@ CUSTOM = {
         "sourceRef.name",
         "decryption.secretRef.name",
     ],
+    ("infra.contrib.fluxcd.io/v1alpha2", "Terraform"): [
+        "interval",
+        "path",
+        "approvePlan",
+        "sourceRef.kind",
+        "sourceRef.name",
+        "vars",
+        "varsFrom",
+    ],
 }
 
 # Variables that the code reads and no pod needs to have set, with the reason.
@@ -86,8 +95,11 @@ def documents(request: pytest.FixtureRequest) -> tuple[Document, ...]:
 
 @pytest.fixture
 def jobs(documents: tuple[Document, ...]) -> dict[str, Document]:
-    """Everything that runs pods of ours."""
+    """Everything that runs pods of ours, but for the site, which production alone has."""
     return of_kind(documents, "CronJob") | of_kind(documents, "Job")
+
+
+SITE = one(overlay("production"), "Deployment", "site")
 
 
 @pytest.fixture
@@ -107,7 +119,9 @@ def at(document: Document, path: str) -> Any:
 # -- validity --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("folder", [*(f"overlays/{name}" for name in ENVIRONMENTS), "flux"])
+@pytest.mark.parametrize(
+    "folder", [*(f"overlays/{name}" for name in ENVIRONMENTS), "flux", "airbyte/flux"]
+)
 def test_every_document_is_valid(folder: str) -> None:
     """Kubernetes' own by its published schemas, unknown fields refused; the others by the fields
     that matter."""
@@ -148,7 +162,7 @@ def test_both_environments_have_a_namespace_of_their_own() -> None:
 
 def test_pods_have_no_rights_that_they_do_not_need(jobs: dict[str, Document]) -> None:
     assert set(jobs) == {"tick", "maintenance", "s3-setup"}
-    for document in jobs.values():
+    for document in [*jobs.values(), SITE]:
         pod, container = pod_of(document), container_of(document)
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["runAsUser"] > 0
@@ -176,7 +190,7 @@ def test_nobody_may_talk_to_the_kubernetes_api(documents: tuple[Document, ...]) 
 
 
 def test_images_are_pinned(documents: tuple[Document, ...], jobs: dict[str, Document]) -> None:
-    images = [container_of(document)["image"] for document in jobs.values()]
+    images = [container_of(document)["image"] for document in [*jobs.values(), SITE]]
     images.append(one(documents, "Cluster", "catalog")["spec"]["imageName"])
     for image in images:
         assert re.search(r":\d+\.\d+[\w.-]*$|@sha256:[0-9a-f]{64}$", image), image
@@ -269,6 +283,7 @@ def test_secrets_are_where_the_manifests_look(
 ) -> None:
     for document in jobs.values():
         environment(container_of(document), documents, example_secrets())  # KeyError otherwise
+    environment(container_of(SITE), overlay("production"), example_secrets())
     store = one(documents, "ObjectStore", "catalog-backup")["spec"]["configuration"]
     for reference in store["s3Credentials"].values():
         assert reference["key"] in example_secrets()[reference["name"]]
@@ -459,6 +474,7 @@ def test_the_image_has_what_a_run_needs_and_nothing_else() -> None:
         ROOT / "tests/integrity",
         ROOT / "lotus_lake",
         ROOT / "scripts",
+        ROOT / "docs",
     ]
     wanted = {
         path.relative_to(ROOT)
@@ -467,6 +483,10 @@ def test_the_image_has_what_a_run_needs_and_nothing_else() -> None:
         if path.suffix in (".py", ".sql", ".yml", ".md", ".html", ".csv")
         and "__pycache__" not in path.parts
     } | {Path("dbt_project.yml"), Path("profiles.yml"), Path("requirements.lock")}
+    # What the guides link to.
+    wanted |= {Path("CHANGELOG.md"), Path("CONTRIBUTING.md"), Path("LICENSE"), Path("README.md")}
+    wanted |= {Path("deploy/postgres/role.sql")}
+    wanted |= {Path(f"deploy/s3/policy-{who}.json") for who in ("lake", "pr", "site")}
     assert wanted <= files
     assert files - wanted == set()
     for stage in stages():
@@ -480,9 +500,15 @@ def test_the_image_has_what_a_run_needs_and_nothing_else() -> None:
 
 
 def test_flux_applies_every_environment() -> None:
+    """And Airbyte's configuration, for who names it: it needs another controller."""
     documents = render("flux")
     applied = of_kind(documents, "Kustomization")
     assert set(applied) == {f"lotus-lake-{name}" for name in ENVIRONMENTS}
+    airbyte = yaml.safe_load((DEPLOY / "flux/airbyte.yaml").read_text())
+    applied[airbyte["metadata"]["name"]] = airbyte
+    (terraform,) = of_kind(render("airbyte/flux"), "Terraform").values()
+    assert terraform["spec"]["sourceRef"]["name"] in of_kind(documents, "GitRepository")
+    assert terraform["metadata"]["namespace"] == "flux-system"
     for document in applied.values():
         folder = ROOT / document["spec"]["path"]
         assert (folder / "kustomization.yaml").exists()

@@ -1,0 +1,88 @@
+"""Charts as SVG, drawn by Vega-Lite; they take the colours of the page around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import vl_convert
+
+Rows = Sequence[Mapping[str, Any]]
+Encoding = dict[str, Any]
+
+GOOD, WARN, BAD, QUIET = "#0f766e", "#b45309", "#c2410c", "#64748b"
+
+_CONFIG = {
+    "background": None,
+    "view": {"stroke": None},
+    "font": "sans-serif",
+    "axis": {
+        "gridColor": "#88888833",
+        "domainColor": "#888888",
+        "tickColor": "#888888",
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+    },
+    "legend": {"labelFontSize": 11},
+}
+
+
+def chart(
+    title: str, rows: Rows, *layers: dict[str, Any], width: int = 720, height: int = 160
+) -> str:
+    """Draw layers of marks over the same rows.
+
+    Args:
+        title: What it shows, for those who cannot see it.
+        rows: The data.
+        layers: Vega-Lite's ``mark`` and ``encoding`` of each layer.
+        width, height: Of the plot, in pixels.
+    """
+    specification = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "data": {"values": [dict(row) for row in rows]},
+        "layer": list(layers),
+        "width": width,
+        "height": height,
+        "config": _CONFIG,
+    }
+    drawn = str(vl_convert.vegalite_to_svg(specification))
+    return drawn.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
+
+
+def day(field: str, first: str | None = None, last: str | None = None) -> Encoding:
+    """An axis of days.
+
+    Args:
+        field: The column with the day, as ISO text.
+        first, last: The days that it spans; those of the rows by default.
+    """
+    encoding: Encoding = {
+        "field": field,
+        "type": "temporal",
+        "timeUnit": "utcyearmonthdate",
+        "axis": {"title": None, "labelOverlap": True, "format": "%d %b %Y", "tickCount": 4},
+    }
+    if first and last:
+        encoding["scale"] = {"domain": [first, last], "type": "utc"}
+    return encoding
+
+
+def amount(field: str, title: str | None = None) -> Encoding:
+    """An axis of numbers, from zero."""
+    return {"field": field, "type": "quantitative", "title": title}
+
+
+def bars(x: Encoding, y: Encoding, color: Any) -> dict[str, Any]:
+    """A layer of bars.
+
+    Args:
+        x, y: Their axes.
+        color: One colour, or Vega-Lite's encoding of several.
+    """
+    encoded = {"value": color} if isinstance(color, str) else color
+    return {
+        "mark": {"type": "bar", "width": {"band": 0.8}},
+        "encoding": {"x": x, "y": y, "color": encoded},
+    }

@@ -1,0 +1,128 @@
+"""Chromium as it is installed, and what pages do in it that no reader should have to bear."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+
+NARROW, WIDE = 390, 1440
+
+# Nothing that the browser does by itself, so that every request is one of the page.
+_ARGUMENTS = [
+    *("--no-sandbox", "--disable-background-networking", "--disable-component-update"),
+    *("--disable-sync", "--no-first-run", "--disable-dev-shm-usage"),
+]
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+# Smaller than this nobody reads; a graph that can be zoomed has no size of its own.
+_SMALLEST = 11
+_SMALL_TEXT = """smallest => {
+  const found = new Set();
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode.data.trim();
+    const parent = walker.currentNode.parentElement;
+    if (!text || parent.closest(".react-flow__viewport, script, style, noscript")) continue;
+    if (!parent.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
+    const box = parent.getBoundingClientRect();
+    if (box.width < 2 || box.height < 2) continue;
+    const { a, b } = parent.closest("svg") ? parent.getScreenCTM() : { a: 1, b: 0 };
+    const size = parseFloat(getComputedStyle(parent).fontSize) * Math.hypot(a, b);
+    if (size < smallest - 0.01) found.add(`${size.toFixed(1)} px: ${text.slice(0, 40)}`);
+  }
+  return [...found];
+}"""
+
+
+@dataclass
+class Tab:
+    """A tab of the browser, and what went wrong in it.
+
+    Args:
+        page: Playwright's page.
+        problems: Messages in the console, errors, and requests that failed or left the machine.
+    """
+
+    page: Page
+    problems: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
+        self.page.on("request", self._request)
+        self.page.on("requestfailed", lambda one: self.problems.append(f"failed: {one.url[:200]}"))
+        self.page.on("response", self._response)
+
+    def open(self, url: str, ready: str) -> None:
+        """Go to a page and wait until something is visible."""
+        # Leaves the page before: a link that differs only in its fragment would load nothing.
+        self.page.goto("about:blank")
+        self.page.goto(url)
+        self.page.locator(ready).first.wait_for(timeout=20_000)
+
+    def faults(self) -> list[str]:
+        """What a reader of the open page would be annoyed by, and what was before."""
+        found, self.problems = self.problems, []
+        width = self.page.evaluate("document.documentElement.scrollWidth")
+        if width > (self.page.viewport_size or {"width": 0})["width"]:
+            found.append(f"the page is {width} px wide")
+        found += self.page.evaluate(_SMALL_TEXT, _SMALLEST)
+        # Its styles need not be fetched again, which a page in a folder may not do.
+        report = Axe().run(self.page, options={"preload": False, "resultTypes": ["violations"]})
+        found += [
+            f"{violation['id']}: {node['html'][:200]} ({node['failureSummary'][:200]})"
+            for violation in report.response["violations"]
+            if violation["impact"] in ("serious", "critical")
+            for node in violation["nodes"]
+        ]
+        return found
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.problems.append(f"console: {message.text[:300]}")
+
+    def _request(self, request: Request) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:", "about:", "http://127.0.0.1:")):
+            self.problems.append(f"leaves the machine: {request.url[:200]}")
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 400:
+            self.problems.append(f"{response.status}: {response.url[:200]}")
+
+
+def executable() -> Path:
+    """Where Chromium is.
+
+    Where there is none the test is left out, since `make test` may ask for no more than Python, make
+    and git; but the last lines of the run say so, and what to type (tests/conftest.py).
+    """
+    named = os.environ.get("LAKE_TEST_CHROMIUM")
+    if named and not Path(named).exists():
+        pytest.fail(f"LAKE_TEST_CHROMIUM is {named}, which does not exist.", pytrace=False)
+    found = named or next(filter(None, map(shutil.which, _NAMES)), None)
+    if not found:
+        pytest.skip(
+            "there is no Chromium, so nobody knows whether the site works. Install it (Debian: "
+            "apt-get install chromium), or name it: LAKE_TEST_CHROMIUM=/path/to/chromium"
+        )
+    return Path(found)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The browser, without a window."""
+    path = executable()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()

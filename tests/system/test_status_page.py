@@ -1,0 +1,127 @@
+"""The status page, made of a real lake: what is wrong stands on top, and nothing breaks it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.site import status
+from tests.system.lake import Lake
+from tests.system.upkeep import writing
+
+_DAY = timedelta(days=1)
+
+
+def config(lake: Lake) -> LakeConfig:
+    """Where a lake lies."""
+    return LakeConfig.from_env(lake.environment)
+
+
+def look(lake: Lake, limits: Mapping[str, timedelta] | None = None) -> status.Look:
+    """The page's content, an hour after the lake's last run."""
+    last = lake.value("select max(finished_at) from meta.invocations")
+    assert isinstance(last, datetime)
+    return status.look(config(lake), limits or {}, last.astimezone(UTC) + timedelta(hours=1))
+
+
+def text(page: str) -> str:
+    """What a reader sees."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.split("</style>")[-1]))
+
+
+def test_what_is_on_the_page(reference_copy: Lake) -> None:
+    """Every stream, the last run, the slowest nodes, the deliveries and the tables, as they are."""
+    seen = look(reference_copy, {"shopify.orders": _DAY, "klaviyo.events": _DAY})
+    assert [one.row["stream"] for one in seen.streams] == [
+        f"{source}.{stream}"
+        for source, stream in reference_copy.query(
+            "select source, stream from meta.feeder_cursors order by 1, 2"
+        )
+    ]
+    bad = reference_copy.value("select sum(quarantined_files) from dim_streams")
+    assert (f"{bad:,} files are in quarantine." in seen.problems) == bool(bad)
+    assert seen.answers["runs"][0]["status"] in ("success", "warn")
+    slowest = seen.answers["durations"][0]
+    assert slowest["total_seconds"] == reference_copy.value(
+        "select max(total) from (select sum(execution_seconds) as total from meta.node_results"
+        " where resource_type <> 'operation' and status <> 'skipped' group by node)"
+    )
+    delivered = sum(one["row_count"] for one in seen.answers["deliveries"])
+    assert delivered == reference_copy.value(
+        "select sum(row_count) from (select sum(row_count) as row_count, max(loaded_at) as fed_at"
+        " from meta.feeder_files where status = 'loaded' group by source, stream, cursor_version"
+        " order by fed_at desc limit 50)"
+    )
+    sales = {row["day"]: row["sales"] for row in seen.answers["sales"]}
+    day, total = reference_copy.query(
+        "select order_day::varchar, total_sales::double from fct_daily_sales"
+        " where currency = (select mode(currency) from fct_sales) order by 1 desc limit 1"
+    )[0]
+    assert sales[day] == total
+    rows = {one["name"]: one["files"] for one in seen.answers["tables"]}
+    assert rows["staging.stg_shopify__orders"] > 0
+    page = status.render(seen)
+    assert "http" not in re.sub(r"http://www.w3.org/\S+", "", page), "it asks for something outside"
+    assert page.count("<svg") == 3 + len({row["stream"] for row in seen.answers["rows_by_day"]})
+    for words in ("Is everything fresh?", "shopify.orders", "fct_sales", day):
+        assert words in page, words
+
+
+def test_what_is_wrong_stands_on_top(reference_copy: Lake) -> None:
+    """A stream that is late, a file in quarantine whose name is nasty, a test that failed."""
+    nasty = "shopify/orders/year=2025/month=01/day=01/<script>alert(1)</script>.parquet"
+    with writing(reference_copy) as connection:
+        connection.execute(
+            "insert into meta.feeder_files select * replace (? as path, 'quarantined' as status,"
+            " 'truncated & empty' as reason, 'x' as etag) from meta.feeder_files"
+            " where source = 'shopify' and stream = 'orders' limit 1",
+            [nasty],
+        )
+        connection.execute(
+            "update meta.feeder_cursors set updated_at = updated_at - interval 3 day"
+            " where stream = 'lists'"
+        )
+        connection.execute(
+            "insert into meta.invocations select * replace ('last' as invocation_id, 'error' as"
+            " status, started_at + interval 1 second as started_at) from meta.invocations"
+            " order by started_at desc limit 1"
+        )
+        connection.execute(
+            "insert into meta.node_results select * replace ('last' as invocation_id, 'fail' as"
+            " status, 7 as failures, 'Got 7 results' as message) from meta.node_results"
+            " where node like '%unique_fct_sales%' or node like '%fct_sales%' limit 1"
+        )
+    seen = look(reference_copy, {"klaviyo.lists": 2 * _DAY, "shopify.orders": _DAY})
+    told = " ".join(seen.problems)
+    assert "last recorded run failed" in told
+    assert "klaviyo.lists" in told and "shopify.orders" not in told
+    assert "in quarantine" in told and "failed when they last ran" in told
+    page = status.render(seen)
+    assert nasty not in page and "&lt;script&gt;alert" in page
+    assert "truncated &amp; empty" in page
+    assert "Got 7 results" in page
+    assert text(page).index("Something needs a look") < text(page).index("Is everything fresh?")
+
+
+def test_a_lake_without_the_views_says_what_to_type(reference_copy: Lake) -> None:
+    with writing(reference_copy) as connection:
+        connection.execute("drop view main.fct_runs")
+    with pytest.raises(LakeError, match=r"fct_runs.*dbt build"):
+        look(reference_copy)
+
+
+def test_limits_come_from_the_sources(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.json"
+    with pytest.raises(LakeError, match=r"manifest\.json cannot be read.*dbt parse"):
+        status.limits(manifest)
+    manifest.write_text(
+        '{"sources": {"a": {"source_name": "s", "name": "a", "freshness":'
+        ' {"warn_after": {"count": 36, "period": "hour"}}},'
+        ' "b": {"source_name": "s", "name": "b", "freshness": null}}}'
+    )
+    assert status.limits(manifest) == {"s.a": timedelta(hours=36)}
