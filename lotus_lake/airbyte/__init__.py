@@ -1,0 +1,1 @@
+"""Airbyte's configuration, made of what the dbt sources declare."""

@@ -1,0 +1,197 @@
+"""Airbyte's configured catalog of a source: what it reads of each stream, and how it writes it.
+
+The file is a ConfiguredAirbyteCatalog of Airbyte's protocol. Terraform reads all that it needs out
+of it: the sync mode is the two modes put together, the selected fields are the schema's properties.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lotus_lake.airbyte.declared import cursor_of, key_of
+from lotus_lake.config import LakeError
+from lotus_lake.schema import Type
+from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
+
+Catalog = dict[str, Any]
+
+# So many differences of a catalog are told.
+_TOLD = 6
+
+_DATE_TIME = {"type": ["null", "string"], "format": "date-time"}
+_WITH_ZONE = {**_DATE_TIME, "airbyte_type": "timestamp_with_timezone"}
+_WITHOUT_ZONE = {**_DATE_TIME, "airbyte_type": "timestamp_without_timezone"}
+_SCALARS: dict[str, dict[str, Any]] = {
+    "VARCHAR": {"type": ["null", "string"]},
+    "BOOLEAN": {"type": ["null", "boolean"]},
+    "DOUBLE": {"type": ["null", "number"]},
+    "FLOAT": {"type": ["null", "number"]},
+    "DATE": {"type": ["null", "string"], "format": "date"},
+    "TIMESTAMP WITH TIME ZONE": _WITH_ZONE,
+    "TIMESTAMP": _WITHOUT_ZONE,
+    **{
+        name: {"type": ["null", "integer"]}
+        for name in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+    },
+}
+
+
+def configured_catalog(streams: Iterable[Stream]) -> Catalog:
+    """The configured catalog of a source's streams.
+
+    Raises:
+        LakeError: A declaration cannot be told to Airbyte; the message names it.
+    """
+    return {"streams": [_configured(stream) for stream in streams]}
+
+
+def written(catalog: Catalog) -> str:
+    """A catalog as its file has it."""
+    return json.dumps(catalog, indent=2) + "\n"
+
+
+def write_catalogs(streams: Mapping[str, Iterable[Stream]], folder: Path) -> list[Path]:
+    """Write the catalog of each source into a folder.
+
+    Raises:
+        LakeError: As :func:`configured_catalog`; then nothing is written.
+    """
+    texts = {
+        _file(folder, source): written(configured_catalog(found))
+        for source, found in streams.items()
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in texts.items():
+        file.write_text(text, encoding="utf-8")
+    return list(texts)
+
+
+def stale_catalogs(streams: Mapping[str, Iterable[Stream]], folder: Path) -> list[str]:
+    """A line for each source whose file is not what its declaration says.
+
+    Raises:
+        LakeError: As :func:`configured_catalog`.
+    """
+    lines = []
+    for source, found in streams.items():
+        file = _file(folder, source)
+        told = differences(file, configured_catalog(found))
+        if told:
+            more = f"; and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+            lines.append(
+                f"{source}: {file} is stale: {'; '.join(told[:_TOLD])}{more}. "
+                "Run: make airbyte-catalog"
+            )
+    return lines
+
+
+def orphans(streams: Mapping[str, Iterable[Stream]], folder: Path) -> list[Path]:
+    """Catalogs of sources that Airbyte does not deliver, or no longer."""
+    return [file for file in sorted(folder.glob("*.json")) if file.stem not in streams]
+
+
+def differences(file: Path, catalog: Catalog) -> list[str]:
+    """What a file says otherwise than the catalog that it should be; nothing when it is fresh."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ["the file is missing"]
+    if text == written(catalog):
+        return []
+    try:
+        before = dict(_facts(json.loads(text)))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ["the file is no catalog"]
+    after = dict(_facts(catalog))
+    lines = []
+    for name in dict.fromkeys([*before, *after]):
+        if name not in before:
+            lines.append(f"{name} is missing")
+        elif name not in after:
+            lines.append(f"{name} is no longer declared")
+        elif before[name] != after[name]:
+            lines.append(f"{name} is {before[name]}, declared is {after[name]}")
+    return lines or ["it is written in another way"]
+
+
+def _file(folder: Path, source: str) -> Path:
+    return folder / f"{source}.json"
+
+
+def _configured(stream: Stream) -> Catalog:
+    incremental = stream.sync_mode == "append"
+    key = key_of(stream)
+    primary_key = [[key]] if key else []
+    cursor = list(cursor_of(stream)) if incremental else []
+    properties = {
+        name: _schema(type_, f"{stream.label}: column {name}")
+        for name, type_ in stream.columns.items()
+        # The destination adds these by itself.
+        if name not in AIRBYTE_COLUMNS
+    }
+    return {
+        "stream": {
+            "name": stream.name,
+            "json_schema": {
+                "type": "object",
+                "additionalProperties": True,
+                "properties": properties,
+            },
+            "supported_sync_modes": ["full_refresh", *["incremental"] * incremental],
+            "source_defined_cursor": incremental,
+            "default_cursor_field": cursor,
+            "source_defined_primary_key": primary_key,
+        },
+        "sync_mode": "incremental" if incremental else "full_refresh",
+        "destination_sync_mode": stream.sync_mode,
+        "cursor_field": cursor,
+        "primary_key": primary_key,
+        # Airbyte counts these with every clear, refresh and sync; a first sync begins here.
+        "generation_id": 0,
+        "minimum_generation_id": 0,
+        "sync_id": 0,
+    }
+
+
+def _schema(type_: Type, where: str) -> dict[str, Any]:
+    """A type as JSON Schema, with what Airbyte's type system adds to it."""
+    if type_.kind == "struct":
+        fields = {name: _schema(child, f"{where}.{name}") for name, child in type_.fields}
+        return {"type": ["null", "object"], "additionalProperties": True, "properties": fields}
+    if type_.kind == "list" and type_.element:
+        return {"type": ["null", "array"], "items": _schema(type_.element, f"{where}[]")}
+    if type_.name.startswith("DECIMAL"):
+        return _SCALARS["DOUBLE"]
+    if type_.name not in _SCALARS:
+        raise LakeError(
+            f"Stream {where} is declared as {type_.name.lower()}, which Airbyte does not deliver."
+        )
+    return _SCALARS[type_.name]
+
+
+def _facts(catalog: Catalog) -> Iterator[tuple[str, str]]:
+    """Everything that a catalog says, each with a name that a person understands."""
+    for configured in catalog["streams"]:
+        stream = configured["stream"]
+        yield f"stream {stream['name']}", ""
+        for setting, value in {**stream, **configured}.items():
+            if setting not in ("stream", "json_schema", "name"):
+                yield f"{setting} of {stream['name']}", json.dumps(value)
+        for path, type_ in _fields(stream["json_schema"]):
+            yield f"field {stream['name']}.{path}", type_
+
+
+def _fields(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    for name, child in schema.get("properties", {}).items():
+        yield from _field(child, f"{path}.{name}" if path else name)
+
+
+def _field(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    said = {key: value for key, value in schema.items() if key not in ("properties", "items")}
+    yield path, json.dumps(said)
+    yield from _fields(schema, path)
+    if "items" in schema:
+        yield from _field(schema["items"], f"{path}[]")

@@ -1,0 +1,135 @@
+"""The streams that the dbt sources declare, as dbt's manifest has them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+
+from lotus_lake.config import LakeError
+from lotus_lake.schema import Type, part_at
+from lotus_lake.streams import Stream
+
+Manifest = dict[str, Any]
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read dbt's ``manifest.json``.
+
+    Raises:
+        LakeError: There is none, or it is not dbt's.
+    """
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LakeError(f"There is no manifest at {path}: run make airbyte-catalog.") from None
+    except (OSError, ValueError) as error:
+        raise LakeError(f"{path} cannot be read ({error}): run make airbyte-catalog.") from error
+    if not isinstance(manifest, dict) or not {"sources", "nodes"} <= manifest.keys():
+        raise LakeError(f"{path} is no manifest of dbt: run make airbyte-catalog.")
+    return manifest
+
+
+def airbyte_streams(manifest: Manifest) -> dict[str, list[Stream]]:
+    """The streams that Airbyte delivers, by source, in the order of their names.
+
+    Raises:
+        LakeError: A declaration is wrong or lacks a type; the message names it.
+    """
+    found: dict[str, list[Stream]] = {}
+    for node in sorted(manifest["sources"].values(), key=lambda node: str(node["name"])):
+        # Other sources are the lake's own tables (macros/feeder/declared_streams.sql).
+        if node["package_name"] == "lotus_lake" and node["database"] == "memory":
+            stream = _stream(node)
+            if stream.airbyte:
+                found.setdefault(stream.source, []).append(stream)
+    return dict(sorted(found.items()))
+
+
+def chosen(
+    streams: Mapping[str, list[Stream]], sources: Iterable[str]
+) -> Mapping[str, list[Stream]]:
+    """The streams of these sources; of all of them when none is named.
+
+    Raises:
+        LakeError: Airbyte does not deliver such a source.
+    """
+    for source in sources:
+        if source not in streams:
+            raise LakeError(
+                f"'{source}' is no source that Airbyte delivers. There are: {', '.join(streams)}."
+            )
+    return {name: found for name, found in streams.items() if not sources or name in sources}
+
+
+def cursor_of(stream: Stream) -> tuple[str, ...]:
+    """The field that Airbyte reads a stream by: the first one in the expression ``source_cursor``.
+
+    The others are what stands in for it where a record lacks it, which only the lake has to know.
+
+    Raises:
+        LakeError: There is none, or the stream does not declare it.
+    """
+    if not stream.source_cursor:
+        raise LakeError(
+            f"Stream {stream.label}: sync_mode is append, but without a source_cursor Airbyte "
+            "cannot tell what is new. Declare one, or sync_mode: overwrite."
+        )
+    try:
+        expression = sqlglot.parse_one(stream.source_cursor, dialect="duckdb")
+    except sqlglot.errors.SqlglotError as error:
+        raise LakeError(
+            f"Stream {stream.label}: source_cursor '{stream.source_cursor}' is no SQL expression."
+        ) from error
+    column = next(iter(expression.find_all(exp.Column, bfs=False)), None)
+    path = tuple(part.name for part in column.parts) if column else ()
+    if not path or _declared(stream, path) is None:
+        raise LakeError(
+            f"Stream {stream.label}: its cursor, {'.'.join(path) or stream.source_cursor}, is no "
+            "column that it declares. Declare the column, or mend source_cursor."
+        )
+    return path
+
+
+def key_of(stream: Stream) -> str | None:
+    """The column that identifies a record.
+
+    Raises:
+        LakeError: The stream does not declare it.
+    """
+    if stream.primary_key and _declared(stream, (stream.primary_key,)) is None:
+        raise LakeError(
+            f"Stream {stream.label}: its primary_key, {stream.primary_key}, is no column that it "
+            "declares."
+        )
+    return stream.primary_key
+
+
+def _declared(stream: Stream, path: tuple[str, ...]) -> Type | None:
+    column = stream.columns.get(path[0])
+    return part_at(column, path[1:]) if column else None
+
+
+def _stream(node: Mapping[str, Any]) -> Stream:
+    source, name = node["source_name"], node["name"]
+    for column in node["columns"].values():
+        if not column["data_type"]:
+            raise LakeError(
+                f"Stream {source}.{name}: column {column['name']} is declared without a data_type. "
+                f"Give it one in {node['original_file_path']}."
+            )
+    declaration = {
+        "source": source,
+        "stream": name,
+        "table": f"staging.stg_{source}__{name}",
+        "columns": [
+            {"name": column["name"], "type": column["data_type"]}
+            for column in node["columns"].values()
+        ],
+        **node["config"]["meta"].get("feeder", {}),
+    }
+    return Stream.from_declaration(json.dumps(declaration))

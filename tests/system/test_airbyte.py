@@ -1,0 +1,331 @@
+"""What Airbyte does to a stream besides syncing it: clear, refresh, a new generation.
+
+The steps are those of docs/airbyte.md. What Airbyte would send is made from what it sent: the
+newest version of each record, under new ids, in files of the same shape.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.oracle import compute
+from tests.system.lake import PROJECT, Build, Lake, differences
+
+CATALOGS = PROJECT / "deploy/airbyte/catalogs"
+AGREE = "Landing, ledger, files and staging agree."
+
+
+def operation(lake: Lake, name: str, **arguments: Any) -> Build:
+    """An operation of the document."""
+    return lake.build(name, "--args", json.dumps(arguments), command="run-operation")
+
+
+def status(lake: Lake) -> str:
+    """`make status`."""
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "scripts/status.py")],
+        env=lake.environment,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def landed(lake: Lake, stream: str) -> list[str]:
+    """The files of a stream, relative to the landing zone."""
+    return sorted(
+        str(path.relative_to(lake.landing))
+        for path in (lake.landing / stream).rglob("*")
+        if path.is_file()
+    )
+
+
+def clear(lake: Lake, stream: str) -> list[str]:
+    """Airbyte deletes what it wrote of the stream; returns what that was."""
+    files = landed(lake, stream)
+    for path in files:
+        (lake.landing / path).unlink()
+    return files
+
+
+def sync_from_nothing(
+    lake: Lake,
+    stream: str,
+    paths: list[str],
+    *,
+    generation: int,
+    of_the_source: str,
+    change: str = "",
+) -> None:
+    """Airbyte reads all of the stream once more, into these files.
+
+    Args:
+        stream: Source and name, as in ``shopify/orders``.
+        generation: What the records say of it.
+        of_the_source: SQL condition of the records that the source has now.
+        change: How it has changed them: SQL of a ``replace`` list.
+    """
+    table = f"staging.stg_{stream.replace('/', '__')}"
+    cursor = {"shopify/orders": "updated_at", "klaviyo/metrics": "updated"}[stream]
+    with lake.connection() as connection:
+        connection.execute(
+            f"""
+            create temp table temp.main.sent as
+            select * exclude (_source_file, _source_row, _cursor_version) replace (
+                uuid()::varchar as _airbyte_raw_id,
+                timestamptz '2025-03-01 06:00:00+00' as _airbyte_extracted_at,
+                {generation}::bigint as _airbyte_generation_id,
+                {{'sync_id': 9000 + {generation}::bigint, 'changes': []::
+                    struct(field varchar, change varchar, reason varchar)[]}} as _airbyte_meta
+                {change}
+            )
+            from {table}
+            where {of_the_source}
+            qualify row_number() over (
+                partition by id order by _airbyte_generation_id desc, {cursor} desc nulls last,
+                    _airbyte_extracted_at desc, _source_file, _source_row
+            ) = 1
+            """
+        )
+        for number, path in enumerate(paths):
+            file = lake.landing / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            arriving = file.with_name(".arriving")
+            connection.execute(
+                f"copy (from temp.main.sent where hash(id) % {len(paths)} = {number})"
+                f" to '{arriving}' (format parquet, compression zstd)"
+            )
+            arriving.replace(file)
+
+
+# The orders that the source still has: of what was deleted it has nothing to send.
+ORDERS = (
+    "created_at is not null"
+    " and id not in (select order_id from int_shopify__orders where is_deleted)"
+)
+
+
+def is_proven(lake: Lake) -> None:
+    """What the document says to look at afterwards."""
+    reconciled = operation(lake, "reconcile")
+    assert AGREE in reconciled.output, reconciled
+    assert not lake.wrong_counts()
+    assert not lake.backlog()
+
+
+def test_a_clear_and_its_keys_with_other_content(reference_copy: Lake) -> None:
+    """The lake keeps what it fed while the landing zone is empty. Keys that return with other
+    content are fed as what they are, and change what the source has changed, and no more."""
+    lake = reference_copy
+    sweep = operation(lake, "full_sweep", dry_run=True)
+    assert sweep.code == 0 and "not fed:" not in sweep.output, sweep
+    before, snapshot = lake.tables(), lake.snapshot()
+    rows = lake.value("select count(*) from staging.stg_shopify__orders")
+    fed = set(lake.loaded())
+
+    cleared = clear(lake, "shopify/orders")
+    assert lake.build_quickly().ok
+    assert lake.snapshot() == snapshot
+    assert AGREE in operation(lake, "reconcile").output
+
+    reused = [path for path in cleared if path in fed and path.endswith(".parquet")][-3:]
+    changed = lake.value(
+        "select min(order_id) from int_shopify__orders where not is_deleted and email is not null"
+    )
+    sync_from_nothing(
+        lake,
+        "shopify/orders",
+        reused,
+        generation=1,
+        of_the_source=ORDERS,
+        change=f""",
+            if(id = {changed}, 'new@example.com', email) as email,
+            if(id = {changed}, timestamptz '2025-02-28 12:00:00+00', updated_at) as updated_at""",
+    )
+    build = lake.build_quickly()
+    assert build.ok, build
+    is_proven(lake)
+    paths = ", ".join(f"'{path}'" for path in reused)
+    assert (
+        lake.query(
+            f"select count(*), count(distinct etag) from meta.feeder_files where path in ({paths})"
+            " and status = 'loaded' group by path"
+        )
+        == [(2, 2)] * 3
+    )
+    sent = lake.value(
+        "select sum(row_count)::bigint from meta.feeder_files where source = 'shopify'"
+        " and stream = 'orders' and cursor_version = (select max(cursor_version) from"
+        " meta.feeder_files where source = 'shopify' and stream = 'orders')"
+    )
+    assert sent > 100
+    assert lake.value("select count(*) from staging.stg_shopify__orders") == rows + sent
+    assert "shopify.orders" in status(lake)
+
+    after = lake.tables()
+    same = [name for name in before if name not in ("int_shopify__orders", "dim_customers")]
+    assert not differences(
+        {name: after[name] for name in same}, {name: before[name] for name in same}
+    )
+    place = before["int_shopify__orders"].columns.index("email")
+    key = before["int_shopify__orders"].columns.index("order_id")
+    emails, were = (
+        {row[key]: row[place] for row in tables["int_shopify__orders"].rows}
+        for tables in (after, before)
+    )
+    assert emails == were | {changed: "new@example.com"}
+
+
+def test_a_refresh_under_a_new_generation(reference_copy: Lake) -> None:
+    """All records of an appended stream come once more, beside what landed before. Every figure is
+    what all of the files say, and a record that the source has lost stays."""
+    lake = reference_copy
+    before = lake.tables()
+    day = "shopify/orders/year=2025/month=03/day=01"
+    lost = lake.value("select max(order_id) from int_shopify__orders where not is_deleted")
+    sync_from_nothing(
+        lake,
+        "shopify/orders",
+        [f"{day}/part_0.parquet", f"{day}/part_1.parquet"],
+        generation=1,
+        of_the_source=f"{ORDERS} and id <> {lost}",
+    )
+    build = lake.build_quickly()
+    assert build.ok, build
+    is_proven(lake)
+    assert lake.query(
+        "select generation_id, count(*) from meta.feeder_files where source = 'shopify'"
+        " and stream = 'orders' and generation_id > 0 group by all"
+    ) == [(1, 2)]
+    assert not differences(lake.tables(), before)
+    assert not differences(lake.tables(), compute(lake.landing, files=lake.loaded()))
+    assert lake.value(f"select count(*) from int_shopify__orders where order_id = {lost}") == 1
+
+
+def test_a_new_generation_of_an_overwritten_stream(reference_copy: Lake) -> None:
+    """Of a stream that is sent whole, the generation before stays the truth, through a clear, until
+    all of the new one has been fed; then what it lacks is gone."""
+    lake = reference_copy
+    names = "select metric_id from int_klaviyo__metrics order by 1"
+    before = lake.query(names)
+    generation = lake.value("select max(_airbyte_generation_id) from staging.stg_klaviyo__metrics")
+    clear(lake, "klaviyo/metrics")
+    assert lake.build_quickly().ok
+    assert lake.query(names) == before
+
+    day = "klaviyo/metrics/year=2025/month=03/day=01"
+    (gone,) = before[-1]
+    sync_from_nothing(
+        lake,
+        "klaviyo/metrics",
+        [f"{day}/part_0.parquet", f"{day}/part_1.parquet"],
+        generation=generation + 1,
+        of_the_source=f"_airbyte_generation_id = {generation} and id <> '{gone}'",
+    )
+    one_by_one = {"feed_max_files": 1}
+    assert lake.build_quickly(variables=one_by_one).ok
+    assert lake.backlog() == {"klaviyo.metrics": 1}
+    assert lake.query(names) == before
+    assert lake.build_quickly(variables=one_by_one).ok
+    is_proven(lake)
+    assert lake.query(names) == before[:-1]
+
+
+# -- the catalogs ----------------------------------------------------------------------------------
+
+
+def arrow_type(schema: dict[str, Any]) -> pa.DataType:
+    """The type in which the S3 destination writes a field of a catalog."""
+    kind = next(name for name in schema["type"] if name != "null")
+    if kind == "object":
+        return pa.struct(
+            [(name, arrow_type(child)) for name, child in schema["properties"].items()]
+        )
+    if kind == "array":
+        return pa.list_(arrow_type(schema["items"]))
+    if schema.get("format") == "date-time":
+        return pa.timestamp("us", "UTC")
+    return {
+        "string": pa.string(),
+        "boolean": pa.bool_(),
+        "integer": pa.int64(),
+        "number": pa.float64(),
+    }[kind]
+
+
+def value(type_: pa.DataType, number: int) -> Any:
+    """Some value of a type."""
+    if pa.types.is_struct(type_):
+        return {field.name: value(field.type, number) for field in type_}
+    if pa.types.is_list(type_):
+        return [value(type_.value_type, number)]
+    if pa.types.is_timestamp(type_):
+        return datetime(2025, 1, number, 12, tzinfo=UTC)
+    if pa.types.is_boolean(type_):
+        return False
+    return str(number) if pa.types.is_string(type_) else number
+
+
+def deliver_what_is_selected(landing: Path, source: str, number: int) -> int:
+    """Land a record of each stream of a source, with the fields of its catalog only."""
+    streams = json.loads((CATALOGS / f"{source}.json").read_text())["streams"]
+    for stream in streams:
+        name, schema = stream["stream"]["name"], stream["stream"]["json_schema"]
+        columns = {key: arrow_type(child) for key, child in schema["properties"].items()}
+        record = {key: value(type_, number) for key, type_ in columns.items()}
+        record |= dict.fromkeys({"deleted_at", "cancelled_at"} & set(columns))
+        meta = {
+            "_airbyte_raw_id": pa.array([f"{source}-{name}-{number}"]),
+            "_airbyte_extracted_at": pa.array(
+                [datetime(2025, 1, number, 13, tzinfo=UTC)], pa.timestamp("ms", "UTC")
+            ),
+            "_airbyte_generation_id": pa.array([0], pa.int64()),
+            "_airbyte_meta": pa.array(
+                [{"sync_id": number, "changes": []}],
+                pa.struct(
+                    [
+                        ("sync_id", pa.int64()),
+                        (
+                            "changes",
+                            pa.list_(
+                                pa.struct(
+                                    [(key, pa.string()) for key in ("field", "change", "reason")]
+                                )
+                            ),
+                        ),
+                    ]
+                ),
+            ),
+        }
+        arrays = {key: pa.array([record[key]], type_) for key, type_ in columns.items()}
+        file = landing / source / name / f"year=2025/month=01/day={number:02}/part_0.parquet"
+        file.parent.mkdir(parents=True)
+        pq.write_table(pa.table(meta | arrays), file, compression="zstd")
+    return len(streams)
+
+
+def test_what_the_catalogs_select_is_enough(lake: Lake) -> None:
+    """A lake that never gets any other field builds, in full and then from changes: no SQL, not
+    even that of the macros, reads more than the catalogs select, and every file is fed."""
+    for number in (1, 2):
+        delivered = sum(
+            deliver_what_is_selected(lake.landing, source, number)
+            for source in ("shopify", "klaviyo")
+        )
+        build = lake.build_quickly()
+        assert build.ok, build
+    assert delivered == 9
+    assert not lake.quarantined()
+    assert len(lake.loaded()) == 2 * 9
+    for table in ("int_shopify__orders", "int_klaviyo__profiles", "fct_sales", "dim_customers"):
+        assert lake.value(f"select count(*) from {table}") == 2
