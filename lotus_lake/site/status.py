@@ -262,8 +262,11 @@ def _durations_chart(nodes: list[Row]) -> str:
 
 
 def _rows_chart(stream: str, days: list[Row], first: str, last: str) -> str:
-    rows = [{"day": row["day"], "rows": row["row_count"]} for row in days]
-    layer = charts.bars(charts.day("day", first, last), charts.amount("rows"), charts.QUIET)
+    rows = [
+        {"day": row["day"], "rows": row["row_count"], "unusual": row["is_unusual"]} for row in days
+    ]
+    colour = {"condition": {"test": "datum.unusual", "value": charts.BAD}, "value": charts.QUIET}
+    layer = charts.bars(charts.day("day", first, last), charts.amount("rows"), colour)
     return charts.chart(f"Rows of {stream} by day", rows, layer, width=250, height=80)
 
 

@@ -101,8 +101,8 @@ class Tab:
 def executable() -> Path:
     """Where Chromium is.
 
-    Where there is none the test is left out, since `make test` may ask for no more than Python, make
-    and git; but the last lines of the run say so, and what to type (tests/conftest.py).
+    Where there is none the test is left out, since `make test` may ask for no more than Python,
+    make and git; but the last lines of the run say so, and what to type (tests/conftest.py).
     """
     named = os.environ.get("LAKE_TEST_CHROMIUM")
     if named and not Path(named).exists():

@@ -257,7 +257,7 @@ def test_the_rendered_site_serves_what_ticks_published(cluster: Cluster, tmp_pat
             ("/index.html", "lotus-lake"),
             ("/status/index.html", "Is everything fresh?"),
             ("/catalog/index.html", "fct_sales"),
-            ("/lineage/index.html", "fct_sales"),
+            ("/lineage/index.html", '<div id="root">'),
         ):
             with urllib.request.urlopen(root + page) as answer:
                 assert answer.headers.get_content_type() == "text/html", page

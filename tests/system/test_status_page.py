@@ -108,6 +108,36 @@ def test_what_is_wrong_stands_on_top(reference_copy: Lake) -> None:
     assert text(page).index("Something needs a look") < text(page).index("Is everything fresh?")
 
 
+def test_a_day_with_an_unusual_volume_is_marked(reference_copy: Lake) -> None:
+    """Ten weeks of steady deliveries, of which one day brought a tenth: two weeks before the end,
+    where no check of the last days sees it any more."""
+    with writing(reference_copy) as connection:
+        connection.execute(
+            """
+            insert into meta.feeder_files by name
+            select
+                'shopify' as source,
+                'customers' as stream,
+                strftime(day, 'shopify/customers/year=%Y/month=%m/day=%d/new.parquet') as path,
+                'x' as etag,
+                1 as size_bytes,
+                if(day = '2021-03-05', 10, 100 + extract(doy from day) % 5) as row_count,
+                'loaded' as status,
+                1000 as cursor_version,
+                now() as loaded_at
+            from range(timestamp '2021-01-01', timestamp '2021-03-20', interval 1 day) as days (day)
+            """
+        )
+        connection.execute(
+            "update meta.feeder_files set path = regexp_replace(path, 'year=\\d+', 'year=2001')"
+            " where cursor_version < 1000"
+        )
+    seen = look(reference_copy)
+    marked = [row["day"] for row in seen.answers["rows_by_day"] if row["is_unusual"]]
+    assert marked == ["2021-03-05"]
+    assert "Marked: shopify.customers on 2021-03-05 (10 rows)" in status.render(seen)
+
+
 def test_a_lake_without_the_views_says_what_to_type(reference_copy: Lake) -> None:
     with writing(reference_copy) as connection:
         connection.execute("drop view main.fct_runs")
