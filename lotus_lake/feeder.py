@@ -26,14 +26,17 @@ from lotus_lake.schema import (
     Conflict,
     Type,
     convert,
+    differences,
     differs_in_list,
     growth,
     json_texts,
     literal,
     merge,
+    part_at,
     quote,
     replace_at,
     values_at,
+    words,
 )
 from lotus_lake.streams import AIRBYTE_COLUMNS, LINEAGE_COLUMNS, Stream
 
@@ -142,6 +145,33 @@ class _Group:
         return [probe.file.path for probe in self.probes]
 
 
+class _Quarantine(dict[str, str]):
+    """Files that are not fed, and why; of some also which column's type it was."""
+
+    def __init__(self, reasons: dict[str, str] | None = None) -> None:
+        super().__init__(reasons or {})
+        self.columns: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class SchemaChange:
+    """What a file brought that the staging table did not have: one row of meta.schema_changes.
+
+    Args:
+        column_name: The column, with the fields that lead to the part: ``line_items[].price``.
+        change: ``added``, ``widened``, or ``refused`` when its file is in quarantine for it.
+        type_before: The lake's type; None for what was added.
+        type_after: The file's.
+        path: The first file of it.
+    """
+
+    column_name: str
+    change: str
+    type_before: str | None
+    type_after: str
+    path: str
+
+
 class _LostRace(Exception):
     """Another feed of this stream committed first."""
 
@@ -210,11 +240,18 @@ class Feeder:
         swept = swept and all(since and file.day and file.day >= since for file in rest)
 
         quarantine, probes = self._probe(batch)
+        landed = {probe.file.path: probe for probe in probes}
+        before = self._columns()
         while True:
-            groups, _, ddl = self._plan(probes, quarantine)
+            groups, columns, ddl = self._plan(probes, quarantine)
             rows = sum(probe.rows or 0 for group in groups for probe in group.probes)
+            changes = []
+            # What the first delivery brings is how the stream is.
+            if cursor.files:
+                changes = self._changes(before, columns, groups)
+                changes += _refusals(columns, quarantine, landed)
             try:
-                self._commit(cursor, latest, batch, groups, ddl, quarantine, rest, swept)
+                self._commit(cursor, latest, batch, groups, ddl, quarantine, rest, swept, changes)
                 break
             except BaseException as error:
                 self._roll_back()
@@ -241,7 +278,7 @@ class Feeder:
             backlog_bytes=sum(file.size for file in rest),
         )
 
-    def _probe(self, batch: Sequence[LandedFile]) -> tuple[dict[str, str], list[Probe]]:
+    def _probe(self, batch: Sequence[LandedFile]) -> tuple[_Quarantine, list[Probe]]:
         """What cannot be fed, with the reasons, and what can.
 
         Raises:
@@ -266,7 +303,13 @@ class Feeder:
                 "again"
             )
         return (
-            {file.path: str(look) for file, look in found.items() if isinstance(look, Unreadable)},
+            _Quarantine(
+                {
+                    file.path: str(look)
+                    for file, look in found.items()
+                    if isinstance(look, Unreadable)
+                }
+            ),
             [look for look in found.values() if isinstance(look, Probe)],
         )
 
@@ -363,7 +406,7 @@ class Feeder:
         }
 
     def _plan(
-        self, probes: Sequence[Probe], quarantine: dict[str, str]
+        self, probes: Sequence[Probe], quarantine: _Quarantine
     ) -> tuple[list[_Group], dict[str, Type], list[str]]:
         """Group the files, grow the columns, and write the conversions.
 
@@ -531,7 +574,7 @@ class Feeder:
         group: _Group,
         columns: dict[str, Type],
         names: dict[str, str],
-        quarantine: dict[str, str],
+        quarantine: _Quarantine,
     ) -> list[_Group]:
         """The part of a group that fits, with what its texts of JSON hold."""
         # Texts where the lake has objects: what do they hold? Files may differ, so one by one.
@@ -569,10 +612,13 @@ class Feeder:
         except Conflict as conflict:
             for refused in group.paths:
                 quarantine[refused] = str(conflict)
+                if conflict.column:
+                    quarantine.columns[refused] = conflict.column
             return []
         inexact = self._inexact(group)
         if inexact:
-            quarantine.update(inexact)
+            quarantine.update({path: reason for path, (_, reason) in inexact.items()})
+            quarantine.columns.update({path: column for path, (column, _) in inexact.items()})
             group.probes = [probe for probe in group.probes if probe.file.path not in inexact]
         return [group] if group.probes else []
 
@@ -589,7 +635,7 @@ class Feeder:
             try:
                 conversion = convert(quote(column), type_, target)
             except Conflict as conflict:
-                raise Conflict(f"column {column} is {conflict}") from conflict
+                raise Conflict(f"column {column} is {conflict}", column) from conflict
             group.values[column] = conversion.value
             if conversion.exact:
                 group.exact[column] = conversion.exact
@@ -606,14 +652,15 @@ class Feeder:
                 raise
             raise Conflict(
                 f"column {'.'.join((column, *path))} is text that is no JSON where the lake has an "
-                "object or a list"
+                "object or a list",
+                column,
             ) from error
         if not found or found[0] is None:
             return Type.scalar("NULL")
         return Type.json_of(Type.of_json(json.loads(found[0])))
 
-    def _inexact(self, group: _Group) -> dict[str, str]:
-        """Files with values that would not survive their conversion, and the first such column."""
+    def _inexact(self, group: _Group) -> dict[str, tuple[str, str]]:
+        """Files with values that would not survive their conversion: the first column, and why."""
         if not group.exact:
             return {}
         counts = ", ".join(
@@ -638,8 +685,9 @@ class Feeder:
             )
             if column:
                 found[uri.removeprefix(self._landing.root)] = (
+                    column,
                     f"column {column} has {count:,} values that cannot become the lake's type "
-                    "without loss"
+                    "without loss",
                 )
         return found
 
@@ -665,7 +713,7 @@ class Feeder:
         """After a feed failed though every file can be read: which of them fail alone?"""
         bad = {}
         for probe in [probe for group in groups for probe in group.probes]:
-            alone, _, ddl = self._plan([probe], {})
+            alone, _, ddl = self._plan([probe], _Quarantine())
             try:
                 self._connection.execute("begin")
                 self._write_rows(alone, ddl, version=0)
@@ -676,6 +724,34 @@ class Feeder:
             finally:
                 self._roll_back()
         return bad
+
+    def _changes(
+        self, before: dict[str, Type], columns: dict[str, Type], groups: Sequence[_Group]
+    ) -> list[SchemaChange]:
+        """How the staging table grows, and the first file of each part that it grows by."""
+        found = []
+        for name, type_ in columns.items():
+            for path, old, new in differences(before.get(name), type_):
+                bringers = [
+                    probe.file
+                    for group in groups
+                    if (part := _part(group, name, path)) is not None
+                    and (old is None or part.sql() == new.sql())
+                    for probe in group.probes
+                ]
+                # A column that was declared since then may be in no file.
+                if bringers:
+                    first = min(bringers, key=lambda file: file.order)
+                    found.append(
+                        SchemaChange(
+                            column_name=_dotted(name, path),
+                            change="widened" if old else "added",
+                            type_before=old.sql() if old else None,
+                            type_after=new.sql(),
+                            path=first.path,
+                        )
+                    )
+        return found
 
     # -- one transaction ---------------------------------------------------------------------------
 
@@ -689,6 +765,7 @@ class Feeder:
         quarantine: dict[str, str],
         rest: Sequence[LandedFile],
         swept: bool,
+        changes: Sequence[SchemaChange],
     ) -> None:
         """Write everything of this feed in one transaction.
 
@@ -722,6 +799,7 @@ class Feeder:
         )
         self._write_rows(groups, ddl, version)
         self._write_ledger(batch, loaded, quarantine, groups, version)
+        self._write_changes(changes, version)
         self._check_unchanged(batch)
         execute("commit")
 
@@ -827,6 +905,26 @@ class Feeder:
         finally:
             self._connection.unregister("fed_files")
 
+    def _write_changes(self, changes: Sequence[SchemaChange], version: int) -> None:
+        """Record what is new of the schema; what was recorded keeps its first file and time."""
+        stream, table = self._stream, f"{self._lake}.meta.schema_changes"
+        for change in changes:
+            self._connection.execute(
+                f"insert into {table} select *, now() from (values (?, ?, ?, ?, ?, ?, ?, ?))"
+                f" as found ({', '.join(_CHANGE_COLUMNS)}) anti join {table} as known"
+                " using (source, stream, column_name, change, type_after)",
+                [
+                    stream.source,
+                    stream.name,
+                    change.column_name,
+                    change.change,
+                    change.type_before,
+                    change.type_after,
+                    change.path,
+                    version,
+                ],
+            )
+
     def _check_unchanged(self, batch: Sequence[LandedFile]) -> None:
         """Files that were replaced while they were read would be in the ledger as what they were.
 
@@ -890,6 +988,55 @@ _LEDGER = pa.schema(
         ("feed_mode", pa.string()),
     ]
 )
+
+
+_CHANGE_COLUMNS = (
+    "source",
+    "stream",
+    "column_name",
+    "change",
+    "type_before",
+    "type_after",
+    "path",
+    "cursor_version",
+)
+
+
+def _refusals(
+    columns: dict[str, Type], quarantine: _Quarantine, landed: dict[str, Probe]
+) -> list[SchemaChange]:
+    """The columns for whose types files are in quarantine, and the first file of each."""
+    found: dict[tuple[str, str], SchemaChange] = {}
+    names = {name.lower(): name for name in columns}
+    for path in sorted(quarantine.columns, key=order_of):
+        column = quarantine.columns[path]
+        name = names.get(column.lower(), column)
+        refused = words(landed[path].schema[column])
+        found.setdefault(
+            (name, refused),
+            SchemaChange(
+                column_name=name,
+                change="refused",
+                type_before=words(columns[name]) if name in columns else None,
+                type_after=refused,
+                path=path,
+            ),
+        )
+    return list(found.values())
+
+
+def _part(group: _Group, column: str, path: tuple[str, ...]) -> Type | None:
+    """What files of a group have at a place of a column; None when it is nothing but nulls."""
+    whole = next(
+        (type_ for name, type_ in group.schema.items() if name.lower() == column.lower()), None
+    )
+    part = part_at(whole, path) if whole else None
+    return None if part is None or part.unknown else part
+
+
+def _dotted(column: str, path: tuple[str, ...]) -> str:
+    """A part's place as people write it: ``line_items[].price``."""
+    return column + "".join(step if step == "[]" else f".{step}" for step in path)
 
 
 def _may_be_good(look: Probe | Unreadable) -> bool:

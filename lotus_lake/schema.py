@@ -33,7 +33,16 @@ _LAST_EXACT_INTEGER = 2**53
 
 
 class Conflict(Exception):
-    """A file's type cannot become the staging column's without loss."""
+    """A file's type cannot become the staging column's without loss.
+
+    Args:
+        message: Why, for a person.
+        column: The file's column, when it is about one.
+    """
+
+    def __init__(self, message: str, column: str | None = None) -> None:
+        super().__init__(message)
+        self.column = column
 
 
 @dataclass(frozen=True)
@@ -233,6 +242,33 @@ def growth(table: str, column: str, old: Type | None, new: Type) -> list[str]:
     ]
 
 
+def differences(
+    old: Type | None, new: Type, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Type | None, Type]]:
+    """Every part of a type that is not as it was: its path, its type before and after.
+
+    A step of a path is a field's name, or ``[]`` for the elements of a list. A part that is new has
+    no type before, and its own parts are not told apart.
+    """
+    if old is not None and old.kind == "struct" and new.kind == "struct":
+        for name, child in new.fields:
+            yield from differences(old.child(name), child, (*path, name))
+    elif old is not None and old.element and new.element:
+        yield from differences(old.element, new.element, (*path, "[]"))
+    elif old != new:
+        yield path, old, new
+
+
+def part_at(whole: Type, path: tuple[str, ...]) -> Type | None:
+    """The part of a type at a path, as :func:`differences` writes it; None when there is none."""
+    if whole.kind == "json" and whole.element:
+        return part_at(whole.element, path)
+    if not path:
+        return whole
+    part = whole.element if path[0] == "[]" else whole.child(path[0])
+    return part_at(part, path[1:]) if part else None
+
+
 def _added(path: str, old: Type, new: Type) -> Iterator[tuple[str, Type]]:
     for name, child in new.fields:
         before = old.child(name)
@@ -300,7 +336,7 @@ def convert(value: str, source: Type, target: Type, depth: int = 0) -> Conversio
         text = f"to_json({value})" if source.nested else value
         return Conversion(f"cast({text} as varchar)")
     if source.nested or target.nested:
-        raise Conflict(f"{_words(source)} where the lake has {_words(target)}")
+        raise Conflict(f"{words(source)} where the lake has {words(target)}")
     return _convert_scalar(value, source.name, target.name)
 
 
@@ -387,9 +423,7 @@ def _convert_scalar(value: str, source: str, target: str) -> Conversion:
     if target in _TIMESTAMPS and source in ("DATE", *_TIMESTAMPS):
         # Without an offset it is UTC, the session's time zone.
         return round_trip if source == "TIMESTAMP_NS" or target in _TIMESTAMPS[1:4] else cast
-    raise Conflict(
-        f"{_words(Type.scalar(source))} where the lake has {_words(Type.scalar(target))}"
-    )
+    raise Conflict(f"{words(Type.scalar(source))} where the lake has {words(Type.scalar(target))}")
 
 
 def _number_from_text(value: str, target: str) -> Conversion:
@@ -422,7 +456,8 @@ def _time_from_text(value: str, target: str) -> Conversion:
     )
 
 
-def _words(type_: Type) -> str:
+def words(type_: Type) -> str:
+    """A type as messages name it: the objects of a source may have a hundred fields."""
     return {"struct": "an object", "list": "a list"}.get(type_.kind, type_.name)
 
 

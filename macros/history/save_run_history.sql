@@ -11,7 +11,8 @@
 {% macro save_run_history(results) %}
     {% if execute and flags.WHICH in ["run", "build", "seed", "snapshot", "test"] %}
         {% set nodes = [] %}
-        {% for result in results %}
+        {# An exposure is in the results of a build, but nothing ran. #}
+        {% for result in results if result.node.resource_type | string != "exposure" %}
             {% set relation = (result.node.schema ~ "." ~ result.node.alias)
                 if result.node.resource_type in ["model", "seed", "snapshot"] else none %}
             {% do nodes.append({

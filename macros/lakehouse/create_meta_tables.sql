@@ -4,10 +4,10 @@
     version loses characters and rows of inlined nested columns (docs/decisions/0002).
 #}
 {% macro create_meta_tables() %}
-    {# The newest column of all: a lake that has it has the rest. #}
+    {# The newest table of all: a lake that has it has the rest. #}
     {% set found = run_query(
-        "select count(*) from duckdb_columns() where database_name = '" ~ target.database
-        ~ "' and schema_name = 'meta' and table_name = 'feeder_cursors' and column_name = 'declaration'"
+        "select count(*) from duckdb_tables() where database_name = '" ~ target.database
+        ~ "' and schema_name = 'meta' and table_name = 'schema_changes'"
     ) %}
     {% if found.columns[0].values()[0] == 1 %}
         {{ return("") }}
@@ -54,6 +54,17 @@
             snapshot_id bigint not null,
             fingerprint varchar,
             updated_at timestamptz not null
+        );
+        create table if not exists " ~ target.database ~ ".meta.schema_changes (
+            source varchar not null,
+            stream varchar not null,
+            column_name varchar not null,
+            change varchar not null,
+            type_before varchar,
+            type_after varchar not null,
+            path varchar not null,
+            cursor_version bigint not null,
+            seen_at timestamptz not null
         );
         commit;
     ") %}

@@ -3,7 +3,7 @@
     the price that was agreed, so an order that Shopify itself says has changed since is listed as
     explained and does not raise the warning. The list: dbt show --select integrity_order_price
 #}
-{{ config(severity="warn", fail_calc="count(*) filter (not is_explained)") }}
+{{ config(fail_calc="count(*) filter (not is_explained)") }}
 
 with
 
@@ -25,7 +25,10 @@ compared as (
         current_total_price,
         gross_sales - coalesce(discounts, 0) + shipping + coalesce(taxes, 0) + coalesce(tips, 0)
             as sum_of_parts,
-        coalesce(current_total_price != total_price, false) as is_explained
+        coalesce(current_total_price != total_price, false) as is_explained,
+        'order ' || coalesce(order_name, order_id::varchar) || ': its parts make ' || sum_of_parts
+        || ', its price is ' || total_price || if(is_explained, '; it was edited', '')
+        || '. See docs/checks.md, "Sales do not add up"' as message
     from orders
     where not is_deleted
 )

@@ -2,7 +2,6 @@
     Warns of files whose rows are not in the lake: quarantined, and no later version of the same
     path was fed. docs/operations.md says what to do about each reason.
 #}
-{{ config(severity="warn") }}
 {{ after_feeding() }}
 
 select
@@ -10,7 +9,9 @@ select
     quarantined.stream,
     quarantined.path,
     quarantined.reason,
-    quarantined.loaded_at as quarantined_at
+    quarantined.loaded_at as quarantined_at,
+    quarantined.path || ': ' || quarantined.reason
+    || '. See docs/operations.md, "A file is in quarantine"' as message
 from {{ target.database }}.meta.feeder_files as quarantined
 anti join {{ target.database }}.meta.feeder_files as repaired
     on

@@ -1,8 +1,7 @@
 {#
-    Warns of streams that were fed before but not lately: their last delivery is older than the
-    `freshness` of their source allows. `dbt source freshness` asks the same on demand.
+    Warns of streams that were fed before but not lately: the ledger's last loaded file is older than
+    the `freshness` of their source allows. `dbt source freshness` asks the same on demand.
 #}
-{{ config(severity="warn") }}
 {{ after_feeding() }}
 
 {% set limits = [] %}
@@ -16,13 +15,28 @@
     {% endfor %}
 {% endif %}
 
+with
+
+fed as (
+    select
+        source,
+        stream,
+        max(loaded_at) as last_fed_at,
+        max_by(path, loaded_at) as last_path
+    from {{ target.database }}.meta.feeder_files
+    where status = 'loaded'
+    group by source, stream
+)
+
 select
-    cursors.source,
-    cursors.stream,
-    cursors.updated_at as last_fed_at,
-    limits.longest
-from {{ target.database }}.meta.feeder_cursors as cursors
+    fed.*,
+    limits.longest,
+    fed.source || '.' || fed.stream || ': nothing was loaded for '
+    || date_diff('hour', fed.last_fed_at, now()) || ' hours, since ' || fed.last_path
+    || '; it may be ' || extract('hour' from limits.longest)
+    || '. See docs/operations.md, "Nothing new arrives"' as message
+from fed
 inner join (values {{ limits | join(", ") or "(null, null, null)" }})
     as limits (source, stream, longest)
     using (source, stream)
-where cursors.updated_at < now() - limits.longest
+where fed.last_fed_at < now() - limits.longest

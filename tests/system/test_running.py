@@ -125,8 +125,7 @@ def test_reconcile_says_what_is_wrong(reference_copy: Lake) -> None:
     clean = reference_copy.build("reconcile", command="run-operation")
     assert clean.code == 0, clean
     file = reference_copy.loaded()[-1]
-    _change(
-        reference_copy,
+    reference_copy.change(
         f"delete from staging.stg_{_table(file)} where _source_file = '{file}' and _source_row = 0",
     )
     (reference_copy.landing / file).with_name("waiting.parquet").write_bytes(b"x")
@@ -174,20 +173,6 @@ def _operation(lake: Lake, name: str, **arguments: object) -> Build:
 
 def _table(path: str) -> str:
     return "__".join(path.split("/")[:2])
-
-
-def _change(lake: Lake, sql: str) -> None:
-    """Change a lake as a careless colleague would."""
-    import duckdb
-
-    from lotus_lake.connection import extension_file
-
-    with duckdb.connect() as connection:
-        for name in ("sqlite_scanner", "ducklake"):
-            connection.execute(f"load '{extension_file(name)}'")
-        connection.execute(f"attach 'ducklake:sqlite:{lake.catalog_file}' as lakehouse")
-        connection.execute("use lakehouse")
-        connection.execute(sql)
 
 
 def _files(folder: Path) -> set[str]:

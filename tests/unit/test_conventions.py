@@ -25,6 +25,7 @@ SOURCES = "models/landing/shopify/_shopify__sources.yml"
 SNAPSHOT = "snapshots/snap_klaviyo__campaigns.yml"
 SEED = "seeds/klaviyo_metric_roles.csv"
 MACRO = "macros/types/money.sql"
+CHECK = "tests/integrity/streams_are_fresh.sql"
 
 Node = dict[str, Any]
 
@@ -46,7 +47,7 @@ class Project:
             node
             for part in ("nodes", "sources", "macros")
             for node in self.manifest[part].values()
-            if node["original_file_path"] == path and node["resource_type"] != "test"
+            if node["original_file_path"] == path and not node.get("attached_node")
         ]
         assert everything, path
         first: Node = everything[0]
@@ -193,6 +194,16 @@ BREAKS: list[tuple[str, str, Callable[[Project], None]]] = [
         "Write the column's data_type into the seed's",
         SEED,
         lambda project: project.column(SEED, data_type=None),
+    ),
+    (
+        "Write config.meta.owner",
+        CHECK,
+        lambda project: project.node(CHECK)["config"].update(meta={"owner": "nobody"}),
+    ),
+    (
+        "Select a message",
+        CHECK,
+        lambda project: project.write(CHECK, lambda sql: sql.replace("as message", "as text")),
     ),
     (
         "End with `select * from final`",

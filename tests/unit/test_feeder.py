@@ -792,6 +792,92 @@ def test_a_damaged_page_in_register_mode_blocks_nothing(lake: SmallLake) -> None
     assert lake.rows() == [(1, "a")]
 
 
+# -- what changed of the schema ----------------------------------------------------------------
+
+
+def changes(lake: SmallLake) -> set[tuple[Any, ...]]:
+    """What meta.schema_changes says, with the names of the files."""
+    return {
+        (*row[:4], row[4].rsplit("/", 1)[-1])
+        for row in lake.query(
+            "select column_name, change, type_before, type_after, path"
+            " from lakehouse.meta.schema_changes"
+            " where source = 'shop' and stream = 'orders' and seen_at <= now()"
+        )
+    }
+
+
+def test_the_first_delivery_changes_nothing(lake: SmallLake) -> None:
+    """Whatever it brings; and an empty one before it was none."""
+    lake.land("part_0.parquet", b"")
+    lake.feed()
+    lake.land_rows("part_1.parquet", [{"id": 1, "note": "more than declared"}])
+    lake.feed()
+    lake.land_rows("part_2.parquet", [{"id": 2, "note": "the same"}, {"id": 3, "note": None}])
+    lake.feed()
+    assert changes(lake) == set()
+
+
+def test_changes_name_the_part_and_its_first_file(lake: SmallLake) -> None:
+    declared = {"id": "integer", "who": "struct(name varchar)", "lines": "struct(sku varchar)[]"}
+    lake.land_rows("part_0.parquet", [{"who": {"name": "A"}, "lines": [{"sku": "x"}]}])
+    lake.feed(columns=declared)
+    lake.land_rows("part_1.parquet", pa.table({"id": pa.array([1], pa.int32())}))
+    grown = {"who": {"name": "B", "zip": 8}, "lines": [{"sku": "y", "tax": [{"rate": 0.2}]}]}
+    lake.land_rows("part_10.parquet", [{"id": 2**40, **grown, "NOTE": "n"}])
+    lake.land_rows("part_9.parquet", [{"note": "the first, for 9 comes before 10"}])
+    lake.feed(columns=declared)
+    assert changes(lake) == {
+        ("id", "widened", "INTEGER", "BIGINT", "part_10.parquet"),
+        ("who.zip", "added", None, "BIGINT", "part_10.parquet"),
+        ("lines[].tax", "added", None, 'STRUCT("rate" DOUBLE)[]', "part_10.parquet"),
+        ("note", "added", None, "VARCHAR", "part_9.parquet"),
+    }
+
+
+def test_a_refused_type_is_a_change_and_told_once(lake: SmallLake) -> None:
+    lake.land_rows("part_0.parquet", [A])
+    lake.feed()
+    lake.land_rows("part_1.parquet", [{"id": "17b"}, {"id": "18"}])
+    lake.land_rows("part_2.parquet", [{"id": {"value": 17}}])
+    assert len(lake.feed().quarantined) == 2
+    lake.land_rows("part_3.parquet", [{"id": "19b"}])
+    assert len(lake.feed().quarantined) == 1
+    assert changes(lake) == {
+        ("id", "refused", "BIGINT", "VARCHAR", "part_1.parquet"),
+        ("id", "refused", "BIGINT", "an object", "part_2.parquet"),
+    }
+
+
+def test_a_column_that_was_declared_is_no_change(lake: SmallLake) -> None:
+    lake.land_rows("part_0.parquet", [A])
+    lake.feed()
+    lake.land_rows("part_1.parquet", [B])
+    lake.feed(columns={"id": "bigint", "name": "varchar", "note": "varchar"})
+    assert "note" in lake.types()
+    assert changes(lake) == set()
+
+
+@pytest.mark.parametrize("mode", ["copy", "register"])
+def test_a_change_is_recorded_with_its_feed_or_not_at_all(
+    lake: SmallLake, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.land_rows("part_0.parquet", [A])
+    lake.feed(feed_mode=mode)
+    lake.land_rows("part_1.parquet", [{**B, "note": "n"}])
+
+    def stumble(*_: object) -> None:
+        raise RuntimeError("power cut")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Feeder, "_check_unchanged", stumble)
+        with pytest.raises(RuntimeError):
+            lake.feed(feed_mode=mode)
+    assert changes(lake) == set()
+    lake.feed(feed_mode=mode)
+    assert changes(lake) == {("note", "added", None, "VARCHAR", "part_1.parquet")}
+
+
 # -- declarations and outcomes -----------------------------------------------------------------
 
 
