@@ -19,12 +19,13 @@ S3_TESTS := tests/unit/test_landing.py tests/system/test_production.py
 RECONCILE_ARGS ?= {}
 DIFF_ARGS ?=
 SQL_ARGS ?=
+DISCOVER_ARGS ?=
 
 # A variable that the command line has to set.
 needed = $(or $($(1)),$(error Say which: make $@ $(1)=...))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build branch branch-list branch-drop diff pr sql watch as-of test test-seaweedfs lint .lint-sql .lint-dbt format status reconcile sample docs docs-serve airbyte-catalog lock clean
+.PHONY: help setup build branch branch-list branch-drop diff pr sql watch as-of test test-seaweedfs lint .lint-sql .lint-dbt format status reconcile sample docs docs-serve airbyte-catalog discover lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -141,6 +142,12 @@ docs: setup ## Write the site (guides, status, data catalog, column lineage) to 
 
 docs-serve: setup ## Show the site on this machine (PORT=8000)
 	@$(BIN)/python scripts/docs.py --serve $(or $(PORT),8000)
+
+discover: setup ## Compare what landed with what is declared (STREAM=...; ADD=... makes a new stream)
+	@mkdir -p target/lint
+	@$(LINT_LAKE) $(BIN)/dbt --quiet parse
+	@$(BIN)/python scripts/discover.py --manifest target/lint/manifest.json $(STREAM) \
+		$(if $(ADD),--add $(ADD)) $(DISCOVER_ARGS)
 
 # Compiled, because which fields the models read stands in their SQL.
 airbyte-catalog: setup ## Write Airbyte's catalogs from the declared streams (CHECK=1 only compares)

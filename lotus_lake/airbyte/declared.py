@@ -41,13 +41,24 @@ def airbyte_streams(manifest: Manifest) -> dict[str, list[Stream]]:
         LakeError: A declaration is wrong or lacks a type; the message names it.
     """
     found: dict[str, list[Stream]] = {}
-    for node in sorted(manifest["sources"].values(), key=lambda node: str(node["name"])):
-        # Other sources are the lake's own tables (macros/feeder/declared_streams.sql).
-        if node["package_name"] == "lotus_lake" and node["database"] == "memory":
-            stream = _stream(node)
-            if stream.airbyte:
-                found.setdefault(stream.source, []).append(stream)
+    for stream in all_streams(manifest):
+        if stream.airbyte:
+            found.setdefault(stream.source, []).append(stream)
     return dict(sorted(found.items()))
+
+
+def all_streams(manifest: Manifest) -> list[Stream]:
+    """The declared streams, whoever delivers them, in the order of their names.
+
+    Raises:
+        LakeError: A declaration is wrong or lacks a type; the message names it.
+    """
+    # Other sources are the lake's own tables (macros/feeder/declared_streams.sql).
+    return [
+        _stream(node)
+        for node in sorted(manifest["sources"].values(), key=lambda node: str(node["name"]))
+        if node["package_name"] == "lotus_lake" and node["database"] == "memory"
+    ]
 
 
 def chosen(
