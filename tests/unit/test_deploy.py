@@ -475,6 +475,7 @@ def test_the_image_has_what_a_run_needs_and_nothing_else() -> None:
         ROOT / "lotus_lake",
         ROOT / "scripts",
         ROOT / "docs",
+        ROOT / "examples",
     ]
     wanted = {
         path.relative_to(ROOT)
