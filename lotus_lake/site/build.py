@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.site import catalog, guides, lineage
+from lotus_lake.site import catalog, guides, layers, lineage
 
 _ARTIFACTS = ("manifest.json", "catalog.json", "static_index.html")
 
@@ -35,9 +35,9 @@ def build(project: Path, target: Path, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        guides.write(project, fresh)
-        catalog.write(target / "static_index.html", fresh / "catalog")
         manifest, tables = (json.loads((target / name).read_bytes()) for name in _ARTIFACTS[:2])
+        guides.write(project, fresh, layers.pages(manifest))
+        catalog.write(target / "static_index.html", fresh / "catalog")
         lineage.write(manifest, tables, fresh / "lineage")
         # Draws charts, which takes a second to import.
         from lotus_lake.site import status

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 from io import StringIO
 from pathlib import Path
@@ -26,6 +26,9 @@ from lotus_lake.site.frame import GUIDES, PARTS, framed, in_head
 _BESIDE = {name: name.lower() for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")}
 # Where docs/index.md shows the parts of the site, which a forge has none of.
 _PARTS = "<!-- parts of the site -->"
+# Where it links to the pages of the layers, which a forge has none of either.
+_LAYERS = "<!-- layers -->"
+_LINK_TO_LAYERS = "- [Layers](layers/index.md): what is in which, and who answers for it"
 
 _LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?P<path>[^)\s#]*)(?P<anchor>#[^)\s]*)?\)")
 # What a screen reader, or a reader without a mouse, would miss in the pages of the theme.
@@ -39,12 +42,13 @@ _ICON = '<link rel="icon" href="data:,">'
 _LEXERS = {".sql": "sql", ".py": "python", ".yml": "yaml", ".yaml": "yaml", ".json": "json"}
 
 
-def write(project: Path, out: Path) -> None:
+def write(project: Path, out: Path, layers: Mapping[Path, str]) -> None:
     """Write the guides.
 
     Args:
         project: The folder of the project, with ``docs`` in it.
         out: The root of the site; nothing else lies there yet.
+        layers: The pages of the layers, Markdown by place.
 
     Raises:
         LakeError: A link leads nowhere, a page is in no list, or Markdown is wrong; the message
@@ -52,7 +56,7 @@ def write(project: Path, out: Path) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="lotus-lake-guides-") as folder:
         source = Path(folder) / "source"
-        _Copy(project.resolve(), source).write()
+        _Copy(project.resolve(), source, layers).write()
         said = _sphinx(project / "docs", source, out, Path(folder) / "doctrees")
         if said:
             said = said.replace(f"{source}/", "docs/").replace(
@@ -96,11 +100,13 @@ class _Copy:
     Args:
         project: The folder of the project.
         to: Where they are written.
+        layers: Pages that no file of the project is, by the names that they have on the site.
     """
 
-    def __init__(self, project: Path, to: Path) -> None:
+    def __init__(self, project: Path, to: Path, layers: Mapping[Path, str]) -> None:
         self.project = project
         self.to = to
+        self.layers = layers
         docs = project / "docs"
         self.pages = {project / name: Path(new) for name, new in _BESIDE.items()}
         for page in sorted(docs.rglob("*.md")):
@@ -112,15 +118,18 @@ class _Copy:
         """Write every page, and one for each file that they link to."""
         for page, name in self.pages.items():
             text = "".join(self._lines(page, name))
-            if name.name == "index.md":
-                text += "".join(_toctrees(text, titles=name == Path("index.md")))
             if page == self.project / "docs/index.md":
                 text = text.replace(_PARTS, _list_of_parts())
+                text = text.replace(_LAYERS, _LINK_TO_LAYERS if self.layers else "")
+            self._write(name, text)
+        for name, text in self.layers.items():
             self._write(name, text)
         for file in sorted(self.files):
             self._write(self._name_of(file), _listing(file, file.relative_to(self.project)))
 
     def _write(self, name: Path, text: str) -> None:
+        if name.name == "index.md":
+            text += "".join(_toctrees(text, titles=name == Path("index.md")))
         (self.to / name).parent.mkdir(parents=True, exist_ok=True)
         (self.to / name).write_text(text, encoding="utf-8")
 

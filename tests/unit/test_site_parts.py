@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lotus_lake.config import LakeError
-from lotus_lake.site import frame, guides, lineage
+from lotus_lake.site import frame, guides, layers, lineage
 
 CONF = Path(__file__).parents[2] / "docs/conf.py"
 
@@ -51,7 +51,7 @@ def edit(file: Path, old: str, new: str) -> None:
 def test_links_between_files_become_links_between_pages(project: Path, tmp_path: Path) -> None:
     out = tmp_path / "site"
     out.mkdir()
-    guides.write(project, out)
+    guides.write(project, out, {})
     models = (out / "models.html").read_text()
     assert 'href="files/deploy/role.sql.html"' in models
     assert 'href="why/0001.html#first"' in models
@@ -85,13 +85,91 @@ def test_a_faulty_guide_is_named(
     edit(project / file, old, new)
     (tmp_path / "outside.sql").touch()
     with pytest.raises(LakeError, match=told):
-        guides.write(project, tmp_path / "site")
+        guides.write(project, tmp_path / "site", {})
 
 
 def test_the_guides_of_this_project_have_no_fault(tmp_path: Path) -> None:
     """Each is in a menu, and each link leads somewhere."""
-    guides.write(CONF.parents[1], tmp_path / "site")
+    guides.write(CONF.parents[1], tmp_path / "site", {})
     assert (tmp_path / "site/index.html").exists()
+
+
+# -- layers ----------------------------------------------------------------------------------------
+
+
+def small_manifest() -> dict[str, Any]:
+    """A source, a model that reads it, and a view of the bookkeeping that nobody answers for."""
+
+    def node(path: str, name: str, reads: list[str], group: str | None) -> dict[str, Any]:
+        return {
+            "unique_id": f"model.lotus_lake.{name}",
+            "resource_type": "model",
+            "name": name,
+            "original_file_path": path,
+            "description": f"Rows of {name},\nor | none.\n\nMore of it.",
+            "depends_on": {"nodes": reads},
+            "group": group,
+        }
+
+    source = {
+        "unique_id": "source.lotus_lake.shop.orders",
+        "resource_type": "source",
+        "source_name": "shop",
+        "name": "orders",
+    }
+    nodes = [
+        node("models/landing/shop/stg_orders.py", "stg_orders", [source["unique_id"]], "platform"),
+        node("models/meta/fct_runs.sql", "fct_runs", [], None),
+    ]
+    return {
+        "nodes": {one["unique_id"]: one for one in nodes},
+        "sources": {source["unique_id"]: source},
+        "docs": {
+            f"doc.lotus_lake.layer_{layer}": {"block_contents": f"About {layer}."}
+            for layer in layers.LAYERS
+        },
+        "groups": {"group.lotus_lake.platform": {"owner": {"name": "Data platform"}}},
+        "child_map": {
+            "model.lotus_lake.stg_orders": ["test.a", "unit_test.b", "model.lotus_lake.c"],
+            "model.lotus_lake.fct_runs": [],
+        },
+    }
+
+
+def test_a_layer_has_a_page_with_its_tables(project: Path, tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    edit(project / "docs/index.md", "- [Tables]", "<!-- layers -->\n- [Tables]")
+    guides.write(project, out, layers.pages(small_manifest()))
+    assert 'href="layers/index.html"' in (out / "index.html").read_text()
+    index = (out / "layers/index.html").read_text()
+    assert all(f'href="{layer}.html"' in index for layer in layers.LAYERS)
+    landing = (out / "layers/landing.html").read_text()
+    for expected in (
+        "About landing.",
+        'href="../catalog/index.html#!/model/model.lotus_lake.stg_orders"',
+        'href="../lineage/index.html?model=model.lotus_lake.stg_orders"',
+        'href="../catalog/index.html#!/source/source.lotus_lake.shop.orders"',
+        "<p>Rows of stg_orders,\nor | none.</p>",
+        "2 tests",
+        "Data platform answers for it",
+    ):
+        assert expected in landing
+    assert "stg_orders" not in (out / "layers/meta.html").read_text()
+
+
+def test_a_table_outside_of_the_layers_is_named() -> None:
+    manifest = small_manifest()
+    node = manifest["nodes"]["model.lotus_lake.fct_runs"]
+    node["original_file_path"] = "models/elsewhere/fct_runs.sql"
+    with pytest.raises(LakeError, match=r"models/elsewhere/fct_runs\.sql is in no layer"):
+        layers.pages(manifest)
+
+
+def test_a_layer_that_nobody_described_is_named() -> None:
+    manifest = small_manifest()
+    del manifest["docs"]["doc.lotus_lake.layer_meta"]
+    with pytest.raises(LakeError, match="no doc block layer_meta"):
+        layers.pages(manifest)
 
 
 # -- pages of others -------------------------------------------------------------------------------
