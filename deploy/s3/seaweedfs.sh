@@ -22,7 +22,7 @@ commands() {
     done
     grant lake "${LAKE_KEY:-}" "${LAKE_SECRET:-}" landing Read,List
     grant lake "${LAKE_KEY:-}" "${LAKE_SECRET:-}" "lakehouse$SUFFIX" Read,List,Write
-    grant lake "${LAKE_KEY:-}" "${LAKE_SECRET:-}" "artifacts$SUFFIX" Read,Write
+    grant lake "${LAKE_KEY:-}" "${LAKE_SECRET:-}" "artifacts$SUFFIX" Read,List,Write
     grant airbyte "${AIRBYTE_KEY:-}" "${AIRBYTE_SECRET:-}" landing Read,List,Write
     grant backup "${BACKUP_KEY:-}" "${BACKUP_SECRET:-}" "backup$SUFFIX" Read,List,Write
     grant reader "${READER_KEY:-}" "${READER_SECRET:-}" "lakehouse$SUFFIX" Read,List

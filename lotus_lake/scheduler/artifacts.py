@@ -8,7 +8,7 @@ from pathlib import Path
 from lotus_lake.config import LakeError
 from lotus_lake.scheduler.store import open_store
 
-MANIFEST, RUN_RESULTS, SITE = "manifest.json", "run_results.json", "site/"
+MANIFEST, RUN_RESULTS, RUNS, SITE = "manifest.json", "run_results.json", "runs/", "site/"
 INDEX = f"{SITE}index.html"
 
 
@@ -23,6 +23,20 @@ def publish(url: str, files: dict[str, bytes]) -> str | None:
         store = open_store(url)
         for name, content in files.items():
             store.write(name, content)
+    except LakeError as error:
+        return str(error)
+    return None
+
+
+def prune(url: str, before: str) -> str | None:
+    """Delete what was published of single runs long ago; what went wrong in one line, or None.
+
+    Args:
+        url: A local folder or ``s3://bucket/prefix``.
+        before: The id of the first tick to keep; ids begin with the time.
+    """
+    try:
+        open_store(url).delete_below(RUNS, before)
     except LakeError as error:
         return str(error)
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Protocol
 
@@ -34,6 +35,20 @@ class Store(Protocol):
 
         Raises:
             LakeError: The place cannot be written.
+        """
+
+    def delete_below(self, folder: str, before: str) -> int:
+        """Delete the files of a folder whose names, below it, sort before a text.
+
+        Args:
+            folder: With a closing slash.
+            before: The first name to keep; what is newer costs nothing to look at.
+
+        Returns:
+            How many files there were.
+
+        Raises:
+            LakeError: The place cannot be listed or written.
         """
 
 
@@ -75,6 +90,21 @@ class _LocalStore:
                 "to write there."
             ) from error
 
+    def delete_below(self, folder: str, before: str) -> int:
+        count = 0
+        try:
+            for path in sorted((self._folder / folder).glob("*")):
+                if path.name >= before:
+                    break
+                count += sum(one.is_file() for one in [path, *path.rglob("*")])
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+        except OSError as error:
+            raise LakeError(f"{self.url}{folder} cannot be cleaned: {error.strerror}.") from error
+        return count
+
 
 class _S3Store:
     def __init__(self, url: str) -> None:
@@ -114,8 +144,26 @@ class _S3Store:
         except BaseError as error:
             raise self._away(name, "written", error) from error
 
+    def delete_below(self, folder: str, before: str) -> int:
+        import obstore
+        from obstore.exceptions import BaseError
+
+        prefix, count = self._prefix + folder, 0
+        try:
+            # In the order of their names, a thousand at a time: mostly one request that finds none.
+            for chunk in obstore.list(self._store, prefix, chunk_size=1000):
+                old = [one["path"] for one in chunk if one["path"] < prefix + before]
+                if old:
+                    obstore.delete(self._store, old)
+                count += len(old)
+                if len(old) < len(chunk):
+                    break
+        except BaseError as error:
+            raise self._away(folder, "cleaned", error) from error
+        return count
+
     def _away(self, name: str, done: str, error: Exception) -> LakeError:
         return LakeError(
             f"{self.url}{name} cannot be {done}: {s3.reason(error)}. Check AWS_ENDPOINT_URL_S3 and "
-            "the AWS_* keys (they need GetObject and PutObject)."
+            "the AWS_* keys (docs/security.md says what they need)."
         )

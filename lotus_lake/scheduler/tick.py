@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lotus_lake import s3
@@ -22,6 +22,8 @@ from lotus_lake.scheduler.stop import CUT_SHORT, Stop
 from lotus_lake.scheduler.store import open_store
 
 _ME = "python scripts/scheduler.py"
+# What the id of a tick begins with: ids sort as ticks came.
+_TIME = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Tick:
         self._settings = settings
         self._log = log
         self._stop = stop
-        self._id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
+        self._id = f"{datetime.now(UTC):{_TIME}}-{os.urandom(3).hex()}"
         self._state = State(settings.config)
         self._changed = False
         self._started = time.monotonic()
@@ -282,7 +284,7 @@ class Tick:
             results.append(build.run(arguments, self._log, self._stop))
             name = f"_{len(results)}" if len(results) > 1 else ""
             if content := artifacts.read(build.target_folder(), artifacts.RUN_RESULTS):
-                published[f"runs/{self._id}/run_results{name}.json"] = content
+                published[f"{artifacts.RUNS}{self._id}/run_results{name}.json"] = content
             if results[-1].interrupted:
                 break
             lost = not catalog.holds_lock()
@@ -391,6 +393,7 @@ class Tick:
             first = result.errors[0]
             reason = away or f"Maintenance failed: {first.said()}"
             return Report(code, reason=reason, command=f"{_ME} --maintain")
+        self._prune()
         return Report(Exit.OK, idle=True, reason="Maintained.")
 
     # -- publishing --------------------------------------------------------------------------------
@@ -442,6 +445,13 @@ class Tick:
             return {}
         return {f"{artifacts.SITE}{STATUS.page}": page.encode()}
 
+    def _prune(self) -> None:
+        """Delete what was published of runs that the lake forgets too."""
+        if url := self._settings.artifacts_url:
+            days = timedelta(days=history_days(self._settings.project, self._settings.variables))
+            if problem := artifacts.prune(url, f"{datetime.now(UTC) - days:{_TIME}}"):
+                self._log.warn(f"LAKE_ARTIFACTS_URL: {problem} The next maintenance tries again.")
+
     def _retry_publishing(self) -> None:
         """Publish what an earlier tick could not."""
         data = self._state.data
@@ -456,6 +466,21 @@ def build_arguments(selectors: list[str], variables: str | None) -> list[str]:
     """dbt's arguments for a build; no selectors for everything."""
     arguments = ["build", "--exclude-resource-type", "unit_test", *_variables(variables)]
     return [*arguments, "--select", *selectors] if selectors else arguments
+
+
+def history_days(project: Path, variables: str | None) -> int:
+    """For how many days runs are remembered: dbt's variable ``history_days``.
+
+    Args:
+        project: The project's folder.
+        variables: dbt's ``--vars``, which win; maintenance has judged them by now.
+    """
+    # Takes a moment to import, which an idle tick has no use for.
+    import yaml
+
+    declared = yaml.safe_load((project / "dbt_project.yml").read_bytes())["vars"]
+    given = yaml.safe_load(variables) if variables else {}
+    return int({**declared, **given}["history_days"])
 
 
 def describe(look: news.Look) -> list[str]:

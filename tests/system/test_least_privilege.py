@@ -282,19 +282,24 @@ def lake(
     )
 
 
+def scheduler(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What a pod runs."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts/scheduler.py"), *arguments],
+        env={**lake.environment, "LAKE_ARTIFACTS_URL": "s3://artifacts/lotus-lake"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 # -- what the pods can do --------------------------------------------------------------------------
 
 
 def test_the_whole_build(lake: Lake, store: Store, sample: Delivery) -> None:
     """A tick makes everything from an empty database and an empty bucket, every test included, and
     publishes; then every table is made anew."""
-    tick = subprocess.run(
-        [sys.executable, str(ROOT / "scripts/scheduler.py")],
-        env={**lake.environment, "LAKE_ARTIFACTS_URL": "s3://artifacts/lotus-lake"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    tick = scheduler(lake)
     # 10: the sample has files that belong into quarantine.
     assert tick.returncode == 10, tick.stdout[-4000:] + tick.stderr[-4000:]
     published = store.client("lake").get_object(Bucket="artifacts", Key="lotus-lake/manifest.json")
@@ -306,14 +311,17 @@ def test_the_whole_build(lake: Lake, store: Store, sample: Delivery) -> None:
 
 
 def test_maintenance(lake: Lake, store: Store) -> None:
-    """It deletes files of the lake, which is the last of the rights that pods need."""
+    """It deletes files of the lake, and what was published of runs long ago: the last of the rights
+    that pods need."""
     tables, files = lake.tables(), store.objects("lakehouse")
-    done = lake.build(
-        "maintain",
-        command="run-operation",
-        variables={"snapshot_days": 0, "cleanup_delay_days": 0},
-    )
-    assert done.code == 0, done.output[-4000:]
+    published = store.objects("artifacts")
+    assert any(path.startswith("lotus-lake/runs/") for path in published)
+    old = "lotus-lake/runs/20200101T000000Z-0a1b2c/run_results.json"
+    store.client("lake").put_object(Bucket="artifacts", Key=old, Body=b"{}")
+    done = scheduler(lake, "--maintain", "--vars", "{snapshot_days: 0, cleanup_delay_days: 0}")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert "LAKE_ARTIFACTS_URL" not in done.stdout + done.stderr
+    assert store.objects("artifacts") == published
     assert files - store.objects("lakehouse"), "nothing was deleted, so the right to was not tried"
     assert not differences(lake.tables(), tables)
 

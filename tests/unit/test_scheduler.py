@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.landing import LocalLanding
@@ -24,10 +25,11 @@ from lotus_lake.scheduler.exits import Exit, Locked, Unreachable, worst
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.state import State
 from lotus_lake.scheduler.store import open_store
-from lotus_lake.scheduler.tick import build_arguments
+from lotus_lake.scheduler.tick import build_arguments, history_days
 from tests.system import services
 
 SNAPSHOT = ["7", "2025-01-15 00:00:00+00"]
+PROJECT = Path(__file__).parents[2]
 DAY = "year=2025/month=01/day=15"
 
 
@@ -288,6 +290,23 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LakeError, match="cannot be written"):
         open_store(f"{tmp_path}/file").write("f", b"")
+
+
+def test_old_runs_are_deleted_from_what_was_published(tmp_path: Path) -> None:
+    store = open_store(f"{tmp_path}/published")
+    assert store.delete_below("runs/", "20260101T000000Z") == 0, "nothing was ever published"
+    for name in ("runs/20251231T235959Z-a/1", "runs/20251231T235959Z-a/2", "manifest.json"):
+        store.write(name, b"")
+    store.write("runs/20260101T000000Z-b/1", b"")
+    assert store.delete_below("runs/", "20260101T000000Z") == 2
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"published/manifest.json", "published/runs/20260101T000000Z-b/1"}
+
+
+def test_for_how_long_runs_are_remembered() -> None:
+    declared = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]["history_days"]
+    assert history_days(PROJECT, None) == declared
+    assert history_days(PROJECT, "{history_days: 3, feed_lookback_days: 1}") == 3
 
 
 # -- what is told ----------------------------------------------------------------------------------
