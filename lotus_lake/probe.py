@@ -29,6 +29,8 @@ _SIGNATURE = 28
 # Footers are small reads that wait for the store, so many at once pay even on one core.
 _READERS = 16
 _CHUNK_BYTES = 1 << 18
+# Lines of JSON: what DuckDB expects by itself, and what it is never asked for.
+_USUAL_LINE_BYTES, _GREATEST_LINE_BYTES = 1 << 24, 1 << 27
 
 # Names that rows have anyway while they are read, or in the lake.
 _RESERVED = {"__uri", "__row", "file_row_number", "rowid", "snapshot_id", *LINEAGE_COLUMNS}
@@ -71,6 +73,7 @@ class Probe:
         schema: Its columns, in the file's order.
         rows: Its rows; None where only reading tells.
         generation: Greatest ``_airbyte_generation_id``, from the footer's statistics, or None.
+        line_bytes: For ``jsonl``, what DuckDB has to expect of a line.
     """
 
     file: LandedFile
@@ -79,11 +82,12 @@ class Probe:
     schema: dict[str, Type] = field(default_factory=dict)
     rows: int | None = None
     generation: int | None = None
+    line_bytes: int = 0
 
     @property
-    def group(self) -> tuple[str, bool, tuple[tuple[str, Type], ...]]:
+    def group(self) -> tuple[str, bool, int, tuple[tuple[str, Type], ...]]:
         """Files with the same group can be read in one statement."""
-        return (self.format, self.gzip, tuple(self.schema.items()))
+        return (self.format, self.gzip, self.line_bytes, tuple(self.schema.items()))
 
 
 @dataclass(frozen=True)
@@ -94,11 +98,13 @@ class _Text:
         head: Its beginning.
         gzip: Whether it is compressed.
         quotes: Whether it has quotes.
+        longest_line: In bytes.
     """
 
     head: bytes
     gzip: bool
     quotes: bool
+    longest_line: int
 
 
 class Prober:
@@ -156,7 +162,7 @@ class Prober:
                 f"select unnest(from_json(json, {literal(structure)})), __uri, __row from ("
                 f"select json, {literal(uri)} as __uri, row_number() over () - 1 as __row"
                 f" from read_ndjson_objects({literal(uri)}, compression = '{compression}',"
-                " maximum_object_size = 134217728))"
+                f" maximum_object_size = {probe.line_bytes}))"
                 for uri in uris
             ]
         return f"({' union all '.join(reads)})"
@@ -200,7 +206,7 @@ class Prober:
             )
         if name is not None and name != content:
             raise Unreadable(f"it is named .{name}, but its content is not: have it written again")
-        return self._jsonl(file, look.gzip) if is_json else self._csv(file, look)
+        return self._jsonl(file, look) if is_json else self._csv(file, look)
 
     def _parquet(self, file: LandedFile, footer: pq.FileMetaData) -> Probe:
         if footer.num_rows == 0:
@@ -265,10 +271,11 @@ class Prober:
             for _ in csv.reader(lines, strict=True):
                 pass
 
-    def _jsonl(self, file: LandedFile, gzip: bool) -> Probe:
+    def _jsonl(self, file: LandedFile, look: _Text) -> Probe:
+        line_bytes = _line_bytes(look.longest_line)
         source = (
             f"read_ndjson_objects({literal(self._landing.uri(file.path))},"
-            f" compression = '{_compression(gzip)}', maximum_object_size = 134217728)"
+            f" compression = '{_compression(look.gzip)}', maximum_object_size = {line_bytes})"
         )
         try:
             found = self._connection.execute(
@@ -287,7 +294,7 @@ class Prober:
             raise Unreadable("its lines are not all JSON objects")
         _check_names(_arrow_names(row))
         schema = {name: child for name, child in row.fields if not child.unknown}
-        probe = Probe(file, "jsonl", gzip, schema)
+        probe = Probe(file, "jsonl", look.gzip, schema, line_bytes=line_bytes)
         return replace(probe, rows=self._count(probe))
 
     def _count(self, probe: Probe) -> int:
@@ -337,12 +344,26 @@ def _parquet_footer(data: pa.NativeFile, size: int) -> pq.FileMetaData:
 def _read_text(data: pa.NativeFile) -> _Text:
     """Read a text to its end: only that tells whether a compressed one is whole."""
     gzip = data.read_at(2, 0) == b"\x1f\x8b"
-    head, quotes = b"", False
+    head, quotes, longest, open_line = b"", False, 0, 0
     data.seek(0)
     for chunk in _inflate(data) if gzip else iter(lambda: data.read(_CHUNK_BYTES), b""):
         head += chunk[: max(0, _HEAD_BYTES - len(head))]
         quotes = quotes or b'"' in chunk
-    return _Text(head, gzip, quotes)
+        lines = chunk.split(b"\n")
+        ended = open_line + len(lines[0])
+        longest = max(longest, ended, *map(len, lines))
+        open_line = len(lines[-1]) if len(lines) > 1 else ended
+    return _Text(head, gzip, quotes, longest)
+
+
+def _line_bytes(longest: int) -> int:
+    """What DuckDB is told of the lines of a file; it takes twice as much memory for each thread.
+
+    Args:
+        longest: The longest line, in bytes.
+    """
+    # A power of two, so that most files can be read in one statement.
+    return min(max(_USUAL_LINE_BYTES, 1 << longest.bit_length()), _GREATEST_LINE_BYTES)
 
 
 def _inflate(data: pa.NativeFile) -> Iterator[bytes]:

@@ -328,6 +328,25 @@ def test_json_that_would_lose_something_is_refused(look: Look, content: bytes, r
     assert look(content, "part.jsonl").startswith(reason)
 
 
+@pytest.mark.parametrize("length", [17 << 20, 40 << 20], ids=["17 MiB", "40 MiB"])
+@pytest.mark.parametrize("name", ["part.jsonl", "part.jsonl.gz"])
+def test_a_long_line_of_json_is_read(look: Look, name: str, length: int) -> None:
+    long = b'{"a": "%s"}' % (b"x" * length)
+    content = b'{"a": "1"}\n%s\n{"a": "2"}\n' % long
+    rows = look(gzip.compress(content, 1) if name.endswith(".gz") else content, name)
+    assert [len(a) for (a,) in rows] == [1, length, 1]
+
+
+def test_json_needs_no_more_memory_than_its_lines(look: Look, connection: Any) -> None:
+    """DuckDB takes twice what it is told of a line, for each thread, before it has read any."""
+    ((limit,),) = connection.execute("select current_setting('memory_limit')").fetchall()
+    connection.execute("set memory_limit = '200MB'")
+    try:
+        assert look(b'{"a": 1}\n{"a": 2}\n', "part.jsonl") == [(1,), (2,)]
+    finally:
+        connection.execute(f"set memory_limit = '{limit}'")
+
+
 def test_rows_of_long_texts_are_numbered_in_order(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
