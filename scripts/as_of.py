@@ -13,7 +13,7 @@ from pathlib import Path
 # So that the command also runs where the project is checked out but not installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lotus_lake.history import main
+from lotus_lake.history.command import main
 
 
 def arguments() -> argparse.Namespace:
