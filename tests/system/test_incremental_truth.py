@@ -30,7 +30,14 @@ def test_what_is_quarantined(reference: Reference) -> None:
     assert "total_price" in reasons["lossy_0.parquet"]
 
 
-@pytest.mark.parametrize("example", ["jumbled", "shuffled", "history-last"])
+@pytest.mark.parametrize(
+    "example",
+    [
+        "jumbled",
+        pytest.param("shuffled", marks=pytest.mark.slow),
+        pytest.param("history-last", marks=pytest.mark.slow),
+    ],
+)
 def test_any_split_order_repeat_and_crash(
     example: str, new_lake: Callable[..., Lake], sample: Delivery, reference: Reference
 ) -> None:
@@ -124,11 +131,11 @@ def test_killed_again_and_again(lake: Lake, sample: Delivery, reference: Referen
 # The edges of the feeder's transaction: before the first row, between rows and ledger, with all
 # written but not committed, and committed but not yet known to be.
 EDGES = {
-    "first rows": Crash("lotus_lake.feeder:Feeder._insert", call=2),
-    "between files": Crash("lotus_lake.feeder:Feeder._insert", after=True, call=4),
-    "before the ledger": Crash("lotus_lake.feeder:Feeder._write_ledger", call=3),
-    "before the commit": Crash("lotus_lake.feeder:Feeder._check_unchanged", after=True, call=4),
-    "after the commit": Crash("lotus_lake.feeder:Feeder._commit", after=True, call=5),
+    "first rows": Crash("lotus_lake.feeder.rows:Writer._insert", call=2),
+    "between files": Crash("lotus_lake.feeder.rows:Writer._insert", after=True, call=4),
+    "before the ledger": Crash("lotus_lake.feeder.ledger:Ledger.write_files", call=3),
+    "before the commit": Crash("lotus_lake.feeder.feeding:check_unchanged", after=True, call=4),
+    "after the commit": Crash("lotus_lake.feeder.feeding:Feeder._commit", after=True, call=5),
 }
 
 

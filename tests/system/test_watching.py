@@ -156,8 +156,8 @@ def refund(number: int, order_id: int, amount: str, discrepancy: str = "0.00") -
 @pytest.mark.parametrize(
     "crash",
     [
-        Crash("lotus_lake.feeder:Feeder._write_changes", after=True),
-        Crash("lotus_lake.feeder:Feeder._commit", after=True),
+        Crash("lotus_lake.feeder.ledger:Ledger.write_changes", after=True),
+        Crash("lotus_lake.feeder.feeding:Feeder._commit", after=True),
     ],
     ids=["before the commit", "after it"],
 )

@@ -137,7 +137,7 @@ def test_every_operation_is_documented() -> None:
 
 
 def test_every_environment_variable_is_in_the_readme() -> None:
-    readers = [*ROOT.glob("lotus_lake/*.py"), ROOT / "profiles.yml"]
+    readers = [*ROOT.glob("lotus_lake/**/*.py"), *ROOT.glob("scripts/*.py"), ROOT / "profiles.yml"]
     used = {
         name
         for path in readers

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pytest
 
 from lotus_lake.config import LakeError
-from lotus_lake.feeder import Feeder, _Cursor
+from lotus_lake.feeder import Feeder, feeding
+from lotus_lake.feeder.ledger import Cursor, Ledger
 from lotus_lake.landing import LocalLanding
 from lotus_lake.streams import Stream
 
@@ -128,7 +129,7 @@ def test_an_error_leaves_everything_as_it_was(
     # The ledger is the last that is written: without its table the feed fails after the rows.
     lake.query("alter table lakehouse.meta.feeder_files rename to hidden")
     feeder = lake.feeder()
-    monkeypatch.setattr(feeder, "_known", lambda files: set())
+    monkeypatch.setattr(feeder._ledger, "known", lambda files: set())
     with pytest.raises(LakeError, match="nothing of it was written"):
         feeder.feed()
     lake.query("alter table lakehouse.meta.hidden rename to feeder_files")
@@ -142,15 +143,15 @@ def test_a_file_replaced_while_it_is_read_is_read_again(
 ) -> None:
     lake.land_rows("part_0.parquet", [A])
     feeder = lake.feeder()
-    real = Feeder._write_ledger
+    real = Ledger.write_files
 
-    def replaced_meanwhile(self: Feeder, *args: Any) -> None:
+    def replaced_meanwhile(self: Ledger, *args: Any) -> None:
         real(self, *args)
         if lake.query("select * from lakehouse.meta.feeder_files")[0][9] == 1:
-            monkeypatch.setattr(Feeder, "_write_ledger", real)
+            monkeypatch.setattr(Ledger, "write_files", real)
             lake.land_rows("part_0.parquet", [B])
 
-    monkeypatch.setattr(Feeder, "_write_ledger", replaced_meanwhile)
+    monkeypatch.setattr(Ledger, "write_files", replaced_meanwhile)
     assert feeder.feed().files == 1
     assert lake.rows() == [(2, "b")]
     assert lake.feed().files == 0
@@ -241,7 +242,7 @@ def test_of_two_racing_feeds_the_second_finds_nothing(
     rival = other()
     real = Feeder._commit
 
-    def after_the_rival(self: Feeder, cursor: _Cursor, *args: Any) -> None:
+    def after_the_rival(self: Feeder, cursor: Cursor, *args: Any) -> None:
         monkeypatch.setattr(Feeder, "_commit", real)
         assert rival.feed().files == 1
         real(self, cursor, *args)
@@ -258,14 +259,14 @@ def test_of_two_open_transactions_only_one_commits(
     lake.feed()
     lake.land_rows("part_0.parquet", [A])
     rival = other()
-    real = Feeder._check_unchanged
+    real = feeding.check_unchanged
 
-    def rival_commits_first(self: Feeder, batch: Any) -> None:
-        monkeypatch.setattr(Feeder, "_check_unchanged", real)
+    def rival_commits_first(*args: Any) -> None:
+        monkeypatch.setattr(feeding, "check_unchanged", real)
         assert rival.feed().files == 1
-        real(self, batch)
+        real(*args)
 
-    monkeypatch.setattr(Feeder, "_check_unchanged", rival_commits_first)
+    monkeypatch.setattr(feeding, "check_unchanged", rival_commits_first)
     assert lake.feed().files == 0
     assert lake.rows() == [(1, "a")]
     assert lake.cursor()["rows_loaded"] == 1
@@ -488,14 +489,10 @@ def test_a_first_feed_of_bad_files_only_goes_on_with_the_next(lake: SmallLake) -
     assert lake.rows() == [(1, "a")]
 
 
-def test_what_ducklake_cannot_hold_keeps_only_its_file_out(
-    lake: SmallLake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_ducklake_cannot_hold_keeps_only_its_file_out(lake: SmallLake) -> None:
     """Whatever makes a feed fail, the file that does it is found."""
     lake.land_rows("good.parquet", [A])
     lake.land_rows("bad.parquet", [{**B, "odd": 1}])
-    feeder = lake.feeder()
-    real = feeder._connection.execute
 
     class Refusing:
         """A connection whose lake refuses one column."""
@@ -506,10 +503,10 @@ def test_what_ducklake_cannot_hold_keeps_only_its_file_out(
         def execute(self, sql: str, *args: Any) -> Any:
             if "add column" in sql:
                 raise duckdb.InvalidInputException("unsupported type")
-            return real(sql, *args)
+            return lake.connection.execute(sql, *args)
 
-    monkeypatch.setattr(feeder, "_connection", Refusing())
-    outcome = feeder.feed()
+    refusing: Any = Refusing()
+    outcome = SmallLake(lake.folder, refusing).feed()
     assert outcome.files == 1
     assert "unsupported type" in outcome.quarantined[0][1]
     assert lake.rows() == [(1, "a")]
@@ -721,6 +718,15 @@ def test_lossy_values_of_a_new_column_are_never_silent(lake: SmallLake) -> None:
     assert "new" not in lake.types()
 
 
+def test_long_lines_of_json_are_fed_beside_short_ones(lake: SmallLake) -> None:
+    """Also when they bring nothing else that is new, so that both could go in together."""
+    lake.land("part_0.jsonl", b'{"id": 1, "new": "short"}\n')
+    lake.land("part_1.jsonl", b'{"id": 2, "new": "%s"}\n' % (b"x" * (40 << 20)))
+    lake.land("part_2.jsonl", b'{"id": "3", "new": "short"}\n')
+    assert lake.feed().files == 3
+    assert lake.rows("id, length(new)") == [(1, 5), (2, 40 << 20), (3, 5)]
+
+
 # -- register ----------------------------------------------------------------------------------
 
 REGISTER = {"feed_mode": "register"}
@@ -768,6 +774,15 @@ def test_what_needs_conversion_is_copied_in_register_mode(lake: SmallLake) -> No
     assert modes[f"shop/orders/{DAY}/part_2.parquet"] == "copy"
     assert modes[f"shop/orders/{DAY}/part_4.csv"] == "copy"
     assert sum("/landing/" in file for file in data_files(lake)) == 3
+
+
+def test_a_new_column_of_nulls_is_copied_in_register_mode(lake: SmallLake) -> None:
+    lake.land_rows("part_0.parquet", [A])
+    lake.feed(**REGISTER)
+    lake.land_rows("part_1.parquet", pa.table({"id": [2], "name": ["b"], "new": pa.nulls(1)}))
+    assert lake.feed(**REGISTER).files == 1
+    assert lake.types() == {"id": "BIGINT", "name": "VARCHAR"}
+    assert lake.rows() == [(1, "a"), (2, "b")]
 
 
 def test_no_maintenance_deletes_registered_files(lake: SmallLake) -> None:
@@ -870,7 +885,7 @@ def test_a_change_is_recorded_with_its_feed_or_not_at_all(
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as broken:
-        broken.setattr(Feeder, "_check_unchanged", stumble)
+        broken.setattr(feeding, "check_unchanged", stumble)
         with pytest.raises(RuntimeError):
             lake.feed(feed_mode=mode)
     assert changes(lake) == set()

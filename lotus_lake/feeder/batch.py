@@ -1,0 +1,168 @@
+"""The files of a feed: what is new, how much of it one run takes, and what can be read of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from lotus_lake.config import LakeError
+from lotus_lake.feeder.ledger import Cursor, Ledger
+from lotus_lake.feeder.races import LostRace
+from lotus_lake.landing import LandedFile, Landing, order_of
+from lotus_lake.listing import plan_listing, window
+from lotus_lake.probe import Probe, Prober, Unreadable
+from lotus_lake.streams import Stream
+
+# A file that a store does not give now is looked at so many times more, beside its client's own
+# attempts. More would cost every stream as long again while a store is away.
+_LOOKS = 4
+# Registering is super-linear in the files of one transaction.
+_REGISTER_MAX_FILES = 200
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The new files of a stream, as far as one run takes them.
+
+    Args:
+        files: Those to feed, oldest first.
+        rest: Those that are left for the next run.
+        latest: The newest path, of these files and of those that were fed before; None when there
+            was none.
+        swept: Whether to remember that everything was listed.
+    """
+
+    files: list[LandedFile]
+    rest: list[LandedFile]
+    latest: str | None
+    swept: bool
+
+
+def find_batch(landing: Landing, ledger: Ledger, stream: Stream, cursor: Cursor) -> Batch:
+    """List the landing zone, and take what is new.
+
+    Raises:
+        LakeError: The landing zone cannot be read.
+    """
+    listed, swept = _list(landing, ledger, stream, cursor)
+    known = ledger.known(listed)
+    new = [file for file in listed if (file.path, file.etag) not in known]
+    files = _bounded(new, stream)
+    if not files:
+        swept = swept and len(listed) > stream.feed_list_free_files
+        return Batch([], [], cursor.path, swept)
+    rest = new[len(files) :]
+    latest = max([*(file.path for file in files), *filter(None, [cursor.path])], key=order_of)
+    # Not all of it is fed: the next listing has to show what is left.
+    since = window(latest, stream.feed_lookback_days)
+    swept = swept and all(since and file.day and file.day >= since for file in rest)
+    return Batch(files, rest, latest, swept)
+
+
+def _list(
+    landing: Landing, ledger: Ledger, stream: Stream, cursor: Cursor
+) -> tuple[list[LandedFile], bool]:
+    """The files to look at, and whether that is all of them."""
+    listing = plan_listing(
+        cursor_path=cursor.path,
+        files=cursor.files,
+        swept_at=cursor.swept_at,
+        updated_at=cursor.updated_at,
+        lookback_days=stream.feed_lookback_days,
+        sweep_hours=stream.feed_sweep_hours,
+        list_free_files=stream.feed_list_free_files,
+    )
+    files = landing.files(stream.folder, listing.since, listing.changed_since)
+    if listing.whole:
+        return files, True
+    # A repaired file is fed by the next run, however old its day.
+    quarantined = [file for path in ledger.quarantined() for file in landing.again([path])]
+    others = set(quarantined).difference(files)
+    if others:
+        files = sorted([*files, *others], key=lambda file: file.order)
+    return files, False
+
+
+def _bounded(files: Sequence[LandedFile], stream: Stream) -> list[LandedFile]:
+    """As much as one run takes, oldest first, and never nothing."""
+    limit = stream.feed_max_files
+    if stream.feed_mode == "register":
+        limit = min(limit, _REGISTER_MAX_FILES)
+    batch: list[LandedFile] = []
+    size = 0
+    for file in files[:limit]:
+        if batch and size + file.size > stream.feed_max_bytes:
+            break
+        batch.append(file)
+        size += file.size
+    return batch
+
+
+def look_into(
+    prober: Prober, landing: Landing, stream: Stream, files: Sequence[LandedFile]
+) -> tuple[dict[str, str], list[Probe]]:
+    """What cannot be fed, with the reasons by path, and what can.
+
+    Raises:
+        LostRace: A file was replaced or deleted since it was listed.
+        LakeError: A file cannot be read now, but may be a good one.
+    """
+    found = dict(prober.probe(files))
+    suspects = [file for file, look in found.items() if isinstance(look, Unreadable)]
+    for attempt in range(_LOOKS):
+        if not suspects:
+            break
+        # A store that stumbled, or a file that was replaced, is no bad file: look again.
+        check_still_there(landing, suspects)
+        looks = dict(prober.probe(suspects))
+        found.update(looks)
+        suspects = [file for file, look in looks.items() if _may_be_good(look)]
+        if suspects:
+            time.sleep(0.1 * 2**attempt)
+    if suspects:
+        raise LakeError(
+            f"Stream {stream.label}: {landing.root}{suspects[0].path} may be good, "
+            f"but {found[suspects[0]]}. Nothing of this feed was written; the next run tries "
+            "again"
+        )
+    return (
+        {file.path: str(look) for file, look in found.items() if isinstance(look, Unreadable)},
+        [look for look in found.values() if isinstance(look, Probe)],
+    )
+
+
+def _may_be_good(look: Probe | Unreadable) -> bool:
+    return isinstance(look, Unreadable) and look.passing
+
+
+def check_still_there(landing: Landing, files: Sequence[LandedFile]) -> None:
+    """A file that was replaced or deleted since it was listed is not a bad one.
+
+    Raises:
+        LostRace: One was; the feed is planned again.
+        LakeError: The landing zone cannot be read any more.
+    """
+    now = {(file.path, file.etag) for file in _again(landing, files)}
+    if any((file.path, file.etag) not in now for file in files):
+        raise LostRace
+
+
+def check_unchanged(landing: Landing, files: Sequence[LandedFile]) -> None:
+    """Files that were replaced while they were read would be in the ledger as what they were.
+
+    Raises:
+        duckdb.TransactionException: One was; the feed is planned again.
+    """
+    now = {file.path: file.etag for file in _again(landing, files)}
+    changed = next(
+        (file.path for file in files if now.get(file.path, file.etag) != file.etag), None
+    )
+    if changed:
+        raise duckdb.TransactionException(f"conflict: {changed} changed while it was read")
+
+
+def _again(landing: Landing, files: Sequence[LandedFile]) -> list[LandedFile]:
+    return landing.again([file.path for file in files])

@@ -1,0 +1,57 @@
+"""Which files made a feed fail: they go into quarantine, and everything else is fed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+
+from lotus_lake.feeder.fitting import Group, Quarantine
+from lotus_lake.feeder.plan import Planner
+from lotus_lake.feeder.races import roll_back
+from lotus_lake.feeder.rows import Writer
+from lotus_lake.probe import is_passing
+
+# What a file can cause that can be read; everything else is the lake's fault, or the store's.
+_FILES_FAULT = (
+    duckdb.DataError,
+    duckdb.IntegrityError,
+    duckdb.NotSupportedError,
+    duckdb.ProgrammingError,
+)
+
+
+def unreadable(writer: Writer, groups: Sequence[Group]) -> dict[str, str]:
+    """After a feed failed: which files cannot be read to their end?"""
+    bad = {}
+    for group in groups:
+        for probe in group.probes:
+            try:
+                writer.read_through(group, [probe.file.path])
+            except duckdb.Error as error:
+                if is_passing(error):
+                    continue
+                bad[probe.file.path] = f"it cannot be read: {str(error).splitlines()[0]}"
+    return bad
+
+
+def unfit(
+    connection: duckdb.DuckDBPyConnection,
+    planner: Planner,
+    writer: Writer,
+    groups: Sequence[Group],
+) -> dict[str, str]:
+    """After a feed failed though every file can be read: which of them fail alone?"""
+    bad = {}
+    for probe in [probe for group in groups for probe in group.probes]:
+        alone = planner.plan([probe], Quarantine())
+        try:
+            connection.execute("begin")
+            writer.write(alone.ddl, alone.groups, version=0)
+        except _FILES_FAULT as error:
+            bad[probe.file.path] = f"it cannot be fed: {str(error).splitlines()[0]}"
+        except duckdb.Error:
+            pass  # the lake's fault, or the store's
+        finally:
+            roll_back(connection)
+    return bad

@@ -1,0 +1,108 @@
+"""What a feed has to record as a change of the stream's schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lotus_lake.feeder.fitting import Group, Quarantine
+from lotus_lake.landing import order_of
+from lotus_lake.probe import Probe
+from lotus_lake.schema import Type, differences, part_at, words
+
+
+@dataclass(frozen=True)
+class SchemaChange:
+    """What a file brought that the staging table did not have: one row of meta.schema_changes.
+
+    Args:
+        column_name: The column, with the fields that lead to the part: ``line_items[].price``.
+        change: ``added``, ``widened``, or ``refused`` when its file is in quarantine for it.
+        type_before: The lake's type; None for what was added.
+        type_after: The file's.
+        path: The first file of it.
+    """
+
+    column_name: str
+    change: str
+    type_before: str | None
+    type_after: str
+    path: str
+
+
+def growths(
+    before: Mapping[str, Type], columns: Mapping[str, Type], groups: Sequence[Group]
+) -> list[SchemaChange]:
+    """How the staging table grows, and the first file of each part that it grows by.
+
+    Args:
+        before: Its columns before the feed.
+        columns: Its columns after it.
+        groups: The files that are fed.
+    """
+    found = []
+    for name, type_ in columns.items():
+        for path, old, new in differences(before.get(name), type_):
+            bringers = [
+                probe.file
+                for group in groups
+                if (part := _part(group, name, path)) is not None
+                and (old is None or part.sql() == new.sql())
+                for probe in group.probes
+            ]
+            # A column that was declared since then may be in no file.
+            if bringers:
+                first = min(bringers, key=lambda file: file.order)
+                found.append(
+                    SchemaChange(
+                        column_name=_dotted(name, path),
+                        change="widened" if old else "added",
+                        type_before=old.sql() if old else None,
+                        type_after=new.sql(),
+                        path=first.path,
+                    )
+                )
+    return found
+
+
+def refusals(
+    columns: Mapping[str, Type], quarantine: Quarantine, landed: Mapping[str, Probe]
+) -> list[SchemaChange]:
+    """The columns for whose types files are in quarantine, and the first file of each.
+
+    Args:
+        columns: The staging table's columns after the feed.
+        quarantine: The files that are not fed.
+        landed: What is known of each file that could be read, by its path.
+    """
+    found: dict[tuple[str, str], SchemaChange] = {}
+    names = {name.lower(): name for name in columns}
+    for path in sorted(quarantine.columns, key=order_of):
+        column = quarantine.columns[path]
+        name = names.get(column.lower(), column)
+        refused = words(landed[path].schema[column])
+        found.setdefault(
+            (name, refused),
+            SchemaChange(
+                column_name=name,
+                change="refused",
+                type_before=words(columns[name]) if name in columns else None,
+                type_after=refused,
+                path=path,
+            ),
+        )
+    return list(found.values())
+
+
+def _part(group: Group, column: str, path: tuple[str, ...]) -> Type | None:
+    """What files of a group have at a place of a column; None when it is nothing but nulls."""
+    whole = next(
+        (type_ for name, type_ in group.schema.items() if name.lower() == column.lower()), None
+    )
+    part = part_at(whole, path) if whole else None
+    return None if part is None or part.unknown else part
+
+
+def _dotted(column: str, path: tuple[str, ...]) -> str:
+    """A part's place as people write it: ``line_items[].price``."""
+    return column + "".join(step if step == "[]" else f".{step}" for step in path)

@@ -1,0 +1,233 @@
+"""The feed of a stream: its steps, its transaction, and what happens when it fails."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+
+from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.feeder import blame, drift
+from lotus_lake.feeder.batch import (
+    Batch,
+    check_still_there,
+    check_unchanged,
+    find_batch,
+    look_into,
+)
+from lotus_lake.feeder.fitting import Fitter, Quarantine
+from lotus_lake.feeder.ledger import Cursor, Ledger
+from lotus_lake.feeder.plan import Plan, Planner
+from lotus_lake.feeder.races import LostRace, is_conflict, roll_back
+from lotus_lake.feeder.rows import Writer
+from lotus_lake.feeder.staging import Staging
+from lotus_lake.landing import Landing, open_landing
+from lotus_lake.probe import Prober, is_passing
+from lotus_lake.schema import literal
+from lotus_lake.streams import Stream
+
+# A feed that lost a race is planned again from what the winner left.
+_ATTEMPTS = 6
+
+
+def feed(
+    connection: duckdb.DuckDBPyConnection, declaration: duckdb.DuckDBPyRelation
+) -> duckdb.DuckDBPyRelation:
+    """Feed what is new of a stream; the whole body of a model in ``models/landing``.
+
+    Args:
+        connection: dbt's connection, with the lake attached.
+        declaration: The relation of the stream's dbt source: one row, its declaration.
+
+    Returns:
+        One row: what stopped the feed, or null. dbt would wrap an exception of a Python model in
+        its traceback; the materialization raises this text as it is. Bad files stop nothing: they
+        are quarantined.
+    """
+    problem = None
+    try:
+        row = declaration.fetchone()
+        stream = Stream.from_declaration(row[0] if row else "{}")
+        outcome = Feeder(connection, stream, open_landing(LakeConfig.from_env().landing_url)).feed()
+        for line in outcome.lines(stream):
+            print(line, flush=True)
+    except LakeError as error:
+        problem = str(error)
+    return connection.sql(f"select {'null' if problem is None else literal(problem)} as problem")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one feed did.
+
+    Args:
+        files: Files fed.
+        rows: Rows fed.
+        quarantined: Files put into quarantine, with their reasons.
+        backlog_files: New files left for the next run.
+        backlog_bytes: Their bytes.
+    """
+
+    files: int = 0
+    rows: int = 0
+    quarantined: list[tuple[str, str]] = field(default_factory=list)
+    backlog_files: int = 0
+    backlog_bytes: int = 0
+
+    def lines(self, stream: Stream) -> list[str]:
+        """What to tell the person who watches the run; nothing when there was nothing."""
+        told = [
+            f"QUARANTINED {path}: {reason}. Its rows are not in the lake; a repaired file is fed "
+            "by the next run (make status)."
+            for path, reason in self.quarantined
+        ]
+        if self.files or self.backlog_files:
+            waiting = (
+                f"; {self.backlog_files:,} files ({self.backlog_bytes / 1e6:,.1f} MB) wait for the "
+                "next run"
+                if self.backlog_files
+                else ""
+            )
+            told.append(f"fed {stream.label}: {self.files:,} files, {self.rows:,} rows{waiting}")
+        return told
+
+
+class Feeder:
+    """Feeds one stream.
+
+    Args:
+        connection: DuckDB connection with the lake attached; no transaction open.
+        stream: The stream.
+        landing: Where its files land.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, stream: Stream, landing: Landing
+    ) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._landing = landing
+        self._prober = Prober(connection, landing)
+        self._ledger = Ledger(connection, stream)
+        self._staging = Staging(connection, stream, self._ledger)
+        fitter = Fitter(connection, stream, landing, self._prober)
+        self._planner = Planner(stream, self._staging, fitter)
+        self._writer = Writer(connection, stream, landing, self._prober)
+
+    def feed(self) -> Outcome:
+        """Feed one bounded batch of new files, oldest first.
+
+        Raises:
+            LakeError: The lake or the landing zone cannot be used.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._feed_once()
+            except LostRace:
+                time.sleep(random.uniform(0.1, 0.5) * 2**attempt)
+            except duckdb.Error as error:
+                roll_back(self._connection)
+                if not is_conflict(error):
+                    raise LakeError(
+                        f"Stream {self._stream.label}: the lake cannot be used: "
+                        f"{str(error).splitlines()[0]}. Nothing of this feed was written."
+                    ) from error
+                time.sleep(random.uniform(0.1, 0.5) * 2**attempt)
+        raise LakeError(
+            f"Stream {self._stream.label}: other runs kept changing it while it was fed. Nothing "
+            "of this feed was written; let the other runs finish and run again."
+        )
+
+    def _feed_once(self) -> Outcome:
+        """The steps of a feed.
+
+        Raises:
+            LostRace, duckdb.Error: Another run was faster, or the lake cannot be used.
+            LakeError: The lake or the landing zone cannot be used.
+        """
+        cursor = self._ledger.cursor()
+        if cursor.version == 0:
+            self._staging.create()
+        batch = find_batch(self._landing, self._ledger, self._stream, cursor)
+        if not batch.files:
+            if batch.swept or cursor.backlog:
+                self._ledger.note_idle(cursor, batch.swept)
+            return Outcome()
+
+        reasons, probes = look_into(self._prober, self._landing, self._stream, batch.files)
+        quarantine = Quarantine(reasons)
+        landed = {probe.file.path: probe for probe in probes}
+        before = self._staging.columns()
+        while True:
+            plan = self._planner.plan(probes, quarantine)
+            changes: list[drift.SchemaChange] = []
+            # What the first delivery brings is how the stream is.
+            if cursor.files:
+                changes += drift.growths(before, plan.columns, plan.groups)
+                changes += drift.refusals(plan.columns, quarantine, landed)
+            try:
+                self._commit(cursor, batch, plan, quarantine, changes)
+                break
+            except BaseException as error:
+                roll_back(self._connection)
+                if not isinstance(error, duckdb.Error):
+                    raise
+                quarantine.update(self._bad_files(error, batch, plan))
+                probes = [probe for probe in probes if probe.file.path not in quarantine]
+        return Outcome(
+            files=len(plan.loaded),
+            rows=sum(probe.rows or 0 for probe in plan.loaded.values()),
+            quarantined=sorted(quarantine.items()),
+            backlog_files=len(batch.rest),
+            backlog_bytes=sum(file.size for file in batch.rest),
+        )
+
+    def _commit(
+        self,
+        cursor: Cursor,
+        batch: Batch,
+        plan: Plan,
+        quarantine: Quarantine,
+        changes: Sequence[drift.SchemaChange],
+    ) -> None:
+        """Write everything of this feed in one transaction.
+
+        Raises:
+            duckdb.Error: It failed or lost a race; the caller rolls back.
+        """
+        version, loaded = cursor.version + 1, plan.loaded
+        self._connection.execute("begin")
+        # First of all the cursor: of two feeds that change its row only one can commit.
+        self._ledger.move_cursor(
+            cursor, version, batch.latest, loaded.values(), batch.rest, batch.swept
+        )
+        self._writer.write(plan.ddl, plan.groups, version)
+        self._ledger.write_files(batch.files, loaded, plan.registered, quarantine, version)
+        self._ledger.write_changes(changes, version)
+        check_unchanged(self._landing, batch.files)
+        self._connection.execute("commit")
+
+    def _bad_files(self, error: duckdb.Error, batch: Batch, plan: Plan) -> dict[str, str]:
+        """The files that made a feed fail, with the reasons by path; never none.
+
+        Raises:
+            LostRace: Another run was faster, or a file was replaced.
+            LakeError: It was no file's fault.
+        """
+        if is_conflict(error):
+            raise LostRace from error
+        check_still_there(self._landing, batch.files)
+        bad = {}
+        if not is_passing(error):
+            bad = blame.unreadable(self._writer, plan.groups) or blame.unfit(
+                self._connection, self._planner, self._writer, plan.groups
+            )
+        if not bad:
+            raise LakeError(
+                f"Stream {self._stream.label}: the feed failed and nothing of it was "
+                f"written: {str(error).splitlines()[0]}"
+            ) from error
+        return bad

@@ -1,0 +1,244 @@
+"""Which files fit into the staging table's columns, and by which conversions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import duckdb
+
+from lotus_lake.landing import Landing
+from lotus_lake.probe import Probe, Prober, is_passing
+from lotus_lake.schema import (
+    Conflict,
+    Type,
+    convert,
+    json_texts,
+    merge,
+    quote,
+    replace_at,
+    values_at,
+)
+from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
+
+
+class Columns:
+    """The columns that the staging table is to have; capitals do not tell names apart.
+
+    Args:
+        types: The columns that it has.
+
+    Attributes:
+        types: Type of each column, by its name in the table.
+        names: A column's name in the table, by its name in small letters; also of columns that
+            are nothing but nulls yet, and have no type.
+    """
+
+    def __init__(self, types: Mapping[str, Type]) -> None:
+        self.types = dict(types)
+        self.names = {name.lower(): name for name in types}
+
+    def type_of(self, column: str) -> Type | None:
+        """The type of a column of a file; None when the table has no such column."""
+        return self.types.get(self.names.get(column.lower(), column))
+
+    def declare(self, name: str, type_: Type) -> None:
+        """Add a column, unless there is one of this name."""
+        if name.lower() not in self.names:
+            self.types[name] = type_
+            self.names[name.lower()] = name
+
+    def grow(self, schema: Mapping[str, Type]) -> None:
+        """Add or widen what a file with this schema brings.
+
+        Raises:
+            Conflict: A type can never fit.
+        """
+        for column, type_ in schema.items():
+            name = self.names.setdefault(column.lower(), column)
+            if name in self.types:
+                self.types[name] = merge(self.types[name], type_)
+            elif not type_.unknown:
+                self.types[name] = type_.known()
+
+    def grown(self, schema: Mapping[str, Type]) -> Columns:
+        """The columns as they would be with a file of this schema.
+
+        Raises:
+            Conflict: A type can never fit.
+        """
+        columns = Columns({})
+        columns.types, columns.names = dict(self.types), dict(self.names)
+        columns.grow(schema)
+        return columns
+
+
+@dataclass
+class Group:
+    """Files that one statement reads: same format, same schema.
+
+    Args:
+        probes: The files.
+        schema: Their columns, with what texts of JSON hold.
+        values: SQL of each column's converted value.
+        exact: SQL that is true when a column's conversion is lossless; of those that may not be.
+        register: Whether the files are registered, not copied.
+    """
+
+    probes: list[Probe]
+    schema: dict[str, Type]
+    values: dict[str, str] = field(default_factory=dict)
+    exact: dict[str, str] = field(default_factory=dict)
+    register: bool = False
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths of its files."""
+        return [probe.file.path for probe in self.probes]
+
+    def write_conversions(self, columns: Columns) -> None:
+        """Write the conversions of its columns into the staging table's.
+
+        Raises:
+            Conflict: A column has none; the error names it.
+        """
+        self.values, self.exact = {}, {}
+        for column, type_ in self.schema.items():
+            target = columns.type_of(column)
+            if target is None:
+                if type_.unknown:
+                    continue
+                target = type_.known()
+            try:
+                conversion = convert(quote(column), type_, target)
+            except Conflict as conflict:
+                raise Conflict(f"column {column} is {conflict}", column) from conflict
+            self.values[column] = conversion.value
+            if conversion.exact:
+                self.exact[column] = conversion.exact
+
+
+class Quarantine(dict[str, str]):
+    """Files that are not fed, and why; of some also which column's type it was."""
+
+    def __init__(self, reasons: dict[str, str] | None = None) -> None:
+        super().__init__(reasons or {})
+        self.columns: dict[str, str] = {}
+
+
+class Fitter:
+    """Tells the files that fit from those that do not.
+
+    Args:
+        connection: DuckDB connection with the lake attached.
+        stream: The stream.
+        landing: Where its files land.
+        prober: What reads them.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        stream: Stream,
+        landing: Landing,
+        prober: Prober,
+    ) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._landing = landing
+        self._prober = prober
+
+    def fit(self, group: Group, columns: Columns, quarantine: Quarantine) -> list[Group]:
+        """The part of a group that fits, with what its texts of JSON hold.
+
+        Files that do not fit are added to ``quarantine``; ``columns`` stay as they are.
+        """
+        # Texts where the lake has objects: what do they hold? Files may differ, so one by one.
+        texts = [
+            (column, path)
+            for column, type_ in group.schema.items()
+            if (target := columns.type_of(column)) is not None
+            for path in json_texts(type_, target)
+        ]
+        if texts and len(group.probes) > 1:
+            return [
+                part
+                for probe in group.probes
+                for part in self.fit(Group([probe], dict(probe.schema)), columns, quarantine)
+            ]
+        own = {name.lower() for name in self._stream.columns} - set(AIRBYTE_COLUMNS)
+        try:
+            if (
+                own
+                and group.probes[0].format == "csv"
+                and own.isdisjoint(map(str.lower, group.schema))
+            ):
+                raise Conflict("it has none of the stream's columns; are they separated by commas?")
+            for column, path in texts:
+                inner = self._json_inside(group.probes[0], column, path)
+                group.schema[column] = replace_at(group.schema[column], path, inner)
+            group.write_conversions(columns.grown(group.schema))
+        except Conflict as conflict:
+            for refused in group.paths:
+                quarantine[refused] = str(conflict)
+                if conflict.column:
+                    quarantine.columns[refused] = conflict.column
+            return []
+        inexact = self._inexact(group)
+        if inexact:
+            quarantine.update({path: reason for path, (_, reason) in inexact.items()})
+            quarantine.columns.update({path: column for path, (column, _) in inexact.items()})
+            group.probes = [probe for probe in group.probes if probe.file.path not in inexact]
+        return [group] if group.probes else []
+
+    def _json_inside(self, probe: Probe, column: str, path: tuple[str, ...]) -> Type:
+        values = values_at(column, path, self._prober.relation(probe))
+        try:
+            found = self._connection.execute(
+                f"select json_group_structure(value::json)::varchar from ({values})"
+                " where value is not null and value <> ''"
+            ).fetchone()
+        except duckdb.Error as error:
+            if is_passing(error):
+                raise
+            raise Conflict(
+                f"column {'.'.join((column, *path))} is text that is no JSON where the lake has an "
+                "object or a list",
+                column,
+            ) from error
+        if not found or found[0] is None:
+            return Type.scalar("NULL")
+        return Type.json_of(Type.of_json(json.loads(found[0])))
+
+    def _inexact(self, group: Group) -> dict[str, tuple[str, str]]:
+        """Files with values that would not survive their conversion: the first column, and why."""
+        if not group.exact:
+            return {}
+        counts = ", ".join(
+            f"count(*) filter (where not coalesce({check}, false))"
+            for check in group.exact.values()
+        )
+        relation = self._prober.relation(group.probes[0], group.paths)
+        try:
+            rows = self._connection.execute(
+                f"select __uri, {counts} from {relation} group by all"
+            ).fetchall()
+        except duckdb.Error as error:
+            if is_passing(error):
+                raise
+            # Found out file by file, when the feed itself fails.
+            return {}
+        found = {}
+        for uri, *lossy in rows:
+            column, count = next(
+                ((name, count) for name, count in zip(group.exact, lossy, strict=True) if count),
+                (None, 0),
+            )
+            if column:
+                found[uri.removeprefix(self._landing.root)] = (
+                    column,
+                    f"column {column} has {count:,} values that cannot become the lake's type "
+                    "without loss",
+                )
+        return found

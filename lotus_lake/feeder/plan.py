@@ -1,0 +1,130 @@
+"""Which files go into the staging table together, and how the table grows for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lotus_lake.feeder.fitting import Columns, Fitter, Group, Quarantine
+from lotus_lake.feeder.staging import Staging
+from lotus_lake.probe import Probe
+from lotus_lake.schema import Type, differs_in_list, growth, quote
+from lotus_lake.streams import Stream
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a feed writes into the staging table.
+
+    Args:
+        groups: The files that are fed.
+        columns: The table's columns after it.
+        ddl: The statements that make them.
+    """
+
+    groups: list[Group]
+    columns: dict[str, Type]
+    ddl: list[str]
+
+    @property
+    def loaded(self) -> dict[str, Probe]:
+        """The files that are fed, by their paths."""
+        return {probe.file.path: probe for group in self.groups for probe in group.probes}
+
+    @property
+    def registered(self) -> set[str]:
+        """The paths of those that are registered."""
+        return {path for group in self.groups if group.register for path in group.paths}
+
+
+class Planner:
+    """Plans the feeds of a stream.
+
+    Args:
+        stream: The stream.
+        staging: Its staging table.
+        fitter: What tells the files that fit.
+    """
+
+    def __init__(self, stream: Stream, staging: Staging, fitter: Fitter) -> None:
+        self._stream = stream
+        self._staging = staging
+        self._fitter = fitter
+
+    def plan(self, probes: Sequence[Probe], quarantine: Quarantine) -> Plan:
+        """Group the files, grow the columns, and write the conversions.
+
+        Files that do not fit are added to ``quarantine``, and leave no column behind.
+        """
+        before = self._staging.columns()
+        columns = Columns(before)
+        # Columns declared since the table was made.
+        for name, type_ in self._stream.columns.items():
+            columns.declare(name, type_)
+        groups = self._grouped(probes, columns, quarantine)
+        for group in groups:
+            group.write_conversions(columns)
+        if any(differs_in_list(type_, columns.types[name]) for name, type_ in before.items()):
+            # DuckLake registers nothing in a table that was made in the same transaction.
+            ddl = self._staging.write_anew(before, columns.types)
+            return Plan(groups, columns.types, ddl)
+        if self._stream.feed_mode == "register":
+            self._choose_registered(groups, columns)
+        ddl = [
+            statement
+            for name, type_ in columns.types.items()
+            for statement in growth(self._stream.table, name, before.get(name), type_)
+        ]
+        return Plan(groups, columns.types, ddl)
+
+    def _grouped(
+        self, probes: Sequence[Probe], columns: Columns, quarantine: Quarantine
+    ) -> list[Group]:
+        """The files that fit, those together that one statement reads; ``columns`` grow by them."""
+        by_group: dict[object, list[Probe]] = {}
+        for probe in probes:
+            by_group.setdefault(probe.group, []).append(probe)
+        fitting: dict[object, list[Group]] = {}
+        for members in by_group.values():
+            whole = Group(members, dict(members[0].schema))
+            for group in self._fitter.fit(whole, columns, quarantine):
+                # Files of which each was looked into may still be alike.
+                first = group.probes[0]
+                key = (first.format, first.gzip, first.line_bytes, tuple(group.schema.items()))
+                fitting.setdefault(key, []).append(group)
+                columns.grow(group.schema)
+        return [
+            Group([probe for part in parts for probe in part.probes], parts[0].schema)
+            for parts in fitting.values()
+        ]
+
+    def _choose_registered(self, groups: Sequence[Group], columns: Columns) -> None:
+        """Which groups need no conversion, and lack nothing that DuckLake believes to be there."""
+        names = columns.names
+        whole = {
+            id(group): {
+                names[column.lower()]
+                for column, type_ in group.schema.items()
+                if (target := columns.type_of(column)) and target.sql() == type_.sql()
+            }
+            for group in groups
+        }
+        never_null = self._staging.never_null()
+        for group in groups:
+            never_null_elsewhere = never_null.union(
+                *(whole[id(other)] for other in groups if other is not group)
+            )
+            group.register = (
+                all(probe.format == "parquet" for probe in group.probes)
+                and all(value == quote(column) for column, value in group.values.items())
+                # A new column of nothing but nulls is in the file, but not in the table.
+                and all(
+                    (target := columns.type_of(column)) is not None
+                    and (
+                        names[column.lower()] in whole[id(group)]
+                        or (type_.nested and not differs_in_list(type_, target))
+                    )
+                    for column, type_ in group.schema.items()
+                )
+                and never_null_elsewhere <= whole[id(group)]
+            )

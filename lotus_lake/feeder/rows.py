@@ -1,0 +1,117 @@
+"""The rows of a feed: copied into the staging table, or registered with their files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+
+from lotus_lake.feeder.fitting import Group
+from lotus_lake.landing import Landing
+from lotus_lake.probe import Prober
+from lotus_lake.schema import literal, quote
+from lotus_lake.streams import Stream
+
+# The path of the row that keeps a column's statistics honest; no file can have it.
+_NULLS = "//nulls"
+
+
+class Writer:
+    """Writes the rows of files into the staging table of a stream.
+
+    Args:
+        connection: DuckDB connection with the lake attached.
+        stream: The stream.
+        landing: Where its files land.
+        prober: What reads them.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        stream: Stream,
+        landing: Landing,
+        prober: Prober,
+    ) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._landing = landing
+        self._prober = prober
+
+    def write(self, ddl: Sequence[str], groups: Sequence[Group], version: int) -> None:
+        """Change the table, and write the rows; inside a transaction.
+
+        Args:
+            ddl: The statements that change it.
+            groups: The files.
+            version: The number of the feed.
+
+        Raises:
+            duckdb.Error: It failed, or other rows were read than were expected.
+        """
+        for statement in ddl:
+            self._connection.execute(statement)
+        for group in groups:
+            if group.register:
+                self._register(group)
+            else:
+                self._insert(group, version)
+
+    def read_through(self, group: Group, paths: list[str]) -> None:
+        """Read some files of a group to their end, with their conversions.
+
+        Raises:
+            duckdb.Error: They cannot be read.
+        """
+        relation = self._prober.relation(group.probes[0], paths)
+        values = ", ".join(["__row", *group.values.values()])
+        self._connection.execute(f"select count(hash({values})) from {relation}").fetchall()
+
+    def _insert(self, group: Group, version: int) -> None:
+        relation = self._prober.relation(group.probes[0], group.paths)
+        columns = [f"{value} as {quote(column)}" for column, value in group.values.items()]
+        # The path as the ledger has it: what follows the landing zone's own.
+        start = len(self._landing.root) + 1
+        columns += [
+            f"substr(__uri, {start}) as _source_file",
+            "__row as _source_row",
+            f"{version} as _cursor_version",
+        ]
+        rows = f"select {', '.join(columns)} from {relation}"
+        expected = sum(probe.rows or 0 for probe in group.probes)
+        if self._stream.feed_mode == "register":
+            # Registered rows have no lineage. Rows in which everything is null, gone again before
+            # they are committed, keep DuckLake from believing that no column ever is.
+            rows += (
+                f" union all by name select '{_NULLS}' as _source_file"
+                " union all by name select -1 as _source_row"
+            )
+            expected += 2
+        inserted = self._connection.execute(
+            f"insert into {self._stream.table} by name {rows}"
+        ).fetchone()
+        if inserted is None or inserted[0] != expected:
+            raise duckdb.TransactionException(
+                f"conflict: {expected} rows were to be fed, {inserted and inserted[0]} were read"
+            )
+        if self._stream.feed_mode == "register":
+            self._connection.execute(
+                f"delete from {self._stream.table}"
+                f" where _source_file = '{_NULLS}' or _source_row = -1"
+            )
+
+    def _register(self, group: Group) -> None:
+        # What is not read now would break every reader later.
+        self.read_through(group, group.paths)
+        lake, schema, table = self._stream.table.split(".")
+        # Compaction would move registered rows out of landed files, and own those files.
+        self._connection.execute(
+            f"call {lake}.set_option('auto_compact', false, schema => {literal(schema)},"
+            f" table_name => {literal(table)})"
+        )
+        for path in group.paths:
+            self._connection.execute(
+                f"call ducklake_add_data_files({literal(lake)}, {literal(table)},"
+                f" {literal(self._landing.uri(path))}, schema => {literal(schema)},"
+                " allow_missing => true)"
+            )

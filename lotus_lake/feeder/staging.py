@@ -1,0 +1,138 @@
+"""The staging table of a stream: making it, asking what it has, and making it anew."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import duckdb
+
+from lotus_lake.feeder.ledger import Ledger
+from lotus_lake.schema import Type, literal, quote
+from lotus_lake.streams import LINEAGE_COLUMNS, Stream
+
+
+class Staging:
+    """The staging table of a stream.
+
+    Args:
+        connection: DuckDB connection with the lake attached.
+        stream: The stream.
+        ledger: Its ledger, which knows the files that are registered.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, stream: Stream, ledger: Ledger
+    ) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._ledger = ledger
+
+    def create(self) -> None:
+        """The staging table exists from the first run on, with every declared column."""
+        if self._connection.execute(
+            "select 1 from duckdb_tables() where database_name = ? and schema_name = ? and"
+            " table_name = ?",
+            self._stream.table.split("."),
+        ).fetchone():
+            return
+        columns = {name: type_.sql() for name, type_ in self._stream.columns.items()}
+        definition = ", ".join(
+            f"{quote(name)} {type_}" for name, type_ in {**columns, **LINEAGE_COLUMNS}.items()
+        )
+        self._connection.execute(f"create table if not exists {self._stream.table} ({definition})")
+
+    def columns(self) -> dict[str, Type]:
+        """Its columns with their types, in order."""
+        staging = self._connection.table(self._stream.table)
+        return {
+            name: Type.of(type_) for name, type_ in zip(staging.columns, staging.types, strict=True)
+        }
+
+    def never_null(self) -> set[str]:
+        """Columns of the staging table that have no null, nor has any field in them.
+
+        So DuckLake's statistics say, and DuckDB answers ``x is null`` from them. This version does
+        not correct them when a file is registered that lacks the column.
+        """
+        lake, schema, table = self._stream.table.split(".")
+        catalog = f"__ducklake_metadata_{lake}"
+        return {
+            name
+            for (name,) in self._connection.execute(
+                f"""
+                with recursive fields as (
+                    select columns.table_id, column_id, column_name as name
+                    from {catalog}.ducklake_column as columns
+                    inner join {catalog}.ducklake_table as tables using (table_id)
+                    inner join {catalog}.ducklake_schema as schemas using (schema_id)
+                    where
+                        schema_name = ? and table_name = ? and parent_column is null
+                        and schemas.end_snapshot is null and tables.end_snapshot is null
+                        and columns.end_snapshot is null
+                    union all
+                    select table_id, inner_columns.column_id, fields.name
+                    from {catalog}.ducklake_column as inner_columns
+                    inner join fields using (table_id)
+                    where
+                        inner_columns.parent_column = fields.column_id
+                        and inner_columns.end_snapshot is null
+                )
+
+                select distinct name from fields
+                inner join {catalog}.ducklake_table_column_stats using (table_id, column_id)
+                where not contains_null::boolean
+                """,
+                [schema, table],
+            ).fetchall()
+        }
+
+    def write_anew(self, before: Mapping[str, Type], columns: Mapping[str, Type]) -> list[str]:
+        """The statements that put a table with all the rows and these columns in place of staging.
+
+        So no file is left whose lists have fewer fields than the table's: see differs_in_list().
+        Registered rows become the lake's own, and get the lineage that they lacked. Their table
+        stays, under another name: with a dropped table, DuckLake's clean-up would delete the landed
+        files.
+
+        Args:
+            before: The columns that the table has.
+            columns: Those that it is to have.
+        """
+        table, before_it = self._stream.table, f"{self._stream.table}__before"
+        definition = ", ".join(f"{quote(name)} {type_.sql()}" for name, type_ in columns.items())
+        values = {
+            name: f"staging.{quote(name)}::{columns[name].sql()} as {quote(name)}"
+            for name in before
+        }
+        ledger = self._ledger.files
+        joined, end = "", f"drop table {before_it}"
+        registered = (
+            f"source = {literal(self._stream.source)} and stream = {literal(self._stream.name)}"
+            " and feed_mode = 'register'"
+        )
+        if self._connection.execute(f"select 1 from {ledger} where {registered}").fetchone():
+            before_it = f"{table}__registered_{self._ledger.cursor().version}"
+            end = f"update {ledger} set feed_mode = 'copy' where {registered}"
+            folder = re.escape(f"{self._stream.source}/{self._stream.name}/")
+            path = f"regexp_extract(staging.filename, {literal(f'.*({folder}.*)')}, 1)"
+            joined = (
+                f" left join (from {ledger} where {registered} and status = 'loaded') as fed"
+                f" on staging._source_file is null and fed.path = {path}"
+            )
+            lineage = {
+                "_source_file": "fed.path",
+                "_source_row": "file_row_number",
+                "_cursor_version": "fed.cursor_version",
+            }
+            values |= {
+                name: f"coalesce(staging.{name}, {value}) as {name}"
+                for name, value in lineage.items()
+            }
+        return [
+            f"alter table {table} rename to {before_it.split('.')[-1]}",
+            f"create table {table} ({definition})",
+            f"insert into {table} by name select {', '.join(values.values())}"
+            f" from {before_it} as staging{joined}",
+            end,
+        ]
