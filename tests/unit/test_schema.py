@@ -84,6 +84,10 @@ CONVERSIONS = [
     ("12.34", "decimal(10,2)", "decimal(12,4)", Decimal("12.3400")),
     ("12.34", "decimal(10,2)", "decimal(12,1)", LOST),
     ("12", "bigint", "decimal(18,2)", Decimal("12.00")),
+    ("3026.7184", "decimal(18,4)", "float", LOST),
+    ("3026.5", "decimal(18,4)", "float", 3026.5),
+    ("3026.7185", "float", "decimal(18,4)", Decimal("3026.7185")),
+    ("null", "float", "decimal(18,4)", None),
     # numbers as text
     ("'12'", "varchar", "integer", 12),
     ("' 12 '", "varchar", "integer", 12),
