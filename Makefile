@@ -25,7 +25,7 @@ DISCOVER_ARGS ?=
 needed = $(or $($(1)),$(error Say which: make $@ $(1)=...))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build branch branch-list branch-drop diff pr sql watch as-of test test-seaweedfs lint .lint-sql .lint-dbt format status reconcile sample docs docs-serve airbyte-catalog discover lock clean
+.PHONY: help setup build branch branch-list branch-drop diff pr sql watch as-of test test-slow test-seaweedfs lint .lint-sql .lint-dbt format status reconcile sample docs docs-serve airbyte-catalog discover lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,8 +58,11 @@ build: setup ## Feed what landed and build every table (a sample shop, if there 
 	@rm -f "$${DBT_TARGET_PATH:-target}/run_results.json"; \
 		$(BIN)/dbt build; code=$$?; $(BIN)/python scripts/build_summary.py; exit $$code
 
-test: setup ## Run every test, with a PostgreSQL and an S3 server of its own
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: setup ## Test what a change can break, with a PostgreSQL and an S3 server of its own
+	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-slow: setup ## Run the other tests: kills at random moments, faults, rights, recipes, deployment
+	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 test-seaweedfs: setup ## Run the tests that use S3 on SeaweedFS, which production runs on
 	@LAKE_TEST_S3=seaweedfs $(BIN)/python -m pytest $(PYTEST_ARGS) $(S3_TESTS)

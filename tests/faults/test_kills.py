@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from tests.faults.world import SEED, Killer, Undisturbed, assert_consistent, assert_heals
 from tests.oracle import compute
 from tests.system.lake import Lake, differences
 from tests.system.scheduling import Ticks
+
+pytestmark = pytest.mark.slow
 
 KILLS = 50
 # So many times something new lands; before each kill, something comes again.

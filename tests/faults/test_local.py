@@ -24,6 +24,8 @@ from tests.system.lake import Lake
 from tests.system.scheduling import Ticks
 from tests.system.upkeep import writing
 
+pytestmark = pytest.mark.slow
+
 BIG = "klaviyo/events/year=2025/month=01/day=08/big.parquet"
 
 

@@ -26,6 +26,8 @@ from tests.system import services
 from tests.system.lake import WITHOUT_TESTS, Lake
 from tests.system.scheduling import Ticks
 
+pytestmark = pytest.mark.slow
+
 FEEDING = "START python incremental model staging.stg_klaviyo__events"
 BUILDING = "START sql incremental model main.int_shopify__order_lines"
 

@@ -25,6 +25,8 @@ from tests.system import services
 from tests.system.lake import Lake
 from tests.system.scheduling import Ticks
 
+pytestmark = pytest.mark.slow
+
 GONE = "http://127.0.0.1:9"  # where nobody listens
 
 

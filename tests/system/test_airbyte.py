@@ -15,9 +15,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from tests.oracle import compute
 from tests.system.lake import PROJECT, Build, Lake, differences
+
+pytestmark = pytest.mark.slow
 
 CATALOGS = PROJECT / "deploy/airbyte/catalogs"
 AGREE = "Landing, ledger, files and staging agree."

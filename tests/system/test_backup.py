@@ -15,6 +15,8 @@ from tests.system import services
 from tests.system.conftest import Reference, part_of
 from tests.system.lake import PROJECT, WITHOUT_TESTS, Lake, differences
 
+pytestmark = pytest.mark.slow
+
 POSTGRES_PROGRAMS = str(services.postgres_program("pg_dump").parent)
 IN_SQLITE = pytest.mark.parametrize("lake", ["sqlite"], indirect=True)
 

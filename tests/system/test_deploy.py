@@ -40,9 +40,7 @@ from tests.deployment import (
 )
 from tests.system import services
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "scripts/scheduler.py").exists(), reason="scripts/scheduler.py is not there yet"
-)
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ from tests.system import services
 from tests.system.lake import Lake, differences
 from tests.system.upkeep import operation
 
+pytestmark = pytest.mark.slow
+
 IDENTITIES = ("lake", "airbyte", "reader", "backup", "pr")
 BUCKETS = ("landing", "lakehouse", "artifacts", "backup")
 PASSWORD = "only-for-the-pods"

@@ -22,6 +22,8 @@ from tests.system.conftest import PARTS, SEED, Reference, part_of
 from tests.system.lake import PROJECT, WITHOUT_TESTS, Lake, differences
 from tests.system.upkeep import files, operation, writing
 
+pytestmark = pytest.mark.slow
+
 # Nothing is too young to expire or to be deleted.
 AT_ONCE = {"snapshot_days": 0, "cleanup_delay_days": 0}
 KILLS = 6

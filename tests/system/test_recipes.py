@@ -19,6 +19,8 @@ import pytest
 from tests.system.conftest import Reference
 from tests.system.lake import PROJECT, Lake
 
+pytestmark = pytest.mark.slow
+
 CENT = Decimal("0.01")
 
 
