@@ -12,7 +12,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))
 
-# What takes minutes comes first, so that no worker is left with it when the others have ended.
+# What takes longest comes first, so that no worker is left with it when the others have ended.
 LONGEST = (
     *("test_kills", "test_maintenance", "test_incremental_truth", "test_s3", "test_postgres"),
     *("test_backup", "test_scheduler", "test_running", "test_least_privilege"),

@@ -61,6 +61,10 @@ class Tab:
         self.page.on("requestfailed", lambda one: self.problems.append(f"failed: {one.url[:200]}"))
         self.page.on("response", self._response)
 
+    def resize(self, width: int) -> None:
+        """Make it so many pixels wide."""
+        self.page.set_viewport_size({"width": width, "height": 900})
+
     def open(self, url: str, ready: str) -> None:
         """Go to a page and wait until something is visible."""
         # Leaves the page before: a link that differs only in its fragment would load nothing.

@@ -27,7 +27,7 @@ from tests.system.upkeep import files, operation, writing
 AT_ONCE = {"snapshot_days": 0, "cleanup_delay_days": 0}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def lake(
     request: pytest.FixtureRequest, lake_after: Callable[[str, int], Lake], sample: Delivery
 ) -> Lake:
@@ -65,6 +65,7 @@ def state(lake: Lake, tmp_path: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_nothing_reaches_the_lake(lake: Lake, tmp_path: Path, reference: Reference) -> None:
     """A branch has everything, state included, and is built on; the strongest commands on it leave
     every row of the lake's catalog and every byte of its files as they were."""

@@ -136,6 +136,7 @@ def test_an_empty_landing_zone_builds(lake: Lake) -> None:
     assert all(not table.rows for name, table in lake.tables().items())
 
 
+@pytest.mark.slow
 def test_streams_that_are_missing(
     new_lake: Callable[..., Lake], sample: Any, reference: Any
 ) -> None:

@@ -38,6 +38,7 @@ def land(copy: Copy, path: str, content: bytes) -> None:
     target.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_new_streams_are_one_command_each(copy: Copy) -> None:
     """One that Airbyte delivers, and a CSV of a source that is new: declared, fed, tested, with an
     int_ model of the newest versions; and the project keeps its conventions."""

@@ -13,7 +13,7 @@ from tests.system.lake import Build, Lake
 from tests.system.upkeep import writing
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def lake(request: pytest.FixtureRequest, lake_after: Callable[[str, int], Lake]) -> Lake:
     """A lake that has been built once, with each kind of catalog."""
     return lake_after(request.param, 1)

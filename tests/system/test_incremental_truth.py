@@ -112,6 +112,7 @@ def _repeat_some(lake: Lake, chance: random.Random) -> None:
             (path.parent / f"copy_of_{path.name}").write_bytes(content)
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(lake: Lake, sample: Delivery, reference: Reference) -> None:
     """After kill -9 at any moment, the next run leaves what an undisturbed one would have left."""
     chance = random.Random(f"{SEED} kills")

@@ -90,6 +90,7 @@ def test_a_changed_formula(lake: Lake, checkout: Path) -> None:
     assert lake.everything("main") == tables
 
 
+@pytest.mark.slow
 def test_both_ways(lake: Lake, checkout: Path) -> None:
     """A column whose value depends on when it was built is found by the second build."""
     dimension = "models/enriched/products/dim_products"

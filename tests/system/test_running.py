@@ -61,7 +61,7 @@ def test_full_refresh_changes_nothing(reference_copy: Lake, reference: Reference
     assert not differences(reference_copy.everything("main"), reference.everything)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def test_two_feeders_at_once(
     kind: str,
     new_lake: Callable[..., Lake],
@@ -96,6 +96,7 @@ def _both(lake: Lake, *arguments: str) -> list[Build]:
     return [one.wait() for one in running]
 
 
+@pytest.mark.slow
 def test_a_change_of_variables_rebuilds(reference_copy: Lake, sample: Delivery) -> None:
     """A lake built in UTC becomes, by a variable, the one that was always in New York; and back.
 

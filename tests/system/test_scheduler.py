@@ -79,6 +79,7 @@ def again(lake: Lake, stream: str, name: str = "again.parquet") -> None:
 # -- what a tick does ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nothing_new_costs_and_writes_nothing(ticks: Ticks) -> None:
     """No dbt, no DuckDB, no snapshot, no memory written."""
     before = ticks.lake.snapshot(), ticks.memory
@@ -133,6 +134,7 @@ def test_quarantine_is_partial_and_a_repair_is_good_again(ticks: Ticks, hook: We
     assert hook.url not in "".join(path.read_text() for path in ticks.lake.home.glob("tick-*.txt"))
 
 
+@pytest.mark.slow
 def test_a_backlog_takes_as_many_rounds_as_it_needs(
     ticks: Ticks, new_lake: Callable[..., Lake], landed: Path, first: Ticks
 ) -> None:
@@ -180,6 +182,7 @@ def test_a_failing_test_is_a_failure_and_names_it(ticks: Ticks) -> None:
     assert done.says("dbt build --select")
 
 
+@pytest.mark.slow
 def test_a_duckdb_that_gave_itself_up_is_told_in_one_line(ticks: Ticks) -> None:
     """Seen when PostgreSQL goes away: every statement fails, dbt's own cleaning up included."""
     given_up = """
@@ -316,6 +319,7 @@ def test_a_webhook_that_fails_changes_nothing_and_is_tried_again(
 # -- the end ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("grace", "code"), [("60", 0), ("0", 20)])
 def test_sigterm(ticks: Ticks, first: Ticks, grace: str, code: int) -> None:
     """The build finishes within its grace, or is rolled back; the next tick goes on."""
@@ -415,6 +419,7 @@ def test_maintenance_runs_under_the_lock(ticks: Ticks) -> None:
 # -- production ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_production(
     tmp_path: Path,
     parsed: Path,
