@@ -228,10 +228,8 @@ def _compare_table(
         if same_table and touched is not None:
             candidates = _changed_keys(connection, before, after, table, types)
             table.reason = f"its changes since snapshot {before.snapshot}"
-        elif _most_values_differ(connection, before, after, table, types):
-            # Fingerprints would only add a pass.
-            values = [column for column in types if column not in table.key]
-            candidates = _Candidates("true", values, max(1, table.rows_after // _SAMPLE))
+        elif seen := _columns_of_nearly_all_rows(connection, before, after, table, types):
+            candidates = _all_rows(connection, before, after, table, types, seen)
             table.reason = "all rows, joined by key"
         else:
             candidates = _differing_buckets(connection, before, after, table, types)
@@ -365,26 +363,60 @@ def _where_keys_of(
     return where
 
 
-def _most_values_differ(
+def _columns_of_nearly_all_rows(
     connection: duckdb.DuckDBPyConnection,
     before: Side,
     after: Side,
     table: TableDiff,
     types: Mapping[str, str],
-) -> bool:
-    """Whether a few rows say that nearly all rows differ in most columns."""
+) -> list[str]:
+    """The columns in which a few rows differ, if these say that nearly all rows differ."""
     read = ", ".join(
         f"{_quote(column)}::{types[column]} as {_quote(column)}" for column in table.key
     )
     some = f"(select {read} from {before.relation(table.name)} limit {_GLANCE})"
     values = [column for column in types if column not in table.key]
     sample = _Candidates(_where_keys_of(connection, some, table, types), values)
-    differ = " + ".join(f"(b{n} is distinct from a{n})::int" for n in _n(values))
-    matched, differing = connection.execute(
-        f"select count(*), coalesce(sum({differ or '0'}), 0) from"
-        f" ({_joined_sql(before, after, table, types, sample)}) where there_before and there_after"
+    differ = [f"b{n} is distinct from a{n}" for n in _n(values)]
+    matched, differing, *columns = connection.execute(
+        f"select count(*), count(*) filter ({' or '.join(differ) or 'false'})"
+        + "".join(f", coalesce(bool_or({one}), false)" for one in differ)
+        + f" from ({_joined_sql(before, after, table, types, sample)})"
+        " where there_before and there_after"
     ).fetchone() or (0, 0)
-    return bool(2 * differing > matched * len(values) > 0)
+    if not matched or differing < 0.9 * matched:
+        return []
+    return [column for column, differs in zip(values, columns, strict=True) if differs]
+
+
+def _all_rows(
+    connection: duckdb.DuckDBPyConnection,
+    before: Side,
+    after: Side,
+    table: TableDiff,
+    types: Mapping[str, str],
+    seen: Sequence[str],
+) -> _Candidates:
+    """All rows; of the columns those that were seen to differ, and others with other fingerprints.
+
+    Buckets would leave out no row, and only cost time.
+    """
+    key = ", ".join(f"{_quote(column)}::{types[column]}" for column in table.key)
+    values = [column for column in types if column not in table.key]
+    others = [column for column in values if column not in seen]
+    prints = [f"bit_xor(hash({key}, {_quote(column)}::{types[column]}))" for column in others] or [
+        "null"
+    ]
+    ours, theirs = (
+        connection.execute(
+            f"select {', '.join(prints)} from {side.relation(table.name)}"
+        ).fetchone()
+        for side in (before, after)
+    )
+    assert ours and theirs
+    same = {column for column, one, two in zip(others, ours, theirs, strict=False) if one == two}
+    columns = [column for column in values if column not in same]
+    return _Candidates("true", columns, max(1, table.rows_after // _SAMPLE))
 
 
 def _differing_buckets(
@@ -454,35 +486,36 @@ def _compare_rows(
     types: Mapping[str, str],
     candidates: _Candidates,
 ) -> None:
-    """Join the rows that may differ, and count in the same pass."""
+    """Join the rows that may differ, and count and take examples in the same pass."""
     compared = candidates.columns
+    differs = [f"there_before and there_after and b{n} is distinct from a{n}" for n in _n(compared)]
+    any_differs = " or ".join(differs) or "false"
+    values = [f"k{n}" for n in _n(table.key)] + [f"{one}{n}" for n in _n(compared) for one in "ba"]
     counts = [
         "count(*) filter (there_before is null)",
         "count(*) filter (there_after is null)",
+        *(f"count(*) filter ({one})" for one in (any_differs, *differs)),
+        f"list(struct_pack({', '.join(f'{one} := {one}' for one in values)}))"
+        f" filter (row_key % {candidates.sampled} = 0 and ({any_differs})) as examples",
     ]
-    differs = [f"there_before and there_after and b{n} is distinct from a{n}" for n in _n(compared)]
-    if differs:
-        any_differs = " or ".join(differs)
-        counts += [f"count(*) filter ({one})" for one in (any_differs, *differs)]
-        counts.append(
-            f"list(row_key) filter (row_key % {candidates.sampled} = 0 and ({any_differs}))"
-        )
-    row = connection.execute(
-        f"select {', '.join(counts)} from ({_joined_sql(before, after, table, types, candidates)})"
-    ).fetchone()
+    connection.execute(
+        f"create or replace temp table diff_counts as select {', '.join(counts)}"
+        f" from ({_joined_sql(before, after, table, types, candidates)})"
+    )
+    row = connection.execute("select * exclude (examples) from diff_counts").fetchone()
     assert row
-    table.added, table.removed = row[:2]
-    table.changed = row[2] if differs else 0
+    table.added, table.removed, table.changed, *changed = row
     if not (table.added or table.removed or table.changed):
         return
-    examples = _examples(connection, before, after, table, types, compared, row[-1] or [])
-    totals = _totals(connection, before, after, table, types, candidates)
-    for column, count in zip(compared, row[3:-1], strict=True):
+    if table.name.partition(".")[2].startswith("fct_"):
+        totals = _find_shifts(connection, before, after, table, types, candidates)
+    else:
+        totals = _totals(connection, before, after, table, types, candidates)
+    examples = _examples(connection, table, types, compared)
+    for column, count in zip(compared, changed, strict=True):
         shift = totals.get(column)
         if count or shift:
-            table.columns.append(ColumnDiff(column, count, shift, examples.get(column, [])))
-    if table.name.partition(".")[2].startswith("fct_"):
-        _find_shifts(connection, before, after, table, types, candidates, totals)
+            table.columns.append(ColumnDiff(column, count, shift, examples[column]))
 
 
 def _joined_sql(
@@ -519,34 +552,26 @@ def _joined_sql(
 
 def _examples(
     connection: duckdb.DuckDBPyConnection,
-    before: Side,
-    after: Side,
     table: TableDiff,
     types: Mapping[str, str],
     columns: Sequence[str],
-    row_keys: Sequence[int],
 ) -> dict[str, list[Example]]:
-    """Of some rows that changed, by column: those that changed most, or the first of them."""
-    if not row_keys:
-        return {}
+    """Of the rows in diff_counts, by column: those that changed most, or the first of them."""
     connection.execute(
-        "create or replace temp table diff_chosen as select unnest(?::ubigint[])",
-        [list(row_keys[:_SAMPLE])],
+        "create or replace temp table diff_examples as select unnest(one) from"
+        f" (select unnest(examples[1:{_SAMPLE}]) as one from diff_counts)"
     )
-    chosen = f"hash({', '.join(map(_quote, table.key))}) in (from diff_chosen)"
-    rows = _joined_sql(before, after, table, types, _Candidates(chosen, list(columns)))
-    connection.execute(f"create or replace temp table diff_examples as {rows}")
     text = " || ', ' || ".join(f"coalesce(k{n}::varchar, 'null')" for n in _n(table.key))
     figures = _measures(types)
     found = {}
     for n, column in enumerate(columns):
         size = f"abs(coalesce(a{n}, 0) - coalesce(b{n}, 0)) desc, " if column in figures else ""
-        rows_ = connection.execute(
+        rows = connection.execute(
             f"select {text}, left(b{n}::varchar, 80), left(a{n}::varchar, 80)"
-            f" from diff_examples where there_before and there_after and b{n} is distinct from a{n}"
+            f" from diff_examples where b{n} is distinct from a{n}"
             f" order by {size}{text} limit {_EXAMPLES}"
         ).fetchall()
-        found[column] = [Example(*row) for row in rows_]
+        found[column] = [Example(*row) for row in rows]
     return found
 
 
@@ -575,44 +600,57 @@ def _find_shifts(
     table: TableDiff,
     types: Mapping[str, str],
     candidates: _Candidates,
-    totals: Mapping[str, Number],
-) -> None:
-    """Where the sums moved: on which days, and of which customers."""
-    day, customer = _day_of(types), "customer_id" if "customer_id" in types else None
-    for group, kind in ((day, "day"), (customer, "customer")):
+) -> dict[str, Number]:
+    """Where the sums moved: on which days, and of which customers; and by how much in all."""
+
+    def figures_by(group: str) -> list[str]:
         # A row that moves to another day takes all of its figures along.
-        moved = _measures(types) if group in candidates.columns else list(totals)
-        if group is None or not moved:
-            continue
-        value = f"{_quote(group)}::date" if kind == "day" else _quote(group)
-        if kind == "customer":
-            # Ranked by one figure; the others are only added up for those who lead.
-            leading = max(moved, key=lambda column: _size(totals.get(column)))
-            ranked = connection.execute(
-                f"select group_value from"
-                f" ({_sums_sql(before, after, table, types, candidates, value, [leading])})"
-                f" order by abs(shift_0) desc, group_value limit {_CUSTOMERS}"
-            ).fetchall()
-            leaders = ", ".join(f"'{_escape(str(one))}'" for (one,) in ranked)
-            candidates = _Candidates(
-                f"{candidates.where} and {value}::varchar in ({leaders or 'null'})",
-                candidates.columns,
-            )
-        rows = connection.execute(
-            _sums_sql(before, after, table, types, candidates, value, moved) + " order by 1"
-        ).fetchall()
-        sums = [dict(zip(moved, shifts, strict=True)) for _, *shifts in rows]
-        kept = [column for column in moved if any(one[column] for one in sums)]
-        shifts = [
-            Shift(_text(value) or "", {column: one[column] for column in kept})
-            for (value, *_), one in zip(rows, sums, strict=True)
+        return [
+            column
+            for column in _measures(types)
+            if group in candidates.columns or column in candidates.columns
         ]
-        if kind == "day":
-            table.by_day = shifts
-        else:
-            table.by_customer = sorted(
-                shifts, key=lambda one: -max(map(_size, one.shifts.values()))
-            )
+
+    def sums_by(value: str, figures: Sequence[str], rows: _Candidates) -> list[Shift]:
+        sums = connection.execute(
+            _sums_sql(before, after, table, types, rows, value, figures) + " order by 1"
+        ).fetchall()
+        kept = [n for n in _n(figures) if any(one[n + 1] for one in sums)]
+        return [
+            Shift(_text(value) or "", {figures[n]: shifts[n] for n in kept})
+            for value, *shifts in sums
+        ]
+
+    day = _day_of(types)
+    if day and figures_by(day):
+        table.by_day = sums_by(f"{_quote(day)}::date", figures_by(day), candidates)
+        totals = {
+            column: sum(one.shifts.get(column, 0) for one in table.by_day)
+            for column in figures_by(day)
+            if column in candidates.columns
+        }
+    else:
+        totals = _totals(connection, before, after, table, types, candidates)
+    customer = "customer_id"
+    if customer in types and (figures := figures_by(customer)):
+        # Ranked by one figure; the others are only added up for those who lead.
+        leading = max(
+            figures,
+            key=lambda column: sum(_size(one.shifts.get(column)) for one in table.by_day),
+        )
+        ranked = connection.execute(
+            f"select group_value::varchar from"
+            f" ({_sums_sql(before, after, table, types, candidates, _quote(customer), [leading])})"
+            f" where group_value is not null"
+            f" order by abs(shift_0) desc, group_value limit {_CUSTOMERS}"
+        ).fetchall()
+        leaders = ", ".join(f"'{_escape(one)}'::{types[customer]}" for (one,) in ranked)
+        where = f"{candidates.where} and {_quote(customer)} in ({leaders or 'null'})"
+        table.by_customer = sorted(
+            sums_by(_quote(customer), figures, _Candidates(where, candidates.columns)),
+            key=lambda one: -max(map(_size, one.shifts.values())),
+        )
+    return totals
 
 
 def _sums_sql(

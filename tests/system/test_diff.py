@@ -133,6 +133,22 @@ def test_random_changes(lake: duckdb.DuckDBPyConnection, rebuilt: bool, trial: i
             )
 
 
+def test_money_that_only_moves(lake: duckdb.DuckDBPyConnection) -> None:
+    """From a day to another, from a customer to another: the sum of the table says nothing."""
+    before = side(lake)
+    lake.execute(
+        "update fct_sales set net_sales = net_sales + case order_id when 1 then 5 else -5 end"
+        " where order_id in (1, 2)"
+    )
+    found = diff_of(lake, before)
+    assert [(one.name, one.values, one.shift) for one in found.columns] == [("net_sales", 2, 0)]
+    assert [(one.group, one.shifts) for one in found.by_day] == [
+        ("2025-01-02", {"net_sales": 5}),
+        ("2025-01-03", {"net_sales": -5}),
+    ]
+    assert {one.group: one.shifts["net_sales"] for one in found.by_customer} == {"1": 5, "2": -5}
+
+
 def test_the_same_is_proved(lake: duckdb.DuckDBPyConnection) -> None:
     """By its snapshots where nothing touched it, by its contents where it was built anew."""
     before = side(lake)
