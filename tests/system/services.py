@@ -6,18 +6,19 @@ import importlib
 import ipaddress
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -28,6 +29,10 @@ from cryptography.x509.oid import NameOID
 PG_PASSWORD = "postgres-s3cr3t-pa$$'word"
 S3_KEY = "LOTUSKEYID0123456789"
 S3_SECRET = "s3-s3cr3t/with+odd=characters"
+
+_CHOICE = random.SystemRandom()
+
+Started = TypeVar("Started")
 
 
 @dataclass(frozen=True)
@@ -178,8 +183,7 @@ def rclone_s3(*, tls: bool = False) -> Iterator[S3]:
     Args:
         tls: With a certificate that only an authority of its own vouches for.
     """
-    with tempfile.TemporaryDirectory(prefix="lotus-s3-") as folder:
-        port = free_port()
+    with tempfile.TemporaryDirectory(prefix="lotus-s3-") as folder, ExitStack() as stack:
         authority = _certify(Path(folder)) if tls else None
         environment = {
             # The key pair goes this way, because arguments are there for every user to read.
@@ -188,11 +192,18 @@ def rclone_s3(*, tls: bool = False) -> Iterator[S3]:
         (Path(folder) / "buckets").mkdir()
         command = [
             *(program("rclone"), "serve", "s3", f"{folder}/buckets"),
-            *("--addr", f"127.0.0.1:{port}", "--config", f"{folder}/rclone.conf"),
+            *("--config", f"{folder}/rclone.conf"),
             *(("--cert", f"{folder}/server.pem", "--key", f"{folder}/server.key") if tls else ()),
         ]
-        with running(command, Path(folder), environment, port):
-            yield S3(f"{'https' if tls else 'http'}://127.0.0.1:{port}", authority)
+
+        def start() -> int:
+            port = free_port()
+            address = ("--addr", f"127.0.0.1:{port}")
+            stack.enter_context(running([*command, *address], Path(folder), environment, port))
+            return port
+
+        port = _on_a_free_port(start)
+        yield S3(f"{'https' if tls else 'http'}://127.0.0.1:{port}", authority)
 
 
 def _certify(folder: Path) -> Path:
@@ -257,25 +268,31 @@ def seaweedfs(*arguments: str) -> Iterator[tuple[str, str]]:
     Yields:
         The gateway's URL, and the master as `weed shell` wants it.
     """
-    with tempfile.TemporaryDirectory(prefix="lotus-weed-") as folder:
-        ports = {
-            name: free_port()
-            for service in ("s3", "filer", "master", "volume")
-            for name in (f"{service}.port", f"{service}.port.grpc")
-        }
+    with tempfile.TemporaryDirectory(prefix="lotus-weed-") as folder, ExitStack() as stack:
         command = [
             *(program("weed"), "-logtostderr=true", "server", f"-dir={folder}"),
             *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", *arguments),
             *("-volume.max=0", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
             # Other services of the gateway; each would want a port of its own.
             *("-s3.port.iceberg=0", "-s3.port.lance=0"),
-            *(f"-{name}={port}" for name, port in ports.items()),
         ]
-        with running(command, Path(folder), {}, ports["s3.port"]):
-            yield (
-                f"http://127.0.0.1:{ports['s3.port']}",
-                f"127.0.0.1:{ports['master.port']}.{ports['master.port.grpc']}",
-            )
+
+        def start() -> dict[str, int]:
+            ports = {
+                name: free_port()
+                for service in ("s3", "filer", "master", "volume")
+                for name in (f"{service}.port", f"{service}.port.grpc")
+            }
+            chosen = [f"-{name}={port}" for name, port in ports.items()]
+            server = running([*command, *chosen], Path(folder), {}, ports["s3.port"])
+            stack.enter_context(server)
+            return ports
+
+        ports = _on_a_free_port(start)
+        yield (
+            f"http://127.0.0.1:{ports['s3.port']}",
+            f"127.0.0.1:{ports['master.port']}.{ports['master.port.grpc']}",
+        )
 
 
 def _wait_until_it_stores(server: S3) -> None:
@@ -324,10 +341,28 @@ def program(name: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """A port that nobody listens on.
+
+    It is none of those that the system gives to connections: one of these could be taken, by a
+    server's own connection even, until the server listens. The choice is the system's own, so that
+    processes that share a seed do not choose alike.
+    """
+    while True:
+        port = _CHOICE.randrange(10_000, 32_000)
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+
+
+def _on_a_free_port(start: Callable[[], Started]) -> Started:
+    """Start a server; anew, on other ports, if somebody else came first."""
+    for _ in range(4):
+        try:
+            return start()
+        except RuntimeError as error:
+            if "address already in use" not in str(error):
+                raise
+    return start()
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
