@@ -5,14 +5,16 @@ others, in this order:
 
 1. which keys can differ: those in DuckLake's changes since the common snapshot, where the branch
    changed rows of the lake's own table; after a rebuild, those in the buckets of keys whose
-   fingerprints differ, found in one pass over each side;
-2. the rows of these keys side by side, with the columns whose fingerprints differ.
+   fingerprints differ, found in one pass over each side, or all, if a glance at a few rows says so;
+2. the rows of these keys side by side: value by value in the columns that can differ, and where all
+   rows are looked at the others by their hash;
+3. for what differs, the sums of each side.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -228,8 +230,7 @@ def _compare_table(
         if same_table and touched is not None:
             candidates = _changed_keys(connection, before, after, table, types)
             table.reason = f"its changes since snapshot {before.snapshot}"
-        elif seen := _columns_of_nearly_all_rows(connection, before, after, table, types):
-            candidates = _all_rows(connection, before, after, table, types, seen)
+        elif candidates := _nearly_all_rows(connection, before, after, table, types):
             table.reason = "all rows, joined by key"
         else:
             candidates = _differing_buckets(connection, before, after, table, types)
@@ -314,12 +315,14 @@ class _Candidates:
 
     Args:
         where: A condition for them.
-        columns: The columns that may.
-        sampled: One in how many of them may serve as an example.
+        columns: The columns that may, whose values are compared.
+        others: Columns that hardly differ, compared by the hash of them all.
+        sampled: One in how many of them may serve as an example; 0 if diff_examples has some.
     """
 
     where: str
     columns: list[str]
+    others: Sequence[str] = ()
     sampled: int = 1
 
 
@@ -339,7 +342,7 @@ def _changed_keys(
     where = _where_keys_of(connection, changes, table, types)
     keys = _one(connection, "select count(*) from diff_keys")
     columns = [column for column in types if column not in table.key]
-    return _Candidates(where, columns, max(1, keys // _SAMPLE))
+    return _Candidates(where, columns, sampled=max(1, keys // _SAMPLE))
 
 
 def _where_keys_of(
@@ -363,60 +366,44 @@ def _where_keys_of(
     return where
 
 
-def _columns_of_nearly_all_rows(
+def _nearly_all_rows(
     connection: duckdb.DuckDBPyConnection,
     before: Side,
     after: Side,
     table: TableDiff,
     types: Mapping[str, str],
-) -> list[str]:
-    """The columns in which a few rows differ, if these say that nearly all rows differ."""
+) -> _Candidates | None:
+    """All rows, if a glance at a few of them says that nearly all differ.
+
+    Buckets would leave out no row, and only cost time. The rows of the glance are the examples.
+    """
     read = ", ".join(
         f"{_quote(column)}::{types[column]} as {_quote(column)}" for column in table.key
     )
     some = f"(select {read} from {before.relation(table.name)} limit {_GLANCE})"
     values = [column for column in types if column not in table.key]
     sample = _Candidates(_where_keys_of(connection, some, table, types), values)
+    connection.execute(
+        "create or replace temp table diff_glance as"
+        f" select * from ({_joined_sql(before, after, table, types, sample)})"
+        " where there_before and there_after"
+    )
     differ = [f"b{n} is distinct from a{n}" for n in _n(values)]
-    matched, differing, *columns = connection.execute(
+    matched, differing, *flags = connection.execute(
         f"select count(*), count(*) filter ({' or '.join(differ) or 'false'})"
         + "".join(f", coalesce(bool_or({one}), false)" for one in differ)
-        + f" from ({_joined_sql(before, after, table, types, sample)})"
-        " where there_before and there_after"
+        + " from diff_glance"
     ).fetchone() or (0, 0)
     if not matched or differing < 0.9 * matched:
-        return []
-    return [column for column, differs in zip(values, columns, strict=True) if differs]
-
-
-def _all_rows(
-    connection: duckdb.DuckDBPyConnection,
-    before: Side,
-    after: Side,
-    table: TableDiff,
-    types: Mapping[str, str],
-    seen: Sequence[str],
-) -> _Candidates:
-    """All rows; of the columns those that were seen to differ, and others with other fingerprints.
-
-    Buckets would leave out no row, and only cost time.
-    """
-    key = ", ".join(f"{_quote(column)}::{types[column]}" for column in table.key)
-    values = [column for column in types if column not in table.key]
-    others = [column for column in values if column not in seen]
-    prints = [f"bit_xor(hash({key}, {_quote(column)}::{types[column]}))" for column in others] or [
-        "null"
-    ]
-    ours, theirs = (
-        connection.execute(
-            f"select {', '.join(prints)} from {side.relation(table.name)}"
-        ).fetchone()
-        for side in (before, after)
+        return None
+    seen = [n for n in _n(values) if flags[n]]
+    shown = [f"k{n}" for n in _n(table.key)]
+    shown += [f"{one}{n} as {one}{place}" for place, n in enumerate(seen) for one in "ba"]
+    connection.execute(
+        f"create or replace temp table diff_examples as select {', '.join(shown)} from diff_glance"
     )
-    assert ours and theirs
-    same = {column for column, one, two in zip(others, ours, theirs, strict=False) if one == two}
-    columns = [column for column in values if column not in same]
-    return _Candidates("true", columns, max(1, table.rows_after // _SAMPLE))
+    others = [column for column, differs in zip(values, flags, strict=True) if not differs]
+    return _Candidates("true", [values[n] for n in seen], others, sampled=0)
 
 
 def _differing_buckets(
@@ -474,7 +461,7 @@ def _differing_buckets(
         if buckets < _BUCKETS
         else "true",
         [column for column, flag in zip(values, flags[1:], strict=True) if flag],
-        max(1, table.rows_after // _SAMPLE) if buckets == _BUCKETS else 1,
+        sampled=max(1, table.rows_after // _SAMPLE) if buckets == _BUCKETS else 1,
     )
 
 
@@ -490,32 +477,61 @@ def _compare_rows(
     compared = candidates.columns
     differs = [f"there_before and there_after and b{n} is distinct from a{n}" for n in _n(compared)]
     any_differs = " or ".join(differs) or "false"
-    values = [f"k{n}" for n in _n(table.key)] + [f"{one}{n}" for n in _n(compared) for one in "ba"]
     counts = [
         "count(*) filter (there_before is null)",
         "count(*) filter (there_after is null)",
+        "count(*) filter (there_before and there_after and others_before <> others_after)",
         *(f"count(*) filter ({one})" for one in (any_differs, *differs)),
-        f"list(struct_pack({', '.join(f'{one} := {one}' for one in values)}))"
-        f" filter (row_key % {candidates.sampled} = 0 and ({any_differs})) as examples",
     ]
+    if candidates.sampled:
+        values = [f"k{n}" for n in _n(table.key)]
+        values += [f"{one}{n}" for n in _n(compared) for one in "ba"]
+        counts.append(
+            f"list(struct_pack({', '.join(f'{one} := {one}' for one in values)}))"
+            f" filter (row_key % {candidates.sampled} = 0 and ({any_differs})) as examples"
+        )
     connection.execute(
         f"create or replace temp table diff_counts as select {', '.join(counts)}"
         f" from ({_joined_sql(before, after, table, types, candidates)})"
     )
-    row = connection.execute("select * exclude (examples) from diff_counts").fetchone()
+    if candidates.sampled:
+        connection.execute(
+            "create or replace temp table diff_examples as select unnest(one) from"
+            f" (select unnest(examples[1:{_SAMPLE}]) as one from diff_counts)"
+        )
+    row = connection.execute("from diff_counts").fetchone()
     assert row
-    table.added, table.removed, table.changed, *changed = row
+    table.added, table.removed, others_changed, table.changed, *changed = row[: len(differs) + 4]
+    if others_changed:
+        # The glance has seen no such row.
+        columns = [column for column in types if column not in table.key]
+        every = max(1, table.rows_after // _SAMPLE)
+        candidates = _Candidates(candidates.where, columns, sampled=every)
+        return _compare_rows(connection, before, after, table, types, candidates)
     if not (table.added or table.removed or table.changed):
-        return
+        return None
+    moved = set(compared)
+    if table.added or table.removed:
+        moved.update(candidates.others)
     if table.name.partition(".")[2].startswith("fct_"):
-        totals = _find_shifts(connection, before, after, table, types, candidates)
+        totals = _find_shifts(connection, before, after, table, types, candidates.where, moved)
     else:
-        totals = _totals(connection, before, after, table, types, candidates)
-    examples = _examples(connection, table, types, compared)
-    for column, count in zip(compared, changed, strict=True):
-        shift = totals.get(column)
+        totals = _totals(connection, before, after, table, types, candidates.where, moved)
+    values_changed = dict(zip(compared, changed, strict=True))
+    for column in types:
+        count, shift, examples = values_changed.get(column, 0), totals.get(column), []
+        if count:
+            place = compared.index(column)
+            examples = _examples(connection, table, types, column, "diff_examples", place)
+        if count and not examples:
+            # So few that none was among the sampled ones.
+            alone = _Candidates(candidates.where, [column])
+            joined = _joined_sql(before, after, table, types, alone)
+            matched = f"(from ({joined}) where there_before and there_after)"
+            examples = _examples(connection, table, types, column, matched, 0)
         if count or shift:
-            table.columns.append(ColumnDiff(column, count, shift, examples[column]))
+            table.columns.append(ColumnDiff(column, count, shift, examples))
+    return None
 
 
 def _joined_sql(
@@ -530,8 +546,10 @@ def _joined_sql(
         f"{_quote(column)}::{types[column]} as {_quote(column)}"
         for column in [*table.key, *candidates.columns]
     )
+    hashed = ", ".join(f"{_quote(column)}::{types[column]}" for column in candidates.others)
+    others = f"hash({hashed})" if hashed else "null"
     ours, theirs = (
-        f"(select {wanted}, true as there from {side.relation(table.name)}"
+        f"(select {wanted}, {others} as others, true as there from {side.relation(table.name)}"
         f" where {candidates.where})"
         for side in (before, after)
     )
@@ -542,6 +560,8 @@ def _joined_sql(
     values = [
         "ours.there as there_before",
         "theirs.there as there_after",
+        "ours.others as others_before",
+        "theirs.others as others_after",
         f"hash({', '.join(f'ours.{_quote(column)}' for column in table.key)}) as row_key",
         *(f"ours.{_quote(column)} as k{n}" for n, column in enumerate(table.key)),
         *(f"ours.{_quote(column)} as b{n}" for n, column in enumerate(candidates.columns)),
@@ -554,25 +574,23 @@ def _examples(
     connection: duckdb.DuckDBPyConnection,
     table: TableDiff,
     types: Mapping[str, str],
-    columns: Sequence[str],
-) -> dict[str, list[Example]]:
-    """Of the rows in diff_counts, by column: those that changed most, or the first of them."""
-    connection.execute(
-        "create or replace temp table diff_examples as select unnest(one) from"
-        f" (select unnest(examples[1:{_SAMPLE}]) as one from diff_counts)"
-    )
+    column: str,
+    rows: str,
+    place: int,
+) -> list[Example]:
+    """Of joined rows, whose column number ``place`` is this one, those that changed most.
+
+    Of what has no size, the first by key.
+    """
     text = " || ', ' || ".join(f"coalesce(k{n}::varchar, 'null')" for n in _n(table.key))
-    figures = _measures(types)
-    found = {}
-    for n, column in enumerate(columns):
-        size = f"abs(coalesce(a{n}, 0) - coalesce(b{n}, 0)) desc, " if column in figures else ""
-        rows = connection.execute(
-            f"select {text}, left(b{n}::varchar, 80), left(a{n}::varchar, 80)"
-            f" from diff_examples where b{n} is distinct from a{n}"
-            f" order by {size}{text} limit {_EXAMPLES}"
-        ).fetchall()
-        found[column] = [Example(*row) for row in rows]
-    return found
+    before, after = f"b{place}", f"a{place}"
+    size = f"abs(coalesce({after}, 0) - coalesce({before}, 0)) desc, "
+    found = connection.execute(
+        f"select {text}, left({before}::varchar, 80), left({after}::varchar, 80) from {rows}"
+        f" where {before} is distinct from {after}"
+        f" order by {size if column in _measures(types) else ''}{text} limit {_EXAMPLES}"
+    ).fetchall()
+    return [Example(*row) for row in found]
 
 
 def _totals(
@@ -581,14 +599,15 @@ def _totals(
     after: Side,
     table: TableDiff,
     types: Mapping[str, str],
-    candidates: _Candidates,
+    where: str,
+    moved: Collection[str],
 ) -> dict[str, Number]:
     """By how much the sum of each figure moved; rows that are the same on both sides cancel out."""
-    figures = [column for column in _measures(types) if column in candidates.columns]
+    figures = [column for column in _measures(types) if column in moved]
     if not figures:
         return {}
     rows = connection.execute(
-        _sums_sql(before, after, table, types, candidates, "null", figures)
+        _sums_sql(before, after, table, types, where, "null", figures)
     ).fetchall()
     return dict(zip(figures, rows[0][1:], strict=True)) if rows else {}
 
@@ -599,56 +618,53 @@ def _find_shifts(
     after: Side,
     table: TableDiff,
     types: Mapping[str, str],
-    candidates: _Candidates,
+    where: str,
+    moved: Collection[str],
 ) -> dict[str, Number]:
     """Where the sums moved: on which days, and of which customers; and by how much in all."""
 
     def figures_by(group: str) -> list[str]:
         # A row that moves to another day takes all of its figures along.
-        return [
-            column
-            for column in _measures(types)
-            if group in candidates.columns or column in candidates.columns
-        ]
+        return [column for column in _measures(types) if group in moved or column in moved]
 
-    def sums_by(value: str, figures: Sequence[str], rows: _Candidates) -> list[Shift]:
-        sums = connection.execute(
-            _sums_sql(before, after, table, types, rows, value, figures) + " order by 1"
-        ).fetchall()
+    def sums_by(
+        group: str, figures: Sequence[str], where: str, order: str = "1"
+    ) -> list[tuple[Any, ...]]:
+        sums = _sums_sql(before, after, table, types, where, group, figures)
+        return connection.execute(f"{sums} order by {order}").fetchall()
+
+    def shifts(sums: Sequence[tuple[Any, ...]], figures: Sequence[str]) -> list[Shift]:
         kept = [n for n in _n(figures) if any(one[n + 1] for one in sums)]
         return [
-            Shift(_text(value) or "", {figures[n]: shifts[n] for n in kept})
-            for value, *shifts in sums
+            Shift(_text(group) or "", {figures[n]: moved_by[n] for n in kept})
+            for group, *moved_by in sums
         ]
 
     day = _day_of(types)
-    if day and figures_by(day):
-        table.by_day = sums_by(f"{_quote(day)}::date", figures_by(day), candidates)
+    if day and (figures := figures_by(day)):
+        table.by_day = shifts(sums_by(_day_sql(day, types[day]), figures, where), figures)
         totals = {
             column: sum(one.shifts.get(column, 0) for one in table.by_day)
-            for column in figures_by(day)
-            if column in candidates.columns
+            for column in figures
+            if column in moved
         }
     else:
-        totals = _totals(connection, before, after, table, types, candidates)
+        totals = _totals(connection, before, after, table, types, where, moved)
     customer = "customer_id"
     if customer in types and (figures := figures_by(customer)):
         # Ranked by one figure; the others are only added up for those who lead.
-        leading = max(
+        ranking = max(
             figures,
             key=lambda column: sum(_size(one.shifts.get(column)) for one in table.by_day),
         )
-        ranked = connection.execute(
-            f"select group_value::varchar from"
-            f" ({_sums_sql(before, after, table, types, candidates, _quote(customer), [leading])})"
-            f" where group_value is not null"
-            f" order by abs(shift_0) desc, group_value limit {_CUSTOMERS}"
-        ).fetchall()
-        leaders = ", ".join(f"'{_escape(one)}'::{types[customer]}" for (one,) in ranked)
-        where = f"{candidates.where} and {_quote(customer)} in ({leaders or 'null'})"
+        name = _quote(customer)
+        known = f"{where} and {name} is not null"
+        leaders = sums_by(name, [ranking], known, f"abs(shift_0) desc, 1 limit {_CUSTOMERS}")
+        if len(figures) > 1:
+            those = ", ".join(f"'{_escape(str(one))}'::{types[customer]}" for one, _ in leaders)
+            leaders = sums_by(name, figures, f"{known} and {name} in ({those or 'null'})")
         table.by_customer = sorted(
-            sums_by(_quote(customer), figures, _Candidates(where, candidates.columns)),
-            key=lambda one: -max(map(_size, one.shifts.values())),
+            shifts(leaders, figures), key=lambda one: -max(map(_size, one.shifts.values()))
         )
     return totals
 
@@ -658,7 +674,7 @@ def _sums_sql(
     after: Side,
     table: TableDiff,
     types: Mapping[str, str],
-    candidates: _Candidates,
+    where: str,
     group: str,
     figures: Sequence[str],
 ) -> str:
@@ -669,7 +685,7 @@ def _sums_sql(
             f"{sign}sum({_quote(column)}::{types[column]}) as moved_{place}"
             for place, column in enumerate(figures)
         )
-        + f" from {side.relation(table.name)} where {candidates.where} group by group_value"
+        + f" from {side.relation(table.name)} where {where} group by group_value"
         for side, sign in ((after, ""), (before, "-"))
     )
     shifts = ", ".join(f"coalesce(sum(moved_{n}), 0) as shift_{n}" for n in _n(figures))
@@ -734,6 +750,14 @@ def _day_of(types: Mapping[str, str]) -> str | None:
             if type_.startswith(kind):
                 return column
     return None
+
+
+def _day_sql(column: str, kind: str) -> str:
+    """SQL for the day, in UTC, of a date or time."""
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        # A cast would ask the time zone's rules about each row, which takes longer than the sums.
+        return f"make_timestamp(epoch_us({_quote(column)}))::date"
+    return f"{_quote(column)}::date"
 
 
 def _text(value: Any) -> str | None:

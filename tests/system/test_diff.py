@@ -149,6 +149,42 @@ def test_money_that_only_moves(lake: duckdb.DuckDBPyConnection) -> None:
     assert {one.group: one.shifts["net_sales"] for one in found.by_customer} == {"1": 5, "2": -5}
 
 
+@pytest.mark.parametrize("added", [0, 2])
+def test_a_rare_difference_beside_one_in_every_row(
+    lake: duckdb.DuckDBPyConnection, added: int
+) -> None:
+    """A glance at the first rows does not see it; and new rows add to sums that else are equal."""
+    before = side(lake)
+    lake.execute(
+        "create or replace table fct_sales as"
+        " select * replace (net_sales + 1 as net_sales, if(order_id = 2999, 'odd', note) as note)"
+        f" from fct_sales union all select 9000 + range, 1, date '2025-01-01', null, 7, 5, null"
+        f" from range({added})"
+    )
+    found = diff_of(lake, before)
+    assert found.reason == "all rows, joined by key"
+    assert (found.added, found.removed, found.changed) == (added, 0, ROWS)
+    columns = {one.name: (one.values, one.shift) for one in found.columns}
+    expected = {"net_sales": (ROWS, ROWS + 5 * added), "note": (1, None)}
+    assert columns == expected | ({"units": (0, 7 * added)} if added else {})
+    assert [one.examples[0].after for one in found.columns if one.name == "note"] == ["odd"]
+
+
+def test_a_time_belongs_to_its_day_in_utc(lake: duckdb.DuckDBPyConnection) -> None:
+    """Wherever the reader's clock is."""
+    lake.execute(
+        "set timezone = 'America/New_York';"
+        "create or replace table fct_sales as select range as order_id, 1.5::decimal(18, 2) as"
+        " net_sales, timestamptz '2025-01-01 23:30:00+00' + to_hours(range::int) as ordered_at"
+        " from range(2)"
+    )
+    before = side(lake)
+    lake.execute("update fct_sales set net_sales = net_sales * 2")
+    days = [(one.group, one.shifts) for one in diff_of(lake, before).by_day]
+    moved = {"net_sales": Decimal("1.5")}
+    assert days == [("2025-01-01", moved), ("2025-01-02", moved)]
+
+
 def test_the_same_is_proved(lake: duckdb.DuckDBPyConnection) -> None:
     """By its snapshots where nothing touched it, by its contents where it was built anew."""
     before = side(lake)
