@@ -61,7 +61,7 @@ build: setup ## Feed what landed and build every table (a sample shop, if there 
 test: setup ## Test what a change can break, with a PostgreSQL and an S3 server of its own
 	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
-test-slow: setup ## Run the other tests: kills at random moments, faults, rights, recipes, deployment
+test-slow: setup ## Run the other tests: kills, faults, rights, recipes, deployment, every page
 	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 test-seaweedfs: setup ## Run the tests that use S3 on SeaweedFS, which production runs on

@@ -65,7 +65,7 @@ def page(diff: LakeDiff, verdict: Verdict | None = None, problems: Sequence[Prob
         table.name: [
             (column.name, _shift_chart(table.by_day, column.name))
             for column in table.columns
-            if column.shift and any(shift.shifts.get(column.name) for shift in table.by_day)
+            if any(shift.shifts.get(column.name) for shift in table.by_day)
         ]
         for table in diff.changed
     }
@@ -114,8 +114,9 @@ def _headline(diff: LakeDiff) -> str:
     same = len(diff.tables) - len(diff.changed)
     return (
         f"{diff.after.label} (snapshot {diff.after.snapshot}) beside {diff.before.label} (snapshot "
-        f"{diff.before.snapshot}): {len(diff.changed)} of {len(diff.tables)} tables differ, "
-        f"{same} are the same."
+        f"{diff.before.snapshot}): {len(diff.changed)} of {len(diff.tables)} tables "
+        f"{'differs' if len(diff.changed) == 1 else 'differ'}, "
+        f"{same} {'is' if same == 1 else 'are'} the same."
     )
 
 

@@ -115,6 +115,7 @@ def test_nothing_reaches_the_lake(lake: Lake, tmp_path: Path, reference: Referen
     assert not differences(lake.everything("main"), reference.everything)
 
 
+@pytest.mark.slow
 def test_the_lake_goes_on(lake: Lake, reference: Reference) -> None:
     """While a branch lives, the lake is built and maintained; the branch stays as it was made."""
     assert operation(lake, "branch", name="trial").code == 0
@@ -197,6 +198,7 @@ def test_no_branch_is_made_by_mistake(reference_copy: Lake) -> None:
     assert "branches are made of the lake itself" in nested.output
 
 
+@pytest.mark.slow
 def test_in_production(
     tmp_path: Path,
     parsed: Path,
@@ -237,6 +239,7 @@ def test_in_production(
     assert s3.keys("branched") == before
 
 
+@pytest.mark.slow
 def test_by_a_role_that_may_only_read_the_lake(
     lake_after: Callable[[str, int], Lake],
     postgres: services.Postgres,

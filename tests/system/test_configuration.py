@@ -129,6 +129,7 @@ def test_unknown_stream(lake: Lake) -> None:
     ), build
 
 
+@pytest.mark.slow
 def test_an_empty_landing_zone_builds(lake: Lake) -> None:
     """Before the first delivery everything is there and empty, tests included."""
     build = lake.build()

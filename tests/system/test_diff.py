@@ -14,6 +14,8 @@ from lotus_lake.connection import extension_file
 from lotus_lake.diff.compare import LakeDiff, Side, TableDiff, compare
 from lotus_lake.diff.report import markdown, page
 from lotus_lake.diff.verdict import Problem, Verdict
+from tests.system import browser
+from tests.system.browser import NARROW, WIDE, Tab
 from tests.system.conftest import SEED
 
 ROWS = 3_000
@@ -147,6 +149,7 @@ def test_money_that_only_moves(lake: duckdb.DuckDBPyConnection) -> None:
         ("2025-01-03", {"net_sales": -5}),
     ]
     assert {one.group: one.shifts["net_sales"] for one in found.by_customer} == {"1": 5, "2": -5}
+    assert page(LakeDiff(before, side(lake), [found])).count("<svg") == 1
 
 
 @pytest.mark.parametrize("added", [0, 2])
@@ -268,3 +271,28 @@ def test_reports(lake: duckdb.DuckDBPyConnection) -> None:
     assert "https://" not in html
     nothing = LakeDiff(before, before, [])
     assert "Nothing." in markdown(nothing)
+
+
+def test_the_page_in_a_browser(lake: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    """Legible, accessible and not too wide on a phone and on a desk; a bar for each day."""
+    before = side(lake, "the lake")
+    lake.execute(
+        "create table fct_new as select 1 as id;"
+        "alter table fct_sales add column margin decimal(18, 2);"
+        "update fct_sales set note = '<b>' || note, net_sales = net_sales + 1 + order_id % 7"
+    )
+    found = compare(lake, before, side(lake, "branch x"), {"fct_sales": ["order_id"]})
+    problems = [Problem("unique_fct_order_id", "Got 1 result\nsecond line")]
+    report = tmp_path / "report.html"
+    report.write_text(page(found, Verdict(1, ["main.fct_sales"]), problems), encoding="utf-8")
+    with browser.chromium() as chromium:
+        for colours in ("light", "dark"):
+            opened = chromium.new_page(color_scheme=colours)
+            tab = Tab(opened)
+            for width in (NARROW, WIDE):
+                tab.resize(width)
+                tab.open(report.as_uri(), "h1")
+                assert tab.faults() == [], f"{colours}, {width} px"
+            bars = opened.locator("figure.chart [aria-roledescription=bar]")
+            days = sum("net_sales" in shift.shifts for shift in found.tables[0].by_day)
+            assert (days, bars.count()) == (30, 30)

@@ -74,6 +74,7 @@ def test_a_build_is_recorded(lake: Lake, sample: Delivery) -> None:
     assert lake.value("select count(*) from dim_streams") == 12
 
 
+@pytest.mark.slow
 def test_the_project_is_kept_with_the_runs(lake: Lake, sample: Delivery) -> None:
     """Once for as long as it stays as it is; each run knows what its nodes read then."""
     lake.deliver(part_of(sample, 1), sample.out)
@@ -116,6 +117,7 @@ def test_a_failure_is_recorded(
     assert skipped == sum(status == "skipped" for status in failed.statuses.values()) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lake", ["sqlite"], indirect=True)
 def test_a_history_that_cannot_be_written(lake: Lake, sample: Delivery) -> None:
     """It fails the run with its own line, and hides nothing of what the run did."""

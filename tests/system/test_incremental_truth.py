@@ -140,6 +140,7 @@ EDGES = {
 }
 
 
+@pytest.mark.slow
 def test_killed_inside_the_feed(lake: Lake, sample: Delivery, reference: Reference) -> None:
     """A feed that dies at any edge of its transaction has happened whole or not at all."""
     paths = [file.path for file in sample.files]

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from lotus_lake.sample import Delivery
 from tests.oracle import compute, diff
 from tests.system import services
@@ -69,6 +71,7 @@ def test_the_production_target(
     assert set(s3.keys("landing")) == landed
 
 
+@pytest.mark.slow
 def test_over_tls(new_lake: Callable[..., Lake], sample: Delivery) -> None:
     """With a certificate of one's own authority everything is reached when AWS_CA_BUNDLE names it;
     without it, one line says that the certificate is not trusted, and nothing is written."""

@@ -61,7 +61,8 @@ def test_full_refresh_changes_nothing(reference_copy: Lake, reference: Reference
     assert not differences(reference_copy.everything("main"), reference.everything)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_two_feeders_at_once(
     kind: str,
     new_lake: Callable[..., Lake],

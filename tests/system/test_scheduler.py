@@ -376,6 +376,7 @@ def test_loop(ticks: Ticks) -> None:
 # -- publishing ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_artifacts(ticks: Ticks) -> None:
     """Published after a build: the status page always, the rest of the site only when the project
     changed or it is missing."""

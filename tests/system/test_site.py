@@ -110,6 +110,7 @@ def tab(chromium: Browser, width: int) -> Iterator[Tab]:
 # -- every page ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [NARROW])
 def test_every_page_is_sound(site: Site, tab: Tab) -> None:
     """No errors, no requests that fail or leave the machine; legible, accessible, not too wide."""
@@ -127,6 +128,19 @@ def test_every_page_is_sound(site: Site, tab: Tab) -> None:
                 tab.page.wait_for_timeout(1_000)
             faults[f"{page} at {width} px"] = tab.faults()
     assert {page: found for page, found in faults.items() if found} == {}
+
+
+def test_the_dark_is_readable(site: Site, chromium: Browser) -> None:
+    """Where the reader's machine prefers dark colours: the status page, and the guides."""
+    tab = Tab(chromium.new_page(color_scheme="dark"))
+    for page in ("status/index.html", "index.html", "models.html"):
+        tab.open(site.url(page), "h1")
+        dark = tab.page.evaluate(
+            "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(one => one < 64)"
+        )
+        assert dark, page
+        assert tab.faults() == [], page
+    tab.page.close()
 
 
 class Links(HTMLParser):
