@@ -4,7 +4,7 @@
     Shares of few rows scatter more than shares of many, so they are compared as
     asin(sqrt((nulls + 3/8) / (rows + 3/4))), whose scatter is about 1 / sqrt(4 * rows + 2) for every
     binomial count (Anscombe, Biometrika 35, 1948). The usual share is the median; distances from it
-    are measured as in unusual_volumes(). What can be told from chance still has to matter: `points`
+    are measured as in volume_scores(). What can be told from chance still has to matter: `points`
     of a hundred apart from the usual share, and half of it outside all days before but one.
 #}
 {% macro unusual_null_rates(days, points) %}

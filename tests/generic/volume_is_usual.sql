@@ -1,5 +1,5 @@
 {#
-    Warns of days with far fewer or far more than the same weekday usually has (unusual_volumes has
+    Warns of days with far fewer or far more than the same weekday usually has (volume_scores has
     the statistics). Days without a row count as nothing.
 
     `day_column` is a date. `amount_column` is summed; without it rows are counted. `least` and `most`

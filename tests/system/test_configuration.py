@@ -103,6 +103,7 @@ def test_wrong_environment(lake: Lake, variable: str, value: str) -> None:
     _assert_nothing_written(lake)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "value"),
     [

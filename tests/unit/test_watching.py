@@ -15,7 +15,10 @@ import yaml
 ROOT = Path(__file__).parents[2]
 VARIABLES = yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]
 FOLDER = ROOT / "macros/watching"
-MACROS = "".join((FOLDER / f"unusual_{name}.sql").read_text() for name in ("volumes", "null_rates"))
+MACROS = "".join(
+    (FOLDER / f"{name}.sql").read_text()
+    for name in ("volume_scores", "unusual_volumes", "unusual_null_rates")
+)
 # A Monday, the last day that is complete.
 MONDAY = date(2025, 6, 2)
 
@@ -24,7 +27,7 @@ Row = dict[str, Any]
 
 def ask(call: str, days: str, **variables: Any) -> list[Row]:
     """Rows of a macro's query over the CTE `days`."""
-    template = MACROS.replace("lotus_lake._", "_") + "{{ " + call + " }}"
+    template = MACROS.replace("lotus_lake.", "") + "{{ " + call + " }}"
     query = jinja2.Environment().from_string(template)
     sql = query.render(var=lambda name: (VARIABLES | variables)[name])
     result = duckdb.sql(f"with days as ({days}) {sql}")
