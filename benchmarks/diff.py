@@ -6,6 +6,8 @@ column of both sides once, as DuckDB does it when it has to look at every value.
     none     nothing at all
     few      a thousand rows, with DuckLake's own delete and insert
     rebuilt  the table is made anew, with the same rows
+    rare     made anew, with one column different in every ten-thousandth row
+    some     made anew, with one column different in every hundredth row
     column   made anew, with one column different in every row
     all      made anew, with every figure different in every row
 """
@@ -44,10 +46,11 @@ FIGURES = (
 )  # fmt: skip
 
 
-def fact(rows: int, other: int = 0) -> str:
-    """The SELECT of the fact, its first figures being others than usual."""
+def fact(rows: int, other: int = 0, every: int = 1) -> str:
+    """The SELECT of the fact, its first figures being others than usual in so many of its rows."""
     figures = ", ".join(
-        f"((range * {place + 13} + {int(place < other)}) % 20011 / 100)::decimal(18, 2) as {name}"
+        f"((range * {place + 13} + {f'(hash(range) % {every} = 0)::int' if place < other else 0})"
+        f" % 20011 / 100)::decimal(18, 2) as {name}"
         for place, name in enumerate(FIGURES)
     )
     return FACT.format(figures=figures, rows=rows)
@@ -66,6 +69,8 @@ def main() -> None:
         " (select order_id from fct_sales limit 1000);"
         f" insert into fct_sales {fact(1000, 8)}; commit",
         "rebuilt": f"create or replace table fct_sales as {fact(rows)}",
+        "rare": f"create or replace table fct_sales as {fact(rows, 1, 10_000)}",
+        "some": f"create or replace table fct_sales as {fact(rows, 1, 100)}",
         "column": f"create or replace table fct_sales as {fact(rows, 1)}",
         "all": f"create or replace table fct_sales as {fact(rows, 8)}",
     }

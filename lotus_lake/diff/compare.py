@@ -3,12 +3,14 @@
 A table whose snapshots or contents prove that it is the same is not looked at further. For the
 others, in this order:
 
-1. which keys can differ: those in DuckLake's changes since the common snapshot, where the branch
-   changed rows of the lake's own table; after a rebuild, those in the buckets of keys whose
-   fingerprints differ, found in one pass over each side, or all, if a glance at a few rows says so;
-2. the rows of these keys side by side: value by value in the columns that can differ, and where all
-   rows are looked at the others by their hash;
-3. for what differs, the sums of each side.
+1. which keys differ: those in DuckLake's changes since the common snapshot, where the branch
+   changed rows of the lake's own table; after a rebuild, those whose rows have other hashes, found
+   by a join of keys and hashes;
+2. the rows of these keys, side by side: what was added, removed and changed, in which columns, and
+   by how much the sums moved.
+
+Where a glance at a large table that was built anew says that many rows differ, all are joined at
+once instead: value by value in the columns that were seen to differ, by one hash in the others.
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ from typing import Any
 
 import duckdb
 
-_BUCKETS = 1024
 _EXAMPLES = 5
-# About so many rows are looked through for examples,
+# Up to so many rows are fetched and looked at one by one;
+_FEW = 500_000
+# of more, so many are looked through for examples,
 _SAMPLE = 2_000
-# and so many to see whether nearly everything differs.
+# and so many to guess how many differ.
 _GLANCE = 1_000
 _CUSTOMERS = 10
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE", "FLOAT", "DECIMAL")
@@ -226,22 +229,14 @@ def _compare_table(
     if not set(table.key) <= set(common):
         table.key = ()
     if table.key:
-        candidates: _Candidates | None
-        if same_table and touched is not None:
-            candidates = _changed_keys(connection, before, after, table, types)
-            table.reason = f"its changes since snapshot {before.snapshot}"
-        elif candidates := _nearly_all_rows(connection, before, after, table, types):
-            table.reason = "all rows, joined by key"
-        else:
-            candidates = _differing_buckets(connection, before, after, table, types)
-            table.reason = "fingerprints of all rows"
-        if candidates:
-            _compare_rows(connection, before, after, table, types, candidates)
+        by_changes = same_table and touched is not None
+        if rows := _rows_that_differ(connection, before, after, table, types, by_changes):
+            _compare_rows(connection, before, after, table, types, rows)
         if table.added - table.removed != table.rows_after - table.rows_before:
-            # The declared key names several rows, which a join has multiplied.
-            table.key, table.columns, table.changed = (), [], 0
-            table.by_day, table.by_customer = [], []
+            table.key = ()
     if not table.key:
+        # Where the declared key names several rows, a join has multiplied them.
+        table.columns, table.changed, table.by_day, table.by_customer = [], 0, [], []
         _compare_as_bags(connection, before, after, table, types)
         table.reason = "whole rows: no column is declared and found to be its key"
     if table.added or table.removed or table.changed or table.schema:
@@ -310,159 +305,183 @@ def _count(connection: duckdb.DuckDBPyConnection, side: Side, table: str) -> int
 
 
 @dataclass(frozen=True)
-class _Candidates:
-    """The rows that may differ.
+class _Rows:
+    """The rows that are compared.
 
     Args:
-        where: A condition for them.
-        columns: The columns that may, whose values are compared.
-        others: Columns that hardly differ, compared by the hash of them all.
-        sampled: One in how many of them may serve as an example; 0 if diff_examples has some.
+        joined: A relation with both sides' rows by key, as ``_joined_sql`` has them.
+        sides: Relations with the rows of each side, before and after.
+        columns: The columns whose values are compared, in the order of ``joined``.
+        others: Columns that are compared by the hash of them all.
+        examples: A relation with those that may serve as examples.
+        sampled: If that has to be made, one in how many; else 0.
     """
 
-    where: str
-    columns: list[str]
+    joined: str
+    sides: tuple[str, str]
+    columns: Sequence[str]
     others: Sequence[str] = ()
-    sampled: int = 1
+    examples: str = "diff_examples"
+    sampled: int = 0
 
 
-def _changed_keys(
+def _rows_that_differ(
     connection: duckdb.DuckDBPyConnection,
     before: Side,
     after: Side,
     table: TableDiff,
     types: Mapping[str, str],
-) -> _Candidates:
-    """The keys of all rows that were inserted or deleted since the common snapshot."""
-    schema, _, name = table.name.partition(".")
-    changes = (
-        f"ducklake_table_changes('{after.database}', '{schema}', '{name}',"
-        f" {before.snapshot + 1}, {after.snapshot})"
-    )
-    where = _where_keys_of(connection, changes, table, types)
-    keys = _one(connection, "select count(*) from diff_keys")
-    columns = [column for column in types if column not in table.key]
-    return _Candidates(where, columns, sampled=max(1, keys // _SAMPLE))
+    by_changes: bool,
+) -> _Rows | None:
+    """The rows that differ, or more; None if there are none, or if the key turns out to be none.
+
+    Says in the table how that is known.
+    """
+    values = _values_of(table, types)
+    if by_changes:
+        table.reason = f"its changes since snapshot {before.snapshot}"
+        schema, _, name = table.name.partition(".")
+        keys = (
+            f"ducklake_table_changes('{after.database}', '{schema}', '{name}',"
+            f" {before.snapshot + 1}, {after.snapshot})"
+        )
+    else:
+        if min(table.rows_before, table.rows_after) > _FEW and (
+            rows := _rows_if_many_differ(connection, before, after, table, types)
+        ):
+            table.reason = "all rows, joined by key"
+            return rows
+        if not table.key:
+            return None
+        table.reason = "hashes of all rows, joined by key"
+        keys = _differing_keys_sql(before, after, table, types)
+    where, count = _where_keys_of(connection, keys, table, types)
+    if not count:
+        return None
+    if count > _FEW:
+        every = max(1, count // _SAMPLE)
+        return _all_rows(before, after, table, types, values, (), sampled=every)
+    return _few_rows(connection, before, after, table, types, where)
+
+
+def _few_rows(
+    connection: duckdb.DuckDBPyConnection,
+    before: Side,
+    after: Side,
+    table: TableDiff,
+    types: Mapping[str, str],
+    where: str,
+) -> _Rows | None:
+    """The rows that meet a condition; None if several have the same key."""
+    values = _values_of(table, types)
+    # DuckLake expects no rows of a table at a version, so DuckDB would look each of the few keys up
+    # among all rows, and not the other way round.
+    connection.execute("set disabled_optimizers = 'build_side_probe_side'")
+    try:
+        for one, side in (("before", before), ("after", after)):
+            rows = _side_sql(side, table, types, values, where)
+            connection.execute(f"create or replace temp table diff_{one} as {rows}")
+    finally:
+        connection.execute("reset disabled_optimizers")
+    joined = _join_sql(table, ("diff_before", "diff_after"), values)
+    connection.execute(f"create or replace temp table diff_rows as {joined}")
+    if _one(connection, "select count(*) > count(distinct row_key) from diff_rows"):
+        table.key = ()
+        return None
+    matched = "(from diff_rows where there_before and there_after)"
+    return _Rows("diff_rows", ("diff_before", "diff_after"), values, examples=matched)
+
+
+def _values_of(table: TableDiff, types: Mapping[str, str]) -> list[str]:
+    return [column for column in types if column not in table.key]
 
 
 def _where_keys_of(
     connection: duckdb.DuckDBPyConnection, rows: str, table: TableDiff, types: Mapping[str, str]
-) -> str:
-    """A condition for the rows of either side that have one of the keys of ``rows``."""
-    key, first = ", ".join(map(_quote, table.key)), _quote(table.key[0])
-    kind = types[table.key[0]]
+) -> tuple[str, int]:
+    """A condition for the rows of either side that have one of the keys of ``rows``; how many."""
+    key = ", ".join(f"{_quote(column)}::{types[column]}" for column in table.key)
+    first, kind = _quote(table.key[0]), types[table.key[0]]
     connection.execute(
         "create or replace temp table diff_keys as"
         f" select distinct hash({key}) as row_key, {first}::{kind} as first_key from {rows}"
     )
     # The range lets DuckLake leave out files; the hash decides, nulls and several columns included.
-    low, high, nulls = connection.execute(
-        "select min(first_key)::varchar, max(first_key)::varchar, bool_or(first_key is null)"
-        " from diff_keys"
-    ).fetchone() or (None, None, None)
+    count, low, high, nulls = connection.execute(
+        "select count(*), min(first_key)::varchar, max(first_key)::varchar,"
+        " bool_or(first_key is null) from diff_keys"
+    ).fetchone() or (0, None, None, None)
     where = f"hash({key}) in (select row_key from diff_keys)"
     if low is not None and not nulls:
         where += f" and {first} between '{_escape(low)}'::{kind} and '{_escape(high)}'::{kind}"
-    return where
+    return where, count
 
 
-def _nearly_all_rows(
+def _differing_keys_sql(
+    before: Side, after: Side, table: TableDiff, types: Mapping[str, str]
+) -> str:
+    """A relation with the keys whose rows are not the same on both sides, by their hashes."""
+    values = _values_of(table, types)
+    joined = _joined_sql(before, after, table, types, (), values)
+    names = ", ".join(f"k{n} as {_quote(column)}" for n, column in enumerate(table.key))
+    # A row that one side lacks has no hash there.
+    return f"(select {names} from ({joined}) where others_before is distinct from others_after)"
+
+
+def _rows_if_many_differ(
     connection: duckdb.DuckDBPyConnection,
     before: Side,
     after: Side,
     table: TableDiff,
     types: Mapping[str, str],
-) -> _Candidates | None:
-    """All rows, if a glance at a few of them says that nearly all differ.
+) -> _Rows | None:
+    """All rows, if a glance at a few of them says that many differ.
 
-    Buckets would leave out no row, and only cost time. The rows of the glance are the examples.
+    To find the keys first would cost time, and leave out little. The rows of the glance are the
+    examples.
     """
     read = ", ".join(
         f"{_quote(column)}::{types[column]} as {_quote(column)}" for column in table.key
     )
     some = f"(select {read} from {before.relation(table.name)} limit {_GLANCE})"
-    values = [column for column in types if column not in table.key]
-    sample = _Candidates(_where_keys_of(connection, some, table, types), values)
-    connection.execute(
-        "create or replace temp table diff_glance as"
-        f" select * from ({_joined_sql(before, after, table, types, sample)})"
-        " where there_before and there_after"
-    )
+    values = _values_of(table, types)
+    where, _ = _where_keys_of(connection, some, table, types)
+    if not (glance := _few_rows(connection, before, after, table, types, where)):
+        return None
     differ = [f"b{n} is distinct from a{n}" for n in _n(values)]
     matched, differing, *flags = connection.execute(
         f"select count(*), count(*) filter ({' or '.join(differ) or 'false'})"
         + "".join(f", coalesce(bool_or({one}), false)" for one in differ)
-        + " from diff_glance"
+        + f" from {glance.examples}"
     ).fetchone() or (0, 0)
-    if not matched or differing < 0.9 * matched:
+    # In as many rows of the table, more than are looked at one by one.
+    if not matched or differing * max(table.rows_before, table.rows_after) <= _FEW * matched:
         return None
     seen = [n for n in _n(values) if flags[n]]
     shown = [f"k{n}" for n in _n(table.key)]
     shown += [f"{one}{n} as {one}{place}" for place, n in enumerate(seen) for one in "ba"]
     connection.execute(
-        f"create or replace temp table diff_examples as select {', '.join(shown)} from diff_glance"
+        "create or replace temp table diff_examples as"
+        f" select {', '.join(shown)} from {glance.examples}"
     )
+    columns = [values[n] for n in seen]
     others = [column for column, differs in zip(values, flags, strict=True) if not differs]
-    return _Candidates("true", [values[n] for n in seen], others, sampled=0)
+    return _all_rows(before, after, table, types, columns, others)
 
 
-def _differing_buckets(
-    connection: duckdb.DuckDBPyConnection,
+def _all_rows(
     before: Side,
     after: Side,
     table: TableDiff,
     types: Mapping[str, str],
-) -> _Candidates | None:
-    """Compare both sides bucket by bucket and column by column, in one pass over each."""
-    key = ", ".join(map(_quote, table.key))
-    values = [column for column in types if column not in table.key]
-    prints = ["bit_xor(hash(row_key)) as c0", "count(*) as row_count"] + [
-        f"bit_xor(hash(row_key, {_quote(column)})) as c{place}"
-        for place, column in enumerate(values, 1)
-    ]
-    for alias, side in (("diff_before", before), ("diff_after", after)):
-        read = ", ".join(
-            f"{_quote(column)}::{kind} as {_quote(column)}" for column, kind in types.items()
-        )
-        connection.execute(
-            f"""
-            create or replace temp table {alias} as
-            select row_key % {_BUCKETS} as bucket, {", ".join(prints)}
-            from (
-                select *, hash({key}) as row_key
-                from (select {read} from {side.relation(table.name)})
-            )
-            group by bucket
-            """
-        )
-    differs = " or ".join(
-        f"ours.{name} is distinct from theirs.{name}"
-        for name in ("row_count", *(f"c{place}" for place in range(len(values) + 1)))
-    )
-    connection.execute(
-        f"create or replace temp table diff_buckets as"
-        f" select coalesce(ours.bucket, theirs.bucket) as bucket, ours, theirs"
-        f" from diff_before as ours full join diff_after as theirs using (bucket) where {differs}"
-    )
-    buckets = _one(connection, "select count(*) from diff_buckets")
-    if not buckets:
-        return None
-    flags = connection.execute(
-        "select "
-        + ", ".join(
-            f"bool_or(ours.c{place} is distinct from theirs.c{place})"
-            for place in range(len(values) + 1)
-        )
-        + " from diff_buckets"
-    ).fetchone()
-    assert flags
-    return _Candidates(
-        f"hash({key}) % {_BUCKETS} in (select bucket from diff_buckets)"
-        if buckets < _BUCKETS
-        else "true",
-        [column for column, flag in zip(values, flags[1:], strict=True) if flag],
-        sampled=max(1, table.rows_after // _SAMPLE) if buckets == _BUCKETS else 1,
-    )
+    columns: Sequence[str],
+    others: Sequence[str],
+    sampled: int = 0,
+) -> _Rows:
+    """Every row of both sides; arguments as for ``_Rows``."""
+    sides = before.relation(table.name), after.relation(table.name)
+    joined = _joined_sql(before, after, table, types, columns, others)
+    return _Rows(f"({joined})", sides, columns, others, sampled=sampled)
 
 
 def _compare_rows(
@@ -471,10 +490,10 @@ def _compare_rows(
     after: Side,
     table: TableDiff,
     types: Mapping[str, str],
-    candidates: _Candidates,
+    rows: _Rows,
 ) -> None:
-    """Join the rows that may differ, and count and take examples in the same pass."""
-    compared = candidates.columns
+    """Count what differs, take examples in the same pass, and add up by how much sums moved."""
+    compared = rows.columns
     differs = [f"there_before and there_after and b{n} is distinct from a{n}" for n in _n(compared)]
     any_differs = " or ".join(differs) or "false"
     counts = [
@@ -483,50 +502,50 @@ def _compare_rows(
         "count(*) filter (there_before and there_after and others_before <> others_after)",
         *(f"count(*) filter ({one})" for one in (any_differs, *differs)),
     ]
-    if candidates.sampled:
+    select = ", ".join(f"{one} as count_{n}" for n, one in enumerate(counts))
+    if rows.sampled:
         values = [f"k{n}" for n in _n(table.key)]
         values += [f"{one}{n}" for n in _n(compared) for one in "ba"]
-        counts.append(
-            f"list(struct_pack({', '.join(f'{one} := {one}' for one in values)}))"
-            f" filter (row_key % {candidates.sampled} = 0 and ({any_differs})) as examples"
+        select += (
+            f", list(struct_pack({', '.join(f'{one} := {one}' for one in values)}))"
+            f" filter (row_key % {rows.sampled} = 0 and ({any_differs})) as examples"
         )
     connection.execute(
-        f"create or replace temp table diff_counts as select {', '.join(counts)}"
-        f" from ({_joined_sql(before, after, table, types, candidates)})"
+        f"create or replace temp table diff_counts as select {select} from {rows.joined}"
     )
-    if candidates.sampled:
+    if rows.sampled:
         connection.execute(
-            "create or replace temp table diff_examples as select unnest(one) from"
-            f" (select unnest(examples[1:{_SAMPLE}]) as one from diff_counts)"
+            "create or replace temp table diff_examples as"
+            " select unnest(one) from (select unnest(examples) as one from diff_counts)"
         )
-    row = connection.execute("from diff_counts").fetchone()
+    counted = ", ".join(f"count_{n}" for n in _n(counts))
+    row = connection.execute(f"select {counted} from diff_counts").fetchone()
     assert row
-    table.added, table.removed, others_changed, table.changed, *changed = row[: len(differs) + 4]
+    table.added, table.removed, others_changed, table.changed, *changed = row
     if others_changed:
         # The glance has seen no such row.
-        columns = [column for column in types if column not in table.key]
         every = max(1, table.rows_after // _SAMPLE)
-        candidates = _Candidates(candidates.where, columns, sampled=every)
-        return _compare_rows(connection, before, after, table, types, candidates)
+        values = _values_of(table, types)
+        rows = _all_rows(before, after, table, types, values, (), sampled=every)
+        return _compare_rows(connection, before, after, table, types, rows)
     if not (table.added or table.removed or table.changed):
         return None
     moved = set(compared)
     if table.added or table.removed:
-        moved.update(candidates.others)
+        moved.update(rows.others)
     if table.name.partition(".")[2].startswith("fct_"):
-        totals = _find_shifts(connection, before, after, table, types, candidates.where, moved)
+        totals = _find_shifts(connection, table, types, rows, moved)
     else:
-        totals = _totals(connection, before, after, table, types, candidates.where, moved)
+        totals = _totals(connection, types, rows, moved)
     values_changed = dict(zip(compared, changed, strict=True))
     for column in types:
         count, shift, examples = values_changed.get(column, 0), totals.get(column), []
         if count:
             place = compared.index(column)
-            examples = _examples(connection, table, types, column, "diff_examples", place)
+            examples = _examples(connection, table, types, column, rows.examples, place)
         if count and not examples:
             # So few that none was among the sampled ones.
-            alone = _Candidates(candidates.where, [column])
-            joined = _joined_sql(before, after, table, types, alone)
+            joined = _joined_sql(before, after, table, types, [column])
             matched = f"(from ({joined}) where there_before and there_after)"
             examples = _examples(connection, table, types, column, matched, 0)
         if count or shift:
@@ -534,39 +553,65 @@ def _compare_rows(
     return None
 
 
+def _side_sql(
+    side: Side,
+    table: TableDiff,
+    types: Mapping[str, str],
+    columns: Sequence[str],
+    where: str = "true",
+    others: Sequence[str] = (),
+) -> str:
+    """One side's rows: the key, columns, and the hash of others."""
+    wanted = ", ".join(
+        f"{_quote(column)}::{types[column]} as {_quote(column)}"
+        for column in [*table.key, *columns]
+    )
+    hashed = ", ".join(f"{_quote(column)}::{types[column]}" for column in others) or "0"
+    return (
+        f"select {wanted}, hash({hashed}) as others, true as there"
+        f" from {side.relation(table.name)} where {where}"
+    )
+
+
 def _joined_sql(
     before: Side,
     after: Side,
     table: TableDiff,
     types: Mapping[str, str],
-    candidates: _Candidates,
+    columns: Sequence[str],
+    others: Sequence[str] = (),
 ) -> str:
-    """Both sides' rows by key: ``b0``, ``a0`` and so on for the columns, before and after."""
-    wanted = ", ".join(
-        f"{_quote(column)}::{types[column]} as {_quote(column)}"
-        for column in [*table.key, *candidates.columns]
-    )
-    hashed = ", ".join(f"{_quote(column)}::{types[column]}" for column in candidates.others)
-    others = f"hash({hashed})" if hashed else "null"
-    ours, theirs = (
-        f"(select {wanted}, {others} as others, true as there from {side.relation(table.name)}"
-        f" where {candidates.where})"
-        for side in (before, after)
-    )
+    """All rows of both sides, as ``_join_sql`` has them."""
+    sides = [
+        f"({_side_sql(side, table, types, columns, others=others)})" for side in (before, after)
+    ]
+    return _join_sql(table, sides, columns)
+
+
+def _join_sql(table: TableDiff, sides: Sequence[str], columns: Sequence[str]) -> str:
+    """Both sides' rows by key: ``b0``, ``a0`` and so on for the columns, before and after.
+
+    Args:
+        table: Has the key.
+        sides: Two relations, as ``_side_sql`` selects them.
+        columns: Their columns.
+    """
     both = " and ".join(
         f"ours.{_quote(column)} is not distinct from theirs.{_quote(column)}"
         for column in table.key
     )
+    keys = [f"coalesce(ours.{_quote(column)}, theirs.{_quote(column)})" for column in table.key]
     values = [
         "ours.there as there_before",
         "theirs.there as there_after",
         "ours.others as others_before",
         "theirs.others as others_after",
-        f"hash({', '.join(f'ours.{_quote(column)}' for column in table.key)}) as row_key",
-        *(f"ours.{_quote(column)} as k{n}" for n, column in enumerate(table.key)),
-        *(f"ours.{_quote(column)} as b{n}" for n, column in enumerate(candidates.columns)),
-        *(f"theirs.{_quote(column)} as a{n}" for n, column in enumerate(candidates.columns)),
+        f"hash({', '.join(keys)}) as row_key",
+        *(f"{key} as k{n}" for n, key in enumerate(keys)),
+        *(f"ours.{_quote(column)} as b{n}" for n, column in enumerate(columns)),
+        *(f"theirs.{_quote(column)} as a{n}" for n, column in enumerate(columns)),
     ]
+    ours, theirs = sides
     return f"select {', '.join(values)} from {ours} as ours full join {theirs} as theirs on {both}"
 
 
@@ -595,30 +640,23 @@ def _examples(
 
 def _totals(
     connection: duckdb.DuckDBPyConnection,
-    before: Side,
-    after: Side,
-    table: TableDiff,
     types: Mapping[str, str],
-    where: str,
+    rows: _Rows,
     moved: Collection[str],
 ) -> dict[str, Number]:
     """By how much the sum of each figure moved; rows that are the same on both sides cancel out."""
     figures = [column for column in _measures(types) if column in moved]
     if not figures:
         return {}
-    rows = connection.execute(
-        _sums_sql(before, after, table, types, where, "null", figures)
-    ).fetchall()
-    return dict(zip(figures, rows[0][1:], strict=True)) if rows else {}
+    sums = connection.execute(_sums_sql(rows, types, "null", figures)).fetchall()
+    return dict(zip(figures, sums[0][1:], strict=True)) if sums else {}
 
 
 def _find_shifts(
     connection: duckdb.DuckDBPyConnection,
-    before: Side,
-    after: Side,
     table: TableDiff,
     types: Mapping[str, str],
-    where: str,
+    rows: _Rows,
     moved: Collection[str],
 ) -> dict[str, Number]:
     """Where the sums moved: on which days, and of which customers; and by how much in all."""
@@ -628,9 +666,9 @@ def _find_shifts(
         return [column for column in _measures(types) if group in moved or column in moved]
 
     def sums_by(
-        group: str, figures: Sequence[str], where: str, order: str = "1"
+        group: str, figures: Sequence[str], where: str = "true", order: str = "1"
     ) -> list[tuple[Any, ...]]:
-        sums = _sums_sql(before, after, table, types, where, group, figures)
+        sums = _sums_sql(rows, types, group, figures, where)
         return connection.execute(f"{sums} order by {order}").fetchall()
 
     def shifts(sums: Sequence[tuple[Any, ...]], figures: Sequence[str]) -> list[Shift]:
@@ -642,14 +680,14 @@ def _find_shifts(
 
     day = _day_of(types)
     if day and (figures := figures_by(day)):
-        table.by_day = shifts(sums_by(_day_sql(day, types[day]), figures, where), figures)
+        table.by_day = shifts(sums_by(_day_sql(day, types[day]), figures), figures)
         totals = {
             column: sum(one.shifts.get(column, 0) for one in table.by_day)
             for column in figures
             if column in moved
         }
     else:
-        totals = _totals(connection, before, after, table, types, where, moved)
+        totals = _totals(connection, types, rows, moved)
     customer = "customer_id"
     if customer in types and (figures := figures_by(customer)):
         # Ranked by one figure; the others are only added up for those who lead.
@@ -658,11 +696,11 @@ def _find_shifts(
             key=lambda column: sum(_size(one.shifts.get(column)) for one in table.by_day),
         )
         name = _quote(customer)
-        known = f"{where} and {name} is not null"
+        known = f"{name} is not null"
         leaders = sums_by(name, [ranking], known, f"abs(shift_0) desc, 1 limit {_CUSTOMERS}")
         if len(figures) > 1:
             those = ", ".join(f"'{_escape(str(one))}'::{types[customer]}" for one, _ in leaders)
-            leaders = sums_by(name, figures, f"{known} and {name} in ({those or 'null'})")
+            leaders = sums_by(name, figures, f"{name} in ({those or 'null'})")
         table.by_customer = sorted(
             shifts(leaders, figures), key=lambda one: -max(map(_size, one.shifts.values()))
         )
@@ -670,22 +708,21 @@ def _find_shifts(
 
 
 def _sums_sql(
-    before: Side,
-    after: Side,
-    table: TableDiff,
+    rows: _Rows,
     types: Mapping[str, str],
-    where: str,
     group: str,
     figures: Sequence[str],
+    where: str = "true",
 ) -> str:
     """Sums by group, after less before, of the groups in which any of them moved."""
+    before, after = rows.sides
     sides = " union all ".join(
         f"select {group} as group_value, "
         + ", ".join(
             f"{sign}sum({_quote(column)}::{types[column]}) as moved_{place}"
             for place, column in enumerate(figures)
         )
-        + f" from {side.relation(table.name)} where {where} group by group_value"
+        + f" from {side} where {where} group by group_value"
         for side, sign in ((after, ""), (before, "-"))
     )
     shifts = ", ".join(f"coalesce(sum(moved_{n}), 0) as shift_{n}" for n in _n(figures))

@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from lotus_lake.connection import extension_file
+from lotus_lake.diff import compare as comparison
 from lotus_lake.diff.compare import LakeDiff, Side, TableDiff, compare
 from lotus_lake.diff.report import markdown, page
 from lotus_lake.diff.verdict import Problem, Verdict
@@ -59,10 +60,21 @@ def diff_of(
     return next(table for table in found.tables if table.name == "main.fct_sales")
 
 
+@pytest.mark.parametrize("few", [10 * ROWS, 100], ids=["few", "many"])
 @pytest.mark.parametrize("rebuilt", [False, True], ids=["changed", "rebuilt"])
 @pytest.mark.parametrize("trial", range(4))
-def test_random_changes(lake: duckdb.DuckDBPyConnection, rebuilt: bool, trial: int) -> None:
-    """Rows, values, sums, days: as plain SQL over the two states counts them."""
+def test_random_changes(
+    lake: duckdb.DuckDBPyConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    few: int,
+    rebuilt: bool,
+    trial: int,
+) -> None:
+    """Rows, values, sums, days: as plain SQL over the two states counts them.
+
+    Whether they are few enough to be looked at one by one, or so many that sums are asked of all.
+    """
+    monkeypatch.setattr(comparison, "_FEW", few)
     chance = random.Random(f"{SEED} {trial}")
     lake.execute("create temp table old as from fct_sales")
     before = side(lake)
@@ -154,9 +166,10 @@ def test_money_that_only_moves(lake: duckdb.DuckDBPyConnection) -> None:
 
 @pytest.mark.parametrize("added", [0, 2])
 def test_a_rare_difference_beside_one_in_every_row(
-    lake: duckdb.DuckDBPyConnection, added: int
+    lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, added: int
 ) -> None:
     """A glance at the first rows does not see it; and new rows add to sums that else are equal."""
+    monkeypatch.setattr(comparison, "_FEW", 100)
     before = side(lake)
     lake.execute(
         "create or replace table fct_sales as"
@@ -197,7 +210,7 @@ def test_the_same_is_proved(lake: duckdb.DuckDBPyConnection) -> None:
     assert "no snapshot after" in untouched.reason
     lake.execute(f"create or replace table fct_sales as {FACT} order by random()")
     rebuilt = diff_of(lake, before)
-    assert (rebuilt.status, rebuilt.reason) == ("same", "fingerprints of all rows")
+    assert (rebuilt.status, rebuilt.reason) == ("same", "hashes of all rows, joined by key")
     lake.execute("delete from fct_sales where order_id = 7")
     lake.execute("call ducklake_merge_adjacent_files('lake')")
     assert diff_of(lake, before).removed == 1
