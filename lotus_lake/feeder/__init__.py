@@ -14,8 +14,7 @@ Whatever interrupts it leaves the lake as it was, and the next run feeds the sam
 - ``staging``: the staging table: making it, asking it, making it anew;
 - ``rows``: the rows: copied into the table, or registered;
 - ``drift``: what a feed has to record as a change of the schema;
-- ``blame``: which files made a feed fail;
-- ``races``: how a feed knows that another one was faster.
+- ``blame``: which files made a feed fail.
 """
 
 from lotus_lake.feeder.feeding import Feeder, Outcome, feed

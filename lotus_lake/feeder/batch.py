@@ -10,10 +10,10 @@ import duckdb
 
 from lotus_lake.config import LakeError
 from lotus_lake.feeder.ledger import Cursor, Ledger
-from lotus_lake.feeder.races import LostRace
 from lotus_lake.landing import LandedFile, Landing, order_of
 from lotus_lake.listing import plan_listing, window
 from lotus_lake.probe import Probe, Prober, Unreadable
+from lotus_lake.races import LostRace
 from lotus_lake.streams import Stream
 
 # A file that a store does not give now is looked at so many times more, beside its client's own

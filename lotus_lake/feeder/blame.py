@@ -8,9 +8,9 @@ import duckdb
 
 from lotus_lake.feeder.fitting import Group, Quarantine
 from lotus_lake.feeder.plan import Planner
-from lotus_lake.feeder.races import roll_back
 from lotus_lake.feeder.rows import Writer
 from lotus_lake.probe import is_passing
+from lotus_lake.races import roll_back
 
 # What a file can cause that can be read; everything else is the lake's fault, or the store's.
 _FILES_FAULT = (

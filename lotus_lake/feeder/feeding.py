@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -21,16 +19,13 @@ from lotus_lake.feeder.batch import (
 from lotus_lake.feeder.fitting import Fitter, Quarantine
 from lotus_lake.feeder.ledger import Cursor, Ledger
 from lotus_lake.feeder.plan import Plan, Planner
-from lotus_lake.feeder.races import LostRace, is_conflict, roll_back
 from lotus_lake.feeder.rows import Writer
 from lotus_lake.feeder.staging import Staging
 from lotus_lake.landing import Landing, open_landing
 from lotus_lake.probe import Prober, is_passing
+from lotus_lake.races import LostRace, attempts, is_conflict, roll_back
 from lotus_lake.schema import literal
 from lotus_lake.streams import Stream
-
-# A feed that lost a race is planned again from what the winner left.
-_ATTEMPTS = 6
 
 
 def feed(
@@ -123,11 +118,12 @@ class Feeder:
         Raises:
             LakeError: The lake or the landing zone cannot be used.
         """
-        for attempt in range(_ATTEMPTS):
+        # A feed that lost a race is planned again from what the winner left.
+        for _ in attempts():
             try:
                 return self._feed_once()
             except LostRace:
-                time.sleep(random.uniform(0.1, 0.5) * 2**attempt)
+                continue
             except duckdb.Error as error:
                 roll_back(self._connection)
                 if not is_conflict(error):
@@ -135,7 +131,6 @@ class Feeder:
                         f"Stream {self._stream.label}: the lake cannot be used: "
                         f"{str(error).splitlines()[0]}. Nothing of this feed was written."
                     ) from error
-                time.sleep(random.uniform(0.1, 0.5) * 2**attempt)
         raise LakeError(
             f"Stream {self._stream.label}: other runs kept changing it while it was fed. Nothing "
             "of this feed was written; let the other runs finish and run again."

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from lotus_lake.config import LakeError
 from lotus_lake.feeder.drift import SchemaChange
-from lotus_lake.feeder.races import is_conflict
 from lotus_lake.landing import LandedFile
 from lotus_lake.probe import Probe
+from lotus_lake.races import is_conflict
 from lotus_lake.streams import Stream
 
 _FILES_SCHEMA = pa.schema(

@@ -6,38 +6,35 @@
     - SQL models that nothing reaches are skipped, so that a run with nothing new writes no snapshot;
     - other SQL models are built in full or for the keys that changed: see build_plan().
 
-    Rows, positions and a new table all commit in one DuckLake transaction.
+    Rows, positions and a new table all commit in one DuckLake transaction, which is run again when
+    another run was faster.
 #}
 {% materialization incremental, adapter="duckdb", supported_languages=["sql", "python"] %}
     {% set target_relation = this.incorporate(type="table") %}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-    {% if model.language == "python" %}
+    {% set plan = build_plan() if model.language == "sql" else {"mode": "feed"} %}
+    {% if plan.mode == "feed" %}
         {% call statement("main", language="python") %}
 {{ compiled_code }}
 
-def materialize(df, con):
-    con.execute("create or replace temp table feed_result as select ? as problem", df.fetchone())
+{{ lotus_lake.keep_job_problem() }}
         {% endcall %}
-        {% set problem = run_query("select problem from feed_result").columns[0].values()[0] %}
-        {% if problem is not none %}
-            {{ exceptions.raise_compiler_error(problem) }}
-        {% endif %}
+        {% do lotus_lake.raise_job_problem() %}
+    {% elif plan.mode == "skip" %}
+        {% do lotus_lake.log_plan(plan) %}
+        {% call noop_statement("main", "SKIP (" ~ plan.reason ~ ")") %}{% endcall %}
     {% else %}
-        {% set plan = build_plan() %}
         {% do lotus_lake.log_plan(plan) %}
         {% if plan.mode == "full" %}
-            {% call statement("main") %}
-                {{ lotus_lake.full_build_sql(target_relation, compiled_code, plan) }}
-            {% endcall %}
-        {% elif plan.mode == "delta" %}
-            {% call statement("main") %}
-                {{ lotus_lake.delta_build_sql(target_relation, compiled_code, plan) }}
-            {% endcall %}
+            {% set build_sql = lotus_lake.full_build_sql(target_relation, compiled_code, plan) %}
         {% else %}
-            {% call noop_statement("main", "SKIP (" ~ plan.reason ~ ")") %}{% endcall %}
+            {% set build_sql = lotus_lake.delta_build_sql(target_relation, compiled_code, plan) %}
         {% endif %}
+        {% call statement("main", language="python") %}{{ lotus_lake.transaction_job(build_sql) }}{% endcall %}
+        {% do write(build_sql) %}
+        {% do lotus_lake.raise_job_problem() %}
     {% endif %}
 
     {% do persist_docs(target_relation, model) %}

@@ -7,6 +7,7 @@
         {{ return({"relations": [this.incorporate(type="table")]}) }}
     {% endif %}
     {% set relations = dbt.materialization_seed_default() %}
-    {% do run_query("begin;" ~ save_positions(plan) ~ "commit;") %}
+    {% call statement("positions", language="python") %}{{ lotus_lake.transaction_job(save_positions(plan)) }}{% endcall %}
+    {% do lotus_lake.raise_job_problem() %}
     {{ return(relations) }}
 {% endmaterialization %}

@@ -22,17 +22,23 @@
         {% call noop_statement("main", "SKIP (its code has not changed)") %}{% endcall %}
     {% else %}
         {% set plan = {"snapshot": found["newest"], "fingerprint": fingerprint, "uuids": {}} %}
-        {% call statement("main") %}
-            {% if config.get("contract").enforced %}
-                {{ get_assert_columns_equivalent(sql) }}
-            {% endif %}
-            create or replace view {{ target_relation }} as (
-                {{ sql }}
-            );
-            {{ save_positions(plan) }}
-        {% endcall %}
+        {% set view_sql = lotus_lake.view_sql(target_relation, sql, plan) %}
+        {% call statement("main", language="python") %}{{ lotus_lake.transaction_job(view_sql) }}{% endcall %}
+        {% do write(view_sql) %}
+        {% do lotus_lake.raise_job_problem() %}
     {% endif %}
     {{ run_hooks(post_hooks) }}
     {% do adapter.commit() %}
     {{ return({"relations": [target_relation]}) }}
 {% endmaterialization %}
+
+
+{% macro view_sql(relation, sql, plan) %}
+    {% if config.get("contract").enforced %}
+        {{ get_assert_columns_equivalent(sql) }}
+    {% endif %}
+    create or replace view {{ relation }} as (
+        {{ sql }}
+    );
+    {{ save_positions(plan) }}
+{% endmacro %}

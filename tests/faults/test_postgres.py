@@ -209,15 +209,14 @@ def test_two_schedulers(ticks: Ticks, undisturbed: Undisturbed) -> None:
 
 
 def test_two_pods_feed_different_streams(ticks: Ticks, undisturbed: Undisturbed) -> None:
-    """Without the lock: both end well, or one says that the other was faster; a tick heals."""
+    """Without the lock: both end well, though they share a model and all of the bookkeeping."""
     selections = ("stg_shopify__orders+", "stg_klaviyo__events+ stg_klaviyo__profiles+")
     both = [
         ticks.lake.start("build", "--select", *selection.split(), *WITHOUT_TESTS)
         for selection in selections
     ]
     builds = [one.wait() for one in both]
-    assert any(build.ok for build in builds), builds
-    assert not any("Traceback" in build.output for build in builds), builds
+    assert all(build.ok for build in builds), builds
     assert_consistent(ticks.lake)
     assert_heals(ticks, undisturbed)
 

@@ -1,0 +1,68 @@
+"""Transactions that other runs can be faster than: how that is noticed, and tried again."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+
+import duckdb
+
+# With the pauses between them about half a minute, which other runs need to commit theirs.
+_ATTEMPTS = 6
+
+
+class LostRace(Exception):
+    """Another feed of this stream committed first, or a file was replaced: plan again."""
+
+
+def attempts() -> Iterator[None]:
+    """Each of the attempts at a transaction, after a pause that grows."""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(random.uniform(0.1, 0.5) * 2 ** (attempt - 1))
+        yield
+
+
+def is_conflict(error: duckdb.Error) -> bool:
+    """Whether trying again can help: another run was faster, or the catalog was busy."""
+    text = str(error).lower()
+    return (isinstance(error, duckdb.TransactionException) and "conflict" in text) or any(
+        words in text for words in ("database is locked", "serialize access", "retry count")
+    )
+
+
+def roll_back(connection: duckdb.DuckDBPyConnection) -> None:
+    """End the transaction, if one is open."""
+    try:
+        connection.execute("rollback")
+    except duckdb.Error:
+        pass  # a failed commit has ended the transaction already
+
+
+def commit(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
+    """Run statements in one transaction, again from its begin when another run was faster.
+
+    Two runs that build different tables meet in the bookkeeping: DuckLake lets only one of two
+    transactions commit that change rows of one table that are kept in the catalog.
+
+    Args:
+        connection: DuckDB connection with the lake attached; no transaction open.
+        sql: The statements, which have to come out right whatever was committed before them.
+
+    Returns:
+        What went wrong, or None. Nothing was written then.
+    """
+    problem = None
+    for _ in attempts():
+        try:
+            connection.execute("begin")
+            connection.execute(sql)
+            connection.execute("commit")
+            return None
+        except duckdb.Error as error:
+            roll_back(connection)
+            problem = str(error)
+            if not is_conflict(error):
+                return problem
+    return f"{problem}\nOther runs kept changing the lake meanwhile: let them end, and run again."

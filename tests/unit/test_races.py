@@ -1,0 +1,72 @@
+"""Transactions that another run was faster than."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+import duckdb
+import pytest
+
+from lotus_lake import races
+
+from .conftest import SmallLake
+
+COUNT_UP = "update lakehouse.meta.model_cursors set snapshot_id = snapshot_id + 1 where model = "
+
+
+@pytest.fixture
+def positions(lake: SmallLake) -> SmallLake:
+    """A lake in which two models have a position each."""
+    lake.connection.execute(
+        "insert into lakehouse.meta.model_cursors select unnest(['mine', 'other']), '', null, 0,"
+        " null, now()"
+    )
+    return lake
+
+
+def beside(lake: SmallLake, often: int) -> duckdb.DuckDBPyConnection:
+    """A connection during whose first transactions another one changes another model's position."""
+    other = lake.connection.cursor()
+
+    class Beside:
+        commits = 0
+
+        def execute(self, sql: str) -> None:
+            if sql == "commit":
+                self.commits += 1
+                if self.commits <= often:
+                    other.execute(COUNT_UP + "'other'")
+            lake.connection.execute(sql)
+
+    return Beside()  # type: ignore[return-value]
+
+
+def snapshots(lake: SmallLake) -> dict[str, int]:
+    return dict(
+        lake.connection.execute(
+            "select model, snapshot_id from lakehouse.meta.model_cursors"
+        ).fetchall()
+    )
+
+
+def test_it_is_run_again_from_its_begin(positions: SmallLake) -> None:
+    """What it read before another run committed counts no more, and nothing is done twice."""
+    with patch("time.sleep") as slept:
+        assert races.commit(beside(positions, 3), COUNT_UP + "'mine'") is None
+    assert snapshots(positions) == {"mine": 1, "other": 3}
+    assert slept.call_count == 3
+
+
+def test_it_gives_up_and_says_so(positions: SmallLake) -> None:
+    with patch("time.sleep"):
+        problem = races.commit(beside(positions, 99), COUNT_UP + "'mine'")
+    assert problem and problem.endswith("let them end, and run again.")
+    assert snapshots(positions)["mine"] == 0
+
+
+def test_an_error_of_its_own_is_not_tried_again(positions: SmallLake) -> None:
+    with patch("time.sleep") as slept:
+        problem = races.commit(positions.connection, COUNT_UP + "'mine'; select * from nowhere")
+    assert problem and "nowhere" in problem
+    assert snapshots(positions)["mine"] == 0
+    assert not slept.called
