@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.faults.world import (
@@ -219,6 +220,23 @@ def test_two_pods_feed_different_streams(ticks: Ticks, undisturbed: Undisturbed)
     assert all(build.ok for build in builds), builds
     assert_consistent(ticks.lake)
     assert_heals(ticks, undisturbed)
+
+
+def test_two_runs_know_a_new_stream(ticks: Ticks) -> None:
+    """Of two that give it its cursor row only one commits: it never has two."""
+    of_the_stream = "source = 'shopify' and stream = 'orders'"
+    ticks.lake.change(f"delete from meta.feeder_cursors where {of_the_stream}")
+    with ticks.lake.connection(writes=True) as other:
+        other.execute("begin")
+        other.execute(
+            "insert into lakehouse.meta.feeder_cursors select 'shopify', 'orders', * exclude"
+            " (source, stream) from lakehouse.meta.feeder_cursors limit 1"
+        )
+        assert ticks.lake.build("stream_status", command="run-operation").ok
+        with pytest.raises(duckdb.TransactionException, match="has altered it"):
+            other.execute("commit")
+    count = f"select count(*) from meta.feeder_cursors where {of_the_stream}"
+    assert ticks.lake.value(count) == 1
 
 
 def test_killed_in_production(

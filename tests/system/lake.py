@@ -265,8 +265,8 @@ class Lake:
     # -- what is in it --------------------------------------------------------------------------
 
     @contextmanager
-    def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A reading connection that shares nothing with the project's own but the extensions."""
+    def connection(self, *, writes: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that shares nothing with the project's own but the extensions."""
         connection = duckdb.connect()
         try:
             for name in ("sqlite_scanner", "postgres_scanner", "ducklake", "httpfs"):
@@ -274,8 +274,9 @@ class Lake:
             for statement in self._connect:
                 connection.execute(statement)
             connection.execute("set TimeZone = 'UTC'")
+            mode = "data_inlining_row_limit 0" if writes else "read_only"
             connection.execute(
-                f"attach 'ducklake:{self._catalog}' as lakehouse (read_only{self._branch})"
+                f"attach 'ducklake:{self._catalog}' as lakehouse ({mode}{self._branch})"
             )
             connection.execute("use lakehouse")
             yield connection
@@ -399,12 +400,8 @@ class Lake:
         return problems
 
     def change(self, sql: str) -> None:
-        """Change an embedded lake as a careless colleague would."""
-        with duckdb.connect() as connection:
-            for name in ("sqlite_scanner", "ducklake"):
-                connection.execute(f"load '{extension_file(name)}'")
-            connection.execute(f"attach 'ducklake:sqlite:{self.catalog_file}' as lakehouse")
-            connection.execute("use lakehouse")
+        """Change the lake as a careless colleague would."""
+        with self.connection(writes=True) as connection:
             connection.execute(sql)
 
     # -- its insides ----------------------------------------------------------------------------
