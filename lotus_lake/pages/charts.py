@@ -15,6 +15,8 @@ GOOD, WARN, BAD, QUIET = "#0f766e", "#b45309", "#c2410c", "#64748b"
 
 _CONFIG = {
     "background": None,
+    # A reader's font may be wider than the one that the labels are measured with here.
+    "padding": {"left": 30, "top": 5, "right": 5, "bottom": 5},
     "view": {"stroke": None},
     "font": "sans-serif",
     "axis": {
