@@ -9,6 +9,8 @@
     A position is the DuckLake snapshot of an input that the model has read. Positions are kept in
     meta.model_cursors, written in the transaction that writes the model. Snapshots are numbered in
     the order in which they were committed, so nothing is missed, which no timestamp can promise.
+    With the position of a full-refresh stream stands whether files of it were waiting: the last of
+    them can turn out to bring no row, and the newest generation is complete all the same.
 
     The plan is made once for each model and run and kept in the run's memory, because dbt renders a
     model and runs its materialization in separate contexts.
@@ -95,13 +97,17 @@
             tables.table_name,
             tables.table_uuid::varchar as table_uuid,
             coalesce(last_changes.snapshot_id, 0) as last_change,
+            if(cursors.backlog_files > 0, 'waiting', null) as state,
             snapshots.oldest,
             snapshots.newest
         from snapshots
         left join " ~ catalog ~ ".ducklake_table as tables
             on tables.end_snapshot is null
             and tables.table_name in ('" ~ (inputs + [this.identifier]) | join("', '") ~ "')
-        left join last_changes on last_changes.table_id = tables.table_id::varchar"
+        left join last_changes on last_changes.table_id = tables.table_id::varchar
+        left join " ~ this.database ~ ".meta.feeder_cursors as cursors
+            on tables.table_name = 'stg_' || cursors.source || '__' || cursors.stream
+            and (cursors.declaration ->> 'sync_mode') = 'overwrite'"
     ) %}
 
     {% set plan = {
@@ -109,6 +115,7 @@
         "reason": "nothing that it reads has changed",
         "snapshot": tables.rows[0]["newest"] | int,
         "uuids": {},
+        "states": {},
         "positions": {},
         "fingerprint": fingerprint,
     } %}
@@ -128,11 +135,12 @@
         {% if name != this.identifier %}
             {% set position = positions.get(name) %}
             {% do plan.uuids.update({name: table["table_uuid"]}) %}
+            {% do plan.states.update({name: table["state"]}) %}
             {% if position is none or position.uuid != table["table_uuid"] %}
                 {% do rebuild.append(name ~ " was rebuilt") %}
             {% else %}
                 {% do plan.positions.update({name: position.snapshot}) %}
-                {% if table["last_change"] | int > position.snapshot %}
+                {% if table["last_change"] | int > position.snapshot or table["state"] != position.fingerprint %}
                     {% do changed.append(name) %}
                     {% if position.snapshot < table["oldest"] | int %}
                         {% do rebuild.append("changes of " ~ name ~ " have expired from the catalog") %}

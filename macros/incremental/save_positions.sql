@@ -8,6 +8,7 @@
     values
         ('{{ this.identifier }}', '{{ this.identifier }}', null, {{ plan.snapshot }}, '{{ plan.fingerprint }}', now())
         {%- for name, uuid in plan.uuids.items() %},
-        ('{{ this.identifier }}', '{{ name }}', '{{ uuid }}', {{ plan.snapshot }}, null, now())
+        ('{{ this.identifier }}', '{{ name }}', '{{ uuid }}', {{ plan.snapshot }},
+            {{ "'" ~ plan.states[name] ~ "'" if plan.states[name] else "null" }}, now())
         {%- endfor %};
 {% endmacro %}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lotus_lake.sample import Delivery
@@ -184,3 +188,58 @@ def _files(folder: Path) -> set[str]:
 def _data_files(lake: Lake) -> set[str]:
     """Files of int_, fct_ and dim_ tables."""
     return {path for path in _files(lake.data) if "/main/" in path}
+
+
+@pytest.mark.parametrize("last", ["bad", "gone"])
+def test_a_generation_whose_last_file_brings_nothing(lake: Lake, last: str) -> None:
+    """It is complete when nothing waits any more, also when no row came in since.
+
+    And a file that waits concerns no unit test.
+    """
+    whole = _metrics(2, "new", ["a"])
+    first, part, rest = (
+        lake.landing / f"klaviyo/metrics/year=2025/month=01/day=0{day}/part_0.parquet"
+        for day in (1, 2, 3)
+    )
+    one_file = {"feed_max_files": 1}
+    select = ("--select", "stg_klaviyo__metrics", "int_klaviyo__metrics")
+    without_data_tests = ("--exclude-resource-type", "test")
+
+    def built() -> list[tuple[str, str]]:
+        build = lake.build(*select, *without_data_tests, variables=one_file)
+        assert build.ok, build
+        return lake.query("select metric_id, name from main.int_klaviyo__metrics order by all")
+
+    for path, content in (
+        (first, _metrics(1, "old", ["a", "b"])),
+        (part, whole),
+        (rest, whole[: len(whole) // 2]),
+    ):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    assert built() == [("a", "old"), ("b", "old")]
+    assert built() == [("a", "old"), ("b", "old")], "part of a generation is shown"
+    if last == "gone":
+        rest.unlink()
+    assert built() == [("a", "new")]
+    snapshot = lake.snapshot()
+    assert built() == [("a", "new")]
+    assert lake.snapshot() == snapshot
+
+
+def _metrics(generation: int, name: str, ids: list[str]) -> bytes:
+    """A file of klaviyo/metrics."""
+    at = datetime(2025, 1, generation, tzinfo=UTC)
+    rows = [
+        {
+            "id": one,
+            "attributes": {"name": name, "integration": None, "created": at, "updated": at},
+            "_airbyte_raw_id": f"{one}{generation}",
+            "_airbyte_extracted_at": at,
+            "_airbyte_generation_id": generation,
+        }
+        for one in ids
+    ]
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    return file.getvalue()
