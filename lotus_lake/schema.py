@@ -444,6 +444,30 @@ def _number_from_text(value: str, target: str) -> Conversion:
     )
 
 
+def from_epoch(value: str, source: Type, target: Type) -> Conversion:
+    """Convert a value that may be milliseconds since 1970, as a number or as text, to a time.
+
+    Args:
+        value: SQL of the value as the file has it.
+        source: Its type.
+        target: The column's type, a timestamp with time zone.
+
+    Raises:
+        Conflict: It can be neither that nor a time.
+    """
+    milliseconds = f"epoch_ms(try_cast({value} as bigint))::timestamptz"
+    if source.name == "VARCHAR":
+        time = convert(value, source, target)
+        is_number = f"regexp_full_match({value}, '\\d+')"
+        return Conversion(
+            f"case when {is_number} then {milliseconds} else {time.value} end",
+            f"case when {is_number} then {milliseconds} is not null else {time.exact} end",
+        )
+    if source.name in (*_INTEGERS, *_UNSIGNED, _JSON_INTEGER):
+        return Conversion(milliseconds, f"({value} is null or {milliseconds} is not null)")
+    return convert(value, source, target)
+
+
 def _digits(number: str) -> str:
     """SQL of the significant digits of a number's text."""
     mantissa = f"regexp_replace({number}, '[eE].*', '')"

@@ -11,10 +11,12 @@ import duckdb
 from lotus_lake.config import LakeError
 from lotus_lake.schema import Type
 
+# When Airbyte read a record: a time in Parquet, milliseconds since 1970 in CSV and JSON lines.
+EXTRACTED_AT = "_airbyte_extracted_at"
 # What the S3 destination adds to every record (contract with Airbyte, not with a source).
 AIRBYTE_COLUMNS = {
     "_airbyte_raw_id": "varchar",
-    "_airbyte_extracted_at": "timestamp with time zone",
+    EXTRACTED_AT: "timestamp with time zone",
     "_airbyte_generation_id": "bigint",
     "_airbyte_meta": (
         "struct(sync_id bigint, changes struct(field varchar, change varchar, reason varchar)[])"

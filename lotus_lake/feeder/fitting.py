@@ -14,13 +14,14 @@ from lotus_lake.schema import (
     Conflict,
     Type,
     convert,
+    from_epoch,
     json_texts,
     merge,
     quote,
     replace_at,
     values_at,
 )
-from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
+from lotus_lake.streams import AIRBYTE_COLUMNS, EXTRACTED_AT, Stream
 
 
 class Columns:
@@ -110,8 +111,9 @@ class Group:
                 if type_.unknown:
                     continue
                 target = type_.known()
+            converted = from_epoch if column.lower() == EXTRACTED_AT else convert
             try:
-                conversion = convert(quote(column), type_, target)
+                conversion = converted(quote(column), type_, target)
             except Conflict as conflict:
                 raise Conflict(f"column {column} is {conflict}", column) from conflict
             self.values[column] = conversion.value
@@ -167,14 +169,8 @@ class Fitter:
                 for probe in group.probes
                 for part in self.fit(Group([probe], dict(probe.schema)), columns, quarantine)
             ]
-        own = {name.lower() for name in self._stream.columns} - set(AIRBYTE_COLUMNS)
         try:
-            if (
-                own
-                and group.probes[0].format == "csv"
-                and own.isdisjoint(map(str.lower, group.schema))
-            ):
-                raise Conflict("it has none of the stream's columns; are they separated by commas?")
+            self._check_columns(group)
             for column, path in texts:
                 inner = self._json_inside(group.probes[0], column, path)
                 group.schema[column] = replace_at(group.schema[column], path, inner)
@@ -191,6 +187,23 @@ class Fitter:
             quarantine.columns.update({path: column for path, (column, _) in inexact.items()})
             group.probes = [probe for probe in group.probes if probe.file.path not in inexact]
         return [group] if group.probes else []
+
+    def _check_columns(self, group: Group) -> None:
+        """Text without any column of the stream is another's, or written in another way.
+
+        Raises:
+            Conflict: It is such a file.
+        """
+        own = {name.lower() for name in self._stream.columns} - set(AIRBYTE_COLUMNS)
+        if not own or not own.isdisjoint(map(str.lower, group.schema)):
+            return
+        if group.probes[0].format == "csv":
+            raise Conflict("it has none of the stream's columns; are they separated by commas?")
+        if "_airbyte_data" in group.schema:
+            raise Conflict(
+                "its records lie inside _airbyte_data. Set the flattening of Airbyte's destination "
+                "to 'Root level flattening', and have it sent again"
+            )
 
     def _json_inside(self, probe: Probe, column: str, path: tuple[str, ...]) -> Type:
         values = values_at(column, path, self._prober.relation(probe))

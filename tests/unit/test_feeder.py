@@ -528,8 +528,10 @@ def test_a_lake_that_cannot_be_written_puts_nothing_into_quarantine(lake: SmallL
 def test_text_that_is_no_table_of_the_stream_is_refused(lake: SmallLake) -> None:
     lake.land("part_0.csv", b"id;name\n1;a\n")
     lake.land("part_1.csv", b"Dear customer\nthank you\n")
+    lake.land("part_2.jsonl", b'{"_airbyte_raw_id": "1", "_airbyte_data": {"id": 1}}\n')
     assert lake.feed().files == 0
-    assert "none of the stream's columns" in lake.reasons()["part_0.csv"]
+    assert "are they separated by commas" in lake.reasons()["part_0.csv"]
+    assert "Root level flattening" in lake.reasons()["part_2.jsonl"]
     assert lake.types() == {"id": "BIGINT", "name": "VARCHAR"}
 
 
@@ -918,6 +920,36 @@ def test_a_wrong_declaration_says_what_is_wrong(
 def test_a_missing_declaration_says_what_to_do() -> None:
     with pytest.raises(LakeError, match="on-run-start"):
         Stream.from_declaration("{}")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "extracted"),
+    [
+        ("a.jsonl", b'{"id": 1, "_airbyte_extracted_at": 1622135805123}', 123),
+        ("a.jsonl", b'{"id": 1, "_airbyte_extracted_at": "1622135805123"}', 123),
+        ("a.jsonl", b'{"id": 1, "_airbyte_extracted_at": "2021-05-27T17:16:45.5Z"}', 500),
+        ("a.csv", b"id,_airbyte_extracted_at\n1,1622135805123\n", 123),
+        ("a.csv", b"id,_airbyte_extracted_at\n1,2021-05-27 17:16:45+00\n", 0),
+        ("a.csv", b"id,_airbyte_extracted_at\n1,\n", None),
+    ],
+)
+def test_when_a_record_was_read(
+    lake: SmallLake, name: str, content: bytes, extracted: int | None
+) -> None:
+    """Airbyte writes milliseconds since 1970 into CSV and JSON lines, as a number or as text."""
+    lake.land(name, content)
+    lake.feed(airbyte=True)
+    assert not lake.reasons()
+    second = datetime(2021, 5, 27, 17, 16, 45, tzinfo=UTC)
+    expected = None if extracted is None else second + timedelta(milliseconds=extracted)
+    assert lake.rows("id, _airbyte_extracted_at") == [(1, expected)]
+
+
+@pytest.mark.parametrize("time", ["162213580512345678901", "1.5", "soon"])
+def test_when_a_record_was_read_is_no_time(lake: SmallLake, time: str) -> None:
+    lake.land("a.csv", f"id,_airbyte_extracted_at\n1,{time}\n".encode())
+    assert lake.feed(airbyte=True).files == 0
+    assert "_airbyte_extracted_at has 1 values" in lake.reasons()["a.csv"]
 
 
 def test_airbyte_columns_are_declared_by_themselves(lake: SmallLake) -> None:
