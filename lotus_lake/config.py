@@ -8,6 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+# One place has one spelling here. DuckDB knows others, such as file:/path and s3://bucket/a/../b,
+# in which it would not be seen that one place lies inside another.
+_PLACE = re.compile(
+    r"s3://[\w-][\w.-]*(?:/(?!\.{1,2}(?:/|$))[^/%?#]*)*"
+    r"|file:///(?:[^%?#])*"
+    r"|(?![A-Za-z][A-Za-z0-9+.-]*:)(?s:.)+"
+)
+
 
 class LakeError(RuntimeError):
     """Something a person has to put right; the message says what and how, in one line."""
@@ -119,10 +127,10 @@ class LakeConfig:
             LakeError: See above.
         """
         for name, url in (("LAKE_LANDING_URL", self.landing_url), ("LAKE_DATA_URL", self.data_url)):
-            scheme = urlsplit(url).scheme if "://" in url else ""
-            if scheme not in ("", "s3", "file"):
+            if not _PLACE.fullmatch(url):
                 raise LakeError(
-                    f"{name} is '{url}': only local paths and s3://bucket/prefix are supported."
+                    f"{name} is '{url}': only local paths, file:///path and s3://bucket/prefix are "
+                    "supported; a URL in small letters, without %, ?, # and without parts . and .."
                 )
         kind, _, rest = self.catalog.partition(":")
         if kind not in ("sqlite", "postgres") or (kind == "sqlite" and not rest):

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt.flags import get_flags
 from duckdb import DuckDBPyConnection
 
 from lotus_lake.branches import require
-from lotus_lake.config import LakeConfig
+from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import ALIAS, CONNECT_CONFIG, attach, attach_sql, prepare
 from lotus_lake.functions import register
 
@@ -22,6 +23,13 @@ class Plugin(BasePlugin):
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         self.config = LakeConfig.from_env()
+        flags = get_flags()  # type: ignore[no-untyped-call]
+        target = getattr(flags, "TARGET", None) or self.config.target
+        if target != self.config.target:
+            raise LakeError(
+                f"--target is {target}, but where the lake lies follows from DBT_TARGET, which is "
+                f"{self.config.target}. Set DBT_TARGET={target} instead; nothing was changed."
+            )
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
         config.update(CONNECT_CONFIG)

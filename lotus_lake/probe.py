@@ -153,7 +153,8 @@ class Prober:
                 f"select *, row_number() over () - 1 as __row from read_csv({literal(uri)},"
                 f" auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"',"
                 f" columns = {{{columns}}}, nullstr = '', filename = '__uri', parallel = false,"
-                f" compression = '{compression}', max_line_size = 16777216)"
+                f" hive_partitioning = false, max_line_size = 16777216,"
+                f" compression = '{compression}')"
                 for uri in uris
             ]
         else:
@@ -180,6 +181,11 @@ class Prober:
                 return _read_text(data)
         except Unreadable as reason:
             return reason
+        except PermissionError:
+            return Unreadable(
+                "this user has no right to read it. Give it that right, and then have it looked at "
+                "again with `dbt run-operation release_quarantine`"
+            )
         except (OSError, pa.ArrowException) as error:
             unreadable = Unreadable(f"it cannot be read: {_first_line(error)}")
             unreadable.__cause__ = error

@@ -189,21 +189,26 @@ class Fitter:
         return [group] if group.probes else []
 
     def _check_columns(self, group: Group) -> None:
-        """Text without any column of the stream is another's, or written in another way.
+        """A file without the stream's key is another's, or written in another way.
+
+        Its rows would be in staging, and in no other table.
 
         Raises:
             Conflict: It is such a file.
         """
         own = {name.lower() for name in self._stream.columns} - set(AIRBYTE_COLUMNS)
-        if not own or not own.isdisjoint(map(str.lower, group.schema)):
-            return
-        if group.probes[0].format == "csv":
+        names = {name.lower() for name, type_ in group.schema.items() if not type_.unknown}
+        if group.probes[0].format == "csv" and own and own.isdisjoint(names):
             raise Conflict("it has none of the stream's columns; are they separated by commas?")
-        if "_airbyte_data" in group.schema:
+        key = self._stream.primary_key
+        if key is None or key.lower() in names:
+            return
+        if "_airbyte_data" in names:
             raise Conflict(
                 "its records lie inside _airbyte_data. Set the flattening of Airbyte's destination "
                 "to 'Root level flattening', and have it sent again"
             )
+        raise Conflict(f"it has no value in {key}, by which the stream's records are told apart")
 
     def _json_inside(self, probe: Probe, column: str, path: tuple[str, ...]) -> Type:
         values = values_at(column, path, self._prober.relation(probe))

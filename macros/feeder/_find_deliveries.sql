@@ -7,14 +7,12 @@
 #}
 {% macro _find_deliveries(source, stream, path, day, cursor_version, status) %}
     {% do start_lakehouse() %}
-    {% set declared = [] %}
-    {% for node in declared_streams() %}
-        {% do declared.append(node.source_name ~ "." ~ node.name) %}
+    {% set known = [] %}
+    {% for node in declared_streams() if (node.source_name, node.name) == (source, stream) %}
+        {% do known.append(node) %}
     {% endfor %}
-    {% if source ~ "." ~ stream not in declared %}
-        {{ exceptions.raise_compiler_error(
-            "There is no stream " ~ source ~ "." ~ stream ~ "; declared are: " ~ declared | sort | join(", ")
-        ) }}
+    {% if not known %}
+        {{ lotus_lake._no_such_stream(source ~ "." ~ stream) }}
     {% endif %}
     {% if path is none and day is none and cursor_version is none %}
         {{ exceptions.raise_compiler_error(
@@ -29,7 +27,7 @@
     {% endif %}
     {% if day is not none %}
         {% set parts = (day | string).split("-") %}
-        {% if parts | length != 3 %}
+        {% if not modules.re.fullmatch("\\d{4}-\\d{2}-\\d{2}", day | string) %}
             {{ exceptions.raise_compiler_error("day is '" ~ day ~ "'; it has to be YYYY-MM-DD.") }}
         {% endif %}
         {% do conditions.append(
@@ -37,7 +35,13 @@
         ) %}
     {% endif %}
     {% if cursor_version is not none %}
-        {% do conditions.append("cursor_version = " ~ cursor_version | int) %}
+        {% if not modules.re.fullmatch("\\d+", cursor_version | string) %}
+            {{ exceptions.raise_compiler_error(
+                "cursor_version is '" ~ cursor_version ~ "'; it has to be a whole number. `make status` and "
+                ~ "meta.feeder_files have it."
+            ) }}
+        {% endif %}
+        {% do conditions.append("cursor_version = " ~ cursor_version) %}
     {% endif %}
     {% do run_query(
         "create or replace temp table deliveries as
@@ -52,6 +56,19 @@
         ) }}
     {% endif %}
     {{ return(found) }}
+{% endmacro %}
+
+
+{# Stops an operation whose stream is not declared. #}
+{% macro _no_such_stream(label) %}
+    {% set declared = [] %}
+    {% for node in declared_streams() %}
+        {% do declared.append(node.source_name ~ "." ~ node.name) %}
+    {% endfor %}
+    {{ exceptions.raise_compiler_error(
+        "There is no stream '" ~ label ~ "' (source and stream); declared are: "
+        ~ declared | sort | join(", ")
+    ) }}
 {% endmacro %}
 
 

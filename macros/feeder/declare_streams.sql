@@ -28,7 +28,8 @@
         {% endfor %}
         {% do declaration.update(stream.config.meta.get("feeder", {})) %}
         {% set text = "'" ~ (tojson(declaration) | replace("'", "''")) ~ "'" %}
-        {% do checks.append("declaration_problem(" ~ text ~ ")") %}
+        {# Without || the first eight letters of a function's text are lost in coalesce(). #}
+        {% do checks.append("declaration_problem(" ~ text ~ ") || ''") %}
         {% do statements.append(
             "create or replace table memory." ~ stream.schema ~ "." ~ stream.identifier ~ " as select "
             ~ text ~ " as declaration"

@@ -15,8 +15,15 @@
     {% do start_lakehouse() %}
     {% do check_landing() %}
     {% set differences = [] %}
+    {% set wanted = [] %}
     {% for node in declared_streams()
         if source in (none, node.source_name) and stream in (none, node.name) %}
+        {% do wanted.append(node) %}
+    {% endfor %}
+    {% if not wanted %}
+        {{ lotus_lake._no_such_stream((source or "") ~ "." ~ (stream or "")) }}
+    {% endif %}
+    {% for node in wanted %}
         {% set label = node.source_name ~ "." ~ node.name %}
         {% set found = run_query(lotus_lake._reconcile_sql(node.source_name, node.name, read_files)) %}
         {% set bad = [] %}
@@ -86,6 +93,18 @@
             || ' rows of it, but the ledger does not say that it was fed'
         from staged
         anti join (from ledger where status = 'loaded') using (path, cursor_version)
+        {% if is_there is not none %}
+        union all
+        select 'staging has ' || count(*) || ' rows that say of no file that they came from it'
+        from {{ staging }}
+        where
+            _source_file is null
+            and not exists (
+                from ledger
+                where feed_mode = 'register' and suffix(filename, '/' || ledger.path)
+            )
+        having count(*) > 0
+        {% endif %}
         union all
         select path || ' is fed more than once in the same version' from ledger
         where status = 'loaded' group by path, etag having count(*) > 1

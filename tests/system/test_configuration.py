@@ -118,6 +118,20 @@ def test_wrong_variables(lake: Lake, empty_lake: Lake, variable: str, value: Any
     _assert_refused(lake.build_quickly(variables={variable: value}), variable)
 
 
+def test_a_wrong_declaration(lake: Lake, empty_lake: Lake) -> None:
+    """The line that names the stream is whole, its first letters included."""
+    lake.copy_of(empty_lake)
+    build = lake.build_quickly(variables={"feed_max_bytes": 0})
+    _assert_refused(build, "Stream shopify.orders: variable feed_max_bytes")
+    assert "\0" not in build.output
+
+
+def test_a_target_beside_the_environment(lake: Lake) -> None:
+    """Where the lake lies follows from DBT_TARGET alone: --target pr would build on the lake."""
+    _assert_refused(lake.build_quickly("--target", "pr"), "--target is pr", "Set DBT_TARGET=pr")
+    _assert_nothing_written(lake)
+
+
 def test_unknown_stream(lake: Lake) -> None:
     """A folder that no source declares is warned of, and the build goes on."""
     (lake.landing / "shopify" / "surprises").mkdir(parents=True)

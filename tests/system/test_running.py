@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -134,12 +135,39 @@ def test_reconcile_says_what_is_wrong(reference_copy: Lake) -> None:
     reference_copy.change(
         f"delete from staging.stg_{_table(file)} where _source_file = '{file}' and _source_row = 0",
     )
+    reference_copy.change("insert into staging.stg_klaviyo__flows by name select 'x' as id")
     (reference_copy.landing / file).with_name("waiting.parquet").write_bytes(b"x")
     found = reference_copy.build("reconcile", command="run-operation")
     assert found.code != 0
     assert file in found.output
     assert "waiting.parquet" in found.output
+    assert "staging has 1 rows that say of no file" in found.output
     assert "Traceback" not in found.output
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments", "words"),
+    [
+        ("reconcile", {"stream": "nope"}, "There is no stream '.nope'"),
+        ("reconcile", {"source": "x'; drop table t"}, "There is no stream"),
+        ("undo_delivery", {"day": "2025-01-%"}, "has to be YYYY-MM-DD"),
+        ("undo_delivery", {"day": "2025-01-15' or true or '"}, "has to be YYYY-MM-DD"),
+        ("undo_delivery", {"day": "2025-1-15"}, "has to be YYYY-MM-DD"),
+        ("replay_delivery", {"cursor_version": True}, "has to be a whole number"),
+        ("release_quarantine", {"cursor_version": "1 or true"}, "has to be a whole number"),
+    ],
+)
+def test_an_operation_that_means_something_else(
+    reference_copy: Lake, operation: str, arguments: dict[str, Any], words: str
+) -> None:
+    """It says what is wrong with the argument, and touches nothing."""
+    before = reference_copy.snapshot()
+    if operation != "reconcile":
+        arguments = {"source": "shopify", "stream": "orders", **arguments}
+    build = _operation(reference_copy, operation, **arguments)
+    assert build.code != 0, build
+    assert words in build.output, build
+    assert reference_copy.snapshot() == before
 
 
 def test_undo_and_replay(reference_copy: Lake, sample: Delivery, reference: Reference) -> None:
@@ -171,23 +199,6 @@ def test_undo_and_replay(reference_copy: Lake, sample: Delivery, reference: Refe
     assert reference_copy.build_quickly(*followers).ok
     assert not reference_copy.wrong_counts()
     assert not differences(reference_copy.everything("main"), reference.everything)
-
-
-def _operation(lake: Lake, name: str, **arguments: object) -> Build:
-    return lake.build(name, "--args", json.dumps(arguments), command="run-operation")
-
-
-def _table(path: str) -> str:
-    return "__".join(path.split("/")[:2])
-
-
-def _files(folder: Path) -> set[str]:
-    return {str(path) for path in folder.rglob("*") if path.is_file()}
-
-
-def _data_files(lake: Lake) -> set[str]:
-    """Files of int_, fct_ and dim_ tables."""
-    return {path for path in _files(lake.data) if "/main/" in path}
 
 
 @pytest.mark.parametrize("last", ["bad", "gone"])
@@ -243,3 +254,20 @@ def _metrics(generation: int, name: str, ids: list[str]) -> bytes:
     file = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows), file)
     return file.getvalue()
+
+
+def _operation(lake: Lake, name: str, **arguments: object) -> Build:
+    return lake.build(name, "--args", json.dumps(arguments), command="run-operation")
+
+
+def _table(path: str) -> str:
+    return "__".join(path.split("/")[:2])
+
+
+def _files(folder: Path) -> set[str]:
+    return {str(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def _data_files(lake: Lake) -> set[str]:
+    """Files of int_, fct_ and dim_ tables."""
+    return {path for path in _files(lake.data) if "/main/" in path}

@@ -47,6 +47,33 @@ def test_what_could_never_work_is_refused(variables: dict[str, str], part: str) 
         LakeConfig.from_env(variables)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("file:/lake/raw", "file:lake/raw", "file://localhost/lake/raw", "FILE:///lake/raw"),
+        *("file:///lake/%72aw", "file:///lake/raw?x", "C:/lake/raw"),
+        *("s3://", "s3:///raw", "s3:b/raw", "S3://b/raw", "s3://b/x/../raw", "s3://b/./raw"),
+        *("s3://b/raw%20x", "s3://b/raw?region=x", "s3://b/raw#x"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["LAKE_LANDING_URL", "LAKE_DATA_URL"])
+def test_a_place_has_one_spelling(variable: str, url: str) -> None:
+    """Of another one it could not be seen that it lies inside the landing zone."""
+    with pytest.raises(LakeError, match=f"{variable} is '"):
+        LakeConfig.from_env({variable: url})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("s3://b", "s3://my-bucket.x/a b/c:d/..e/.f", "file:///lake/a:b", "lake dir/it's 100%"),
+        *("../lake", "lake/a:b", "/lake/?", "1:2"),
+    ],
+)
+def test_places_with_odd_names(url: str) -> None:
+    assert LakeConfig.from_env({"LAKE_LANDING_URL": url}).landing_url == url
+
+
 def test_a_password_in_a_wrong_catalog_is_not_told() -> None:
     with pytest.raises(LakeError) as refused:
         LakeConfig.from_env({"LAKE_CATALOG": "postgresql://lake:s3cr3t@host/db"})
@@ -80,7 +107,7 @@ def test_a_password_in_the_catalog_is_not_told() -> None:
         ("s3://a/raw", "s3://b/raw", False),
         ("lake/raw", "lake/raw/data", True),
         ("lake/raw", "./lake/../lake/raw/", True),
-        ("lake/raw", "file://lake/raw/data", True),
+        ("/lake/raw", "file:///lake/raw/data", True),
         ("lake/raw", "lake/data", False),
         ("lake/raw", "lake/rawdata", False),
         ("lake/raw", "s3://lake/raw", False),

@@ -525,11 +525,41 @@ def test_a_lake_that_cannot_be_written_puts_nothing_into_quarantine(lake: SmallL
     assert lake.feed().files == 1
 
 
+def test_a_folder_is_no_column(lake: SmallLake) -> None:
+    """What a path says replaces no value of a CSV, and files of any folders are fed together."""
+    folders = (DAY, "", "hour=5", "date=2025-01-15/name=nobody", f"{DAY}/id=9")
+    for number, folder in enumerate(folders):
+        lake.land(
+            f"shop/orders/{folder}/part_{number}.csv".replace("//", "/"),
+            f"id,name,year,day,hour\n{number},a,1999,x,7\n".encode(),
+        )
+    assert lake.feed().files == len(folders)
+    assert lake.rows("id, name, year, day, hour") == [
+        (number, "a", "1999", "x", "7") for number in range(len(folders))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.parquet", parquet(pa.table({"name": ["a"]}))),
+        ("a.parquet", parquet(pa.table({"name": ["a"], "ID": pa.nulls(1)}))),
+        ("a.jsonl", b'{"name": "a", "id": null}\n'),
+        ("a.csv", b"name\na\n"),
+    ],
+)
+def test_records_without_the_key_are_refused(lake: SmallLake, name: str, content: bytes) -> None:
+    """Nothing downstream could tell them apart, so they would be missing there without a word."""
+    lake.land(name, content)
+    assert lake.feed(primary_key="id").files == 0
+    assert lake.reasons()[name].startswith("it has no value in id")
+
+
 def test_text_that_is_no_table_of_the_stream_is_refused(lake: SmallLake) -> None:
     lake.land("part_0.csv", b"id;name\n1;a\n")
     lake.land("part_1.csv", b"Dear customer\nthank you\n")
     lake.land("part_2.jsonl", b'{"_airbyte_raw_id": "1", "_airbyte_data": {"id": 1}}\n')
-    assert lake.feed().files == 0
+    assert lake.feed(primary_key="id").files == 0
     assert "are they separated by commas" in lake.reasons()["part_0.csv"]
     assert "Root level flattening" in lake.reasons()["part_2.jsonl"]
     assert lake.types() == {"id": "BIGINT", "name": "VARCHAR"}

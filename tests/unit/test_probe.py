@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import duckdb
 import pyarrow as pa
@@ -357,3 +358,9 @@ def test_rows_of_long_texts_are_numbered_in_order(
     assert connection.execute(
         f"select count(*), count(*) filter (id <> __row) from {relation}"
     ).fetchone() == (60_000, 0)
+
+
+def test_a_file_that_may_not_be_read_says_what_to_do(look: Look) -> None:
+    """Its content stays what it is when the right is given, so no run would ask again."""
+    with patch.object(Prober, "_open", side_effect=PermissionError(13, "Permission denied")):
+        assert "release_quarantine" in look(b"PAR1")
