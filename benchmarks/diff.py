@@ -7,6 +7,7 @@ column of both sides once, as DuckDB does it when it has to look at every value.
     few      a thousand rows, with DuckLake's own delete and insert
     rebuilt  the table is made anew, with the same rows
     rare     made anew, with one column different in every ten-thousandth row
+    newest   made anew, with one column different in the newest hundredth of the rows
     some     made anew, with one column different in every hundredth row
     column   made anew, with one column different in every row
     all      made anew, with every figure different in every row
@@ -24,7 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lotus_lake.connection import extension_file
-from lotus_lake.diff.compare import Side, compare
+from lotus_lake.diff.compare import compare
+from lotus_lake.diff.relations import Side
 
 FACT = """
 select
@@ -46,10 +48,10 @@ FIGURES = (
 )  # fmt: skip
 
 
-def fact(rows: int, other: int = 0, every: int = 1) -> str:
-    """The SELECT of the fact, its first figures being others than usual in so many of its rows."""
+def fact(rows: int, other: int = 0, where: str = "true") -> str:
+    """The SELECT of the fact, its first so many figures being others than usual in some rows."""
     figures = ", ".join(
-        f"((range * {place + 13} + {f'(hash(range) % {every} = 0)::int' if place < other else 0})"
+        f"((range * {place + 13} + {f'({where})::int' if place < other else 0})"
         f" % 20011 / 100)::decimal(18, 2) as {name}"
         for place, name in enumerate(FIGURES)
     )
@@ -63,14 +65,16 @@ def main() -> None:
     parser.add_argument("--memory", default="3GB")
     options = parser.parse_args()
     rows = options.rows
+    newest = f"range >= {rows} * 0.99"
     changes = {
         "none": "select 1",
         "few": "begin; delete from fct_sales where order_id in"
         " (select order_id from fct_sales limit 1000);"
         f" insert into fct_sales {fact(1000, 8)}; commit",
         "rebuilt": f"create or replace table fct_sales as {fact(rows)}",
-        "rare": f"create or replace table fct_sales as {fact(rows, 1, 10_000)}",
-        "some": f"create or replace table fct_sales as {fact(rows, 1, 100)}",
+        "rare": f"create or replace table fct_sales as {fact(rows, 1, 'hash(range) % 10000 = 0')}",
+        "newest": f"create or replace table fct_sales as {fact(rows, 1, newest)}",
+        "some": f"create or replace table fct_sales as {fact(rows, 1, 'hash(range) % 100 = 0')}",
         "column": f"create or replace table fct_sales as {fact(rows, 1)}",
         "all": f"create or replace table fct_sales as {fact(rows, 8)}",
     }

@@ -24,8 +24,9 @@ from typing import Any
 
 from lotus_lake import branches
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.diff.compare import LakeDiff, compare
+from lotus_lake.diff.compare import compare
 from lotus_lake.diff.report import markdown, page
+from lotus_lake.diff.results import LakeDiff
 from lotus_lake.diff.sides import keys, opened
 from lotus_lake.diff.verdict import Problem, Verdict
 from lotus_lake.scheduler.artifacts import MANIFEST, RUN_RESULTS

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lotus_lake.diff.compare import ColumnDiff, LakeDiff, Number, Shift, TableDiff
+from lotus_lake.diff.results import ColumnDiff, LakeDiff, Number, Shift, TableDiff
 from lotus_lake.diff.verdict import Problem, Verdict
 from lotus_lake.pages import environment
 

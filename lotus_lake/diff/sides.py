@@ -13,7 +13,7 @@ import duckdb
 from lotus_lake import branches
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import ALIAS, attach, attach_sql, connect
-from lotus_lake.diff.compare import Side
+from lotus_lake.diff.relations import Side
 
 _BRANCH = "branch"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lotus_lake.diff.compare import LakeDiff
+from lotus_lake.diff.results import LakeDiff
 
 
 @dataclass(frozen=True)

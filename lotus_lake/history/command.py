@@ -12,7 +12,8 @@ from rich.markup import escape
 from lotus_lake import branches
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import ALIAS, connect
-from lotus_lake.diff.compare import Side, compare
+from lotus_lake.diff.compare import compare
+from lotus_lake.diff.relations import Side
 from lotus_lake.diff.report import print_report
 from lotus_lake.diff.sides import keys
 from lotus_lake.history.catalog import Snapshot

@@ -10,7 +10,7 @@ import duckdb
 
 from lotus_lake.config import LakeError
 from lotus_lake.connection import ALIAS
-from lotus_lake.diff.compare import Side
+from lotus_lake.diff.relations import Side
 from lotus_lake.history.catalog import Catalog, Snapshot, fetch, in_utc
 
 

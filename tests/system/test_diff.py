@@ -11,9 +11,11 @@ import duckdb
 import pytest
 
 from lotus_lake.connection import extension_file
-from lotus_lake.diff import compare as comparison
-from lotus_lake.diff.compare import LakeDiff, Side, TableDiff, compare
+from lotus_lake.diff import rows
+from lotus_lake.diff.compare import compare
+from lotus_lake.diff.relations import Side
 from lotus_lake.diff.report import markdown, page
+from lotus_lake.diff.results import LakeDiff, TableDiff
 from lotus_lake.diff.verdict import Problem, Verdict
 from tests.system import browser
 from tests.system.browser import NARROW, WIDE, Tab
@@ -74,7 +76,7 @@ def test_random_changes(
 
     Whether they are few enough to be looked at one by one, or so many that sums are asked of all.
     """
-    monkeypatch.setattr(comparison, "_FEW", few)
+    monkeypatch.setattr(rows, "_FEW", few)
     chance = random.Random(f"{SEED} {trial}")
     lake.execute("create temp table old as from fct_sales")
     before = side(lake)
@@ -98,7 +100,11 @@ def test_random_changes(
     if rebuilt:
         lake.execute("create temp table new as from fct_sales order by random()")
         lake.execute("create or replace table fct_sales as from new")
-    found = diff_of(lake, before)
+    assert_what_sql_says(lake, diff_of(lake, before))
+
+
+def assert_what_sql_says(lake: duckdb.DuckDBPyConnection, found: TableDiff) -> None:
+    """Rows, values, sums, days, customers, of the fact and of what it was before, ``old``."""
 
     def one(sql: str) -> object:
         row = lake.execute(sql).fetchone()
@@ -147,6 +153,65 @@ def test_random_changes(
             )
 
 
+@pytest.mark.parametrize(
+    ("change", "joined", "reason"),
+    [
+        ("order_id > 2980", 3_000, "hashes of all rows, added up"),
+        ("order_id > 2980", 0, "hashes of all rows, joined by key"),
+        ("order_id % 100 = 0", 3_000, "hashes of all rows, joined by key"),
+        ("order_id > 2500 or order_id = 0", 3_000, "hashes of all rows, joined by key"),
+        ("order_id % 2 = 0", 3_000, "all rows, joined by key"),
+    ],
+    ids=["rare", "in too many buckets", "some", "more than seen", "many"],
+)
+def test_each_way_to_find_rows(
+    lake: duckdb.DuckDBPyConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+    joined: int,
+    reason: str,
+) -> None:
+    """Of a table that was built anew, with rows that came, went and moved to another customer."""
+    monkeypatch.setattr(rows, "_FEW", 100)
+    monkeypatch.setattr(rows, "_JOINED", joined)
+    lake.execute("create temp table old as from fct_sales")
+    before = side(lake)
+    lake.execute(
+        f"update fct_sales set net_sales = net_sales - 0.25 where {change};"
+        "delete from fct_sales where order_id = 2990;"
+        "insert into fct_sales values (9000, 1, '2025-01-01', null, 7, 5, null);"
+        "update fct_sales set customer_id = 49, note = null where order_id = 2991;"
+        "create temp table new as from fct_sales; create or replace table fct_sales as from new"
+    )
+    found = diff_of(lake, before)
+    assert found.reason == reason
+    assert_what_sql_says(lake, found)
+
+
+@pytest.mark.parametrize("key", [("order_id",), ("currency", "order_id")])
+@pytest.mark.parametrize("spread", [1, 2**40, 2**52])
+def test_keys_of_any_size(
+    lake: duckdb.DuckDBPyConnection, key: tuple[str, ...], spread: int
+) -> None:
+    """Negative, null or far apart: rows are found wherever their keys lie, of whatever type."""
+    lake.execute(
+        "create or replace table fct_sales as select * replace"
+        f" (if(order_id = 5, null, (order_id - 1500) * {spread}) as order_id) from fct_sales"
+    )
+    before = side(lake)
+    lake.execute(
+        "create or replace table fct_sales as"
+        " select * replace (net_sales + if(units = 5, 1, 0) as net_sales) from fct_sales"
+    )
+    found = diff_of(lake, before, key)
+    assert found.reason == "hashes of all rows, added up"
+    changed = len([order for order in range(ROWS) if order % 7 == 5])
+    assert (found.added, found.removed, found.changed) == (0, 0, changed)
+    assert [(one.name, one.values, one.shift) for one in found.columns] == [
+        ("net_sales", changed, changed)
+    ]
+
+
 def test_money_that_only_moves(lake: duckdb.DuckDBPyConnection) -> None:
     """From a day to another, from a customer to another: the sum of the table says nothing."""
     before = side(lake)
@@ -169,7 +234,7 @@ def test_a_rare_difference_beside_one_in_every_row(
     lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, added: int
 ) -> None:
     """A glance at the first rows does not see it; and new rows add to sums that else are equal."""
-    monkeypatch.setattr(comparison, "_FEW", 100)
+    monkeypatch.setattr(rows, "_FEW", 100)
     before = side(lake)
     lake.execute(
         "create or replace table fct_sales as"
@@ -210,7 +275,7 @@ def test_the_same_is_proved(lake: duckdb.DuckDBPyConnection) -> None:
     assert "no snapshot after" in untouched.reason
     lake.execute(f"create or replace table fct_sales as {FACT} order by random()")
     rebuilt = diff_of(lake, before)
-    assert (rebuilt.status, rebuilt.reason) == ("same", "hashes of all rows, joined by key")
+    assert (rebuilt.status, rebuilt.reason) == ("same", "hashes of all rows, added up")
     lake.execute("delete from fct_sales where order_id = 7")
     lake.execute("call ducklake_merge_adjacent_files('lake')")
     assert diff_of(lake, before).removed == 1

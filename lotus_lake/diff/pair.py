@@ -1,0 +1,103 @@
+"""A table that both sides have, and the SQL that puts its rows side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from lotus_lake.diff.relations import Side, quote
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A table that both sides have.
+
+    Args:
+        connection: Has both sides attached.
+        before, after: The sides.
+        name: The table, with its schema.
+        key: The columns that name a row.
+        types: The columns that are compared, key included, and the types they are read as.
+        rows_before, rows_after: How many rows each side has.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    before: Side
+    after: Side
+    name: str
+    key: tuple[str, ...]
+    types: Mapping[str, str]
+    rows_before: int
+    rows_after: int
+
+    @property
+    def values(self) -> list[str]:
+        """The columns that are no key."""
+        return [column for column in self.types if column not in self.key]
+
+    @property
+    def relations(self) -> tuple[str, str]:
+        """The whole table, before and after."""
+        return self.before.relation(self.name), self.after.relation(self.name)
+
+    def read(self, column: str) -> str:
+        """SQL for a column of either side, in one type."""
+        return f"{quote(column)}::{self.types[column]}"
+
+    def side_sql(
+        self,
+        side: Side,
+        columns: Sequence[str],
+        hashed: Sequence[str] = (),
+        where: str = "true",
+    ) -> str:
+        """One side's rows: the key, columns, and ``row_hash``, the hash of other columns."""
+        wanted = "".join(f"{self.read(one)} as {quote(one)}, " for one in [*self.key, *columns])
+        hashes = ", ".join(map(self.read, hashed)) or "0"
+        relation = side.relation(self.name)
+        return f"select {wanted}hash({hashes}) as row_hash from {relation} where {where}"
+
+    def joined_sql(
+        self, columns: Sequence[str], hashed: Sequence[str] = (), where: str = "true"
+    ) -> str:
+        """Rows of both sides, as ``join_sql`` has them; arguments as for ``side_sql``."""
+        ours, theirs = (
+            f"({self.side_sql(side, columns, hashed, where)})" for side in (self.before, self.after)
+        )
+        return self.join_sql(ours, theirs, columns)
+
+    def join_sql(self, ours: str, theirs: str, columns: Sequence[str]) -> str:
+        """Both sides' rows by key: ``k0`` and so on.
+
+        With ``b0``, ``a0`` and so on for the columns, before and after.
+
+        Args:
+            ours: A relation with the rows before, as ``side_sql`` selects them.
+            theirs: The same with the rows after.
+            columns: Their columns.
+        """
+        keys = [f"coalesce(ours.{quote(one)}, theirs.{quote(one)})" for one in self.key]
+        values = [
+            # Only a row that is not there has no hash.
+            "ours.row_hash is not null as there_before",
+            "theirs.row_hash is not null as there_after",
+            "ours.row_hash as hash_before",
+            "theirs.row_hash as hash_after",
+            f"hash({', '.join(keys)}) as row_key",
+            *(f"{key} as k{n}" for n, key in enumerate(keys)),
+            *(f"ours.{quote(column)} as b{n}" for n, column in enumerate(columns)),
+            *(f"theirs.{quote(column)} as a{n}" for n, column in enumerate(columns)),
+        ]
+        return (
+            f"select {', '.join(values)} from {ours} as ours full join {theirs} as theirs"
+            f" on {self.same_key}"
+        )
+
+    @property
+    def same_key(self) -> str:
+        """The condition that joins ``ours`` and ``theirs``."""
+        return " and ".join(
+            f"ours.{quote(one)} is not distinct from theirs.{quote(one)}" for one in self.key
+        )

@@ -1,0 +1,83 @@
+"""What differs in the rows: how many came, went or changed, in which columns, with examples."""
+
+from __future__ import annotations
+
+from lotus_lake.diff.pair import Pair
+from lotus_lake.diff.results import ColumnDiff, Example, TableDiff
+from lotus_lake.diff.rows import Rows, all_rows
+from lotus_lake.diff.shifts import find_shifts, measures
+
+_EXAMPLES = 5
+
+
+def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
+    """Count what differs, take examples in the same pass, and add up by how much sums moved.
+
+    Args:
+        pair: The table on both sides.
+        table: Is told all of it.
+        rows: The rows that may differ.
+    """
+    matched = "there_before and there_after and"
+    differs = [f"{matched} b{n} is distinct from a{n}" for n in range(len(rows.columns))]
+    any_differs = " or ".join(differs) or "false"
+    others_differ = f"{matched} hash_before <> hash_after" if rows.others else "false"
+    conditions = ["not there_before", "not there_after", others_differ, any_differs, *differs]
+    counts = [f"count(*) filter ({one}) as count_{n}" for n, one in enumerate(conditions)]
+    select = ", ".join(counts)
+    if rows.sampled:
+        shown = [f"k{n}" for n in range(len(pair.key))]
+        shown += [f"{side}{n}" for n in range(len(rows.columns)) for side in "ba"]
+        select += (
+            f", list(struct_pack({', '.join(f'{one} := {one}' for one in shown)}))"
+            f" filter (row_key % {rows.sampled} = 0 and ({any_differs})) as examples"
+        )
+    pair.connection.execute(
+        f"create or replace temp table diff_counts as select {select} from {rows.joined}"
+    )
+    if rows.sampled:
+        pair.connection.execute(
+            "create or replace temp table diff_examples as"
+            " select unnest(one) from (select unnest(examples) as one from diff_counts)"
+        )
+    counted = ", ".join(f"count_{n}" for n in range(len(counts)))
+    row = pair.connection.execute(f"select {counted} from diff_counts").fetchone()
+    assert row
+    table.added, table.removed, others_changed, table.changed, *changed = row
+    if others_changed:
+        # The glance has seen no such row.
+        return compare_rows(pair, table, all_rows(pair, pair.rows_after))
+    if not (table.added or table.removed or table.changed):
+        return None
+    moved = set(rows.columns)
+    if table.added or table.removed:
+        moved.update(rows.others)
+    totals = find_shifts(pair, table, rows.sides, moved)
+    values_changed = dict(zip(rows.columns, changed, strict=True))
+    for column in pair.types:
+        count, shift, examples = values_changed.get(column, 0), totals.get(column), []
+        if count:
+            examples = _examples(pair, column, rows.examples, rows.columns.index(column))
+        if count and not examples:
+            # So few that none was among the sampled ones.
+            joined = f"(from ({pair.joined_sql([column])}) where there_before and there_after)"
+            examples = _examples(pair, column, joined, 0)
+        if count or shift:
+            table.columns.append(ColumnDiff(column, count, shift, examples))
+    return None
+
+
+def _examples(pair: Pair, column: str, rows: str, place: int) -> list[Example]:
+    """Of joined rows, whose column number ``place`` is this one, those that changed most.
+
+    Of what has no size, the first by key.
+    """
+    text = " || ', ' || ".join(f"coalesce(k{n}::varchar, 'null')" for n in range(len(pair.key)))
+    before, after = f"b{place}", f"a{place}"
+    size = f"abs(coalesce({after}, 0) - coalesce({before}, 0)) desc, "
+    found = pair.connection.execute(
+        f"select {text}, left({before}::varchar, 80), left({after}::varchar, 80) from {rows}"
+        f" where {before} is distinct from {after}"
+        f" order by {size if column in measures(pair.types) else ''}{text} limit {_EXAMPLES}"
+    ).fetchall()
+    return [Example(*row) for row in found]
