@@ -21,6 +21,14 @@ class LakeError(RuntimeError):
     """Something a person has to put right; the message says what and how, in one line."""
 
 
+def foreign_catalog(catalog: str) -> LakeError:
+    """What to say of a SQLite catalog that is another program's database."""
+    return LakeError(
+        f"LAKE_CATALOG ({catalog}) is a SQLite database of something else: it has tables, but no "
+        "DuckLake. Nothing was changed. Name another file."
+    )
+
+
 # The defaults of the two targets; profiles.yml states the same ones for dbt.
 _DEFAULTS = {
     "local": (".lake/landing/raw", "sqlite:.lake/catalog.sqlite", ".lake/data/"),
@@ -28,6 +36,8 @@ _DEFAULTS = {
     # A branch of the lake that these are the places of.
     "pr": (".lake/landing/raw", "sqlite:.lake/catalog.sqlite", ".lake/data/"),
 }
+
+_MEGABYTES = {"M": 1, "G": 1_000, "T": 1_000_000}
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,7 @@ class LakeConfig:
             target=target,
         )
         config.check()
+        _check_limits(values)
         if target == "pr":
             if not values.get("LAKE_BRANCH"):
                 raise LakeError(
@@ -175,9 +186,32 @@ def is_s3(url: str) -> bool:
     return url.startswith("s3://")
 
 
+def names_no_bucket(url: str) -> bool:
+    """Whether a URL means S3, with or without its closing slashes, but no bucket there."""
+    return bool(re.fullmatch(r"s3:(/{0,2}|///.*)", url))
+
+
 def local_path(url: str) -> Path:
     """The path of a local URL, with or without ``file://``."""
     return Path(url.removeprefix("file://"))
+
+
+def _check_limits(values: dict[str, str]) -> None:
+    """Refuse a memory limit that DuckDB does not take, and a folder to spill to that cannot be."""
+    limit = values.get("LAKE_MEMORY_LIMIT") or "2GB"
+    size = re.fullmatch(r"\s*(\d{1,6}(?:\.\d+)?)\s*([MGT])(i?B)?\s*", limit, re.IGNORECASE)
+    if not size or float(size[1]) * _MEGABYTES[size[2].upper()] < 1:
+        raise LakeError(
+            f"LAKE_MEMORY_LIMIT is '{limit}'; it has to be a size of at least 1MB, such as 500MB "
+            "or 2GB."
+        )
+    folder = Path(values.get("LAKE_TEMP_DIR") or ".lake/tmp").absolute()
+    there = next(place for place in (folder, *folder.parents) if os.path.exists(place))
+    if not there.is_dir():
+        raise LakeError(
+            f"LAKE_TEMP_DIR is '{folder}', but {there} is no folder. Name a folder that is there "
+            "or can be made."
+        )
 
 
 def _parts(url: str) -> tuple[str, ...]:

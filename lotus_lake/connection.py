@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 
-from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
+from lotus_lake.config import LakeConfig, LakeError, foreign_catalog, is_s3, local_path
 
 ALIAS = "lakehouse"
 
@@ -38,13 +38,18 @@ def connect(config: LakeConfig, alias: str = ALIAS) -> duckdb.DuckDBPyConnection
     if config.sqlite_path and not config.sqlite_path.exists():
         raise LakeError(f"There is no lake at {config.catalog_name} yet: run `make build` first.")
     connection = duckdb.connect(config={str(key): value for key, value in CONNECT_CONFIG.items()})
+    read = config
     if config.sqlite_path:
         folder = tempfile.TemporaryDirectory(prefix="lotus-lake-")
         weakref.finalize(connection, folder.cleanup)
-        config = with_copied_catalog(config, Path(folder.name) / "catalog.sqlite")
+        read = with_copied_catalog(config, Path(folder.name) / "catalog.sqlite")
     load(connection, config)
     connection.execute("set TimeZone = 'UTC'")
-    attach(connection, config, attach_sql(config, alias, read_only=True))
+    try:
+        attach(connection, read, attach_sql(read, alias, read_only=True))
+    except LakeError as error:
+        copy, original = (one.catalog.removeprefix("sqlite:") for one in (read, config))
+        raise LakeError(str(error).replace(copy, original)) from error
     return connection
 
 
@@ -100,12 +105,27 @@ def prepare(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
     """Make a new DuckDB instance, and the lake's places, ready for attaching the catalog to write.
 
     Raises:
-        LakeError: The catalog's file cannot be used.
+        LakeError: The catalog's file, or the folder to spill to, cannot be used.
     """
+    make_spill_folder()
     prepare_catalog(config)
-    # DuckDB makes the folder that it spills to, but not the folders above it.
-    Path(os.environ.get("LAKE_TEMP_DIR") or ".lake/tmp").mkdir(parents=True, exist_ok=True)
     load(connection, config)
+
+
+def make_spill_folder() -> None:
+    """Make the folder that DuckDB spills to; by itself, it does not make those above it.
+
+    Raises:
+        LakeError: It cannot be made.
+    """
+    folder = Path(os.environ.get("LAKE_TEMP_DIR") or ".lake/tmp")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LakeError(
+            f"LAKE_TEMP_DIR is '{folder}', which cannot be made: {error.strerror}. Name a folder "
+            "that this user may write."
+        ) from error
 
 
 def load(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
@@ -154,12 +174,10 @@ def prepare_catalog(config: LakeConfig) -> None:
                 )
             }
             if tables and "ducklake_metadata" not in tables:
-                raise LakeError(
-                    f"LAKE_CATALOG ({config.catalog}) is a SQLite database of something else: it "
-                    "has tables, but no DuckLake. Nothing was changed. Name another file."
-                )
+                raise foreign_catalog(config.catalog)
             if database.execute("pragma journal_mode").fetchone()[0] != "wal":
                 database.execute("pragma journal_mode = wal")
+            _prove_writable(database)
     except (sqlite3.Error, OSError) as error:
         raise LakeError(
             f"LAKE_CATALOG ({config.catalog}) cannot be used: {error}. Check that it is the "
@@ -167,6 +185,23 @@ def prepare_catalog(config: LakeConfig) -> None:
         ) from error
     if not is_s3(config.data_url):
         local_path(config.data_url).mkdir(parents=True, exist_ok=True)
+
+
+def _prove_writable(database: sqlite3.Connection) -> None:
+    """Begin to write, and take it back: DuckDB would find out too late, and not say where.
+
+    Raises:
+        sqlite3.Error: It cannot be written.
+    """
+    database.execute("pragma busy_timeout = 0")
+    try:
+        database.execute("begin immediate")
+        # Of a file that may only be read, the line above is content to begin reading.
+        database.execute("pragma user_version = 1")
+        database.rollback()
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):  # by somebody who writes it, so that can be done
+            raise
 
 
 def attach(connection: duckdb.DuckDBPyConnection, config: LakeConfig, statement: str) -> None:

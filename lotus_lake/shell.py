@@ -26,6 +26,7 @@ from lotus_lake.connection import (
     attach_sql,
     connect,
     load_sql,
+    make_spill_folder,
     with_copied_catalog,
 )
 from lotus_lake.scheduler.exits import Exit
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         config = LakeConfig.from_env()
         if config.branch:
             branches.require(config)
+        make_spill_folder()
         program = _program()
     except LakeError as error:
         print(f"sql: {error}", file=sys.stderr)
@@ -60,8 +62,6 @@ def main(arguments: Sequence[str]) -> int:
             start = Path(folder) / "start.sql"
             read, environment = _for_the_shell(config, Path(folder))
             start.write_text(f"{start_sql(read)}\n")
-            # DuckDB makes the folder that it spills to, but not the folders above it.
-            Path(_spill()).parent.mkdir(parents=True, exist_ok=True)
         except (LakeError, duckdb.Error) as error:
             print(f"sql: {str(error).strip().splitlines()[0]}", file=sys.stderr)
             return Exit.UNREACHABLE

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lotus_lake import postgres
-from lotus_lake.config import LakeConfig
+from lotus_lake.config import LakeConfig, foreign_catalog
 from lotus_lake.scheduler.exits import Locked, Unreachable
 
 # The newest snapshot, as [id, time]. With its time, because after a restore an id comes again.
@@ -40,6 +40,7 @@ class Catalog(Protocol):
 
         Raises:
             Unreachable: The catalog cannot be read.
+            LakeError: It is something else.
         """
 
     def load(self) -> dict[str, Any] | None:
@@ -112,9 +113,11 @@ class SqliteCatalog:
         try:
             uri = f"{self._path.resolve().as_uri()}?mode=ro"
             with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as database:
-                if not database.execute(
-                    "select 1 from sqlite_master where name = 'ducklake_snapshot'"
-                ).fetchone():
+                found = database.execute("select name from sqlite_master where type = 'table'")
+                tables = {name for (name,) in found}
+                if tables and "ducklake_metadata" not in tables:
+                    raise foreign_catalog(f"sqlite:{self._path}")
+                if "ducklake_snapshot" not in tables:
                     return None
                 row = database.execute(_NEWEST).fetchone()
                 return [str(value) for value in row] if row else None

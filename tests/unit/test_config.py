@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import sqlite3
+import time
 from pathlib import Path
 
 import duckdb
+import jinja2
 import pytest
+import yaml
 
 from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
-from lotus_lake.connection import attach, connect, extensions, prepare_catalog, s3_secret_sql
+from lotus_lake.connection import (
+    attach,
+    connect,
+    extensions,
+    make_spill_folder,
+    prepare_catalog,
+    s3_secret_sql,
+)
+
+PROFILES = (Path(__file__).parents[2] / "profiles.yml").read_text()
 
 
 def test_the_defaults_of_both_targets() -> None:
@@ -23,8 +38,39 @@ def test_the_defaults_of_both_targets() -> None:
 
 
 def test_empty_variables_are_unset_ones() -> None:
-    empty = dict.fromkeys(("DBT_TARGET", "LAKE_LANDING_URL", "LAKE_CATALOG", "LAKE_DATA_URL"), "")
+    names = set(re.findall(r"env_var\('(\w+)'", PROFILES))
+    assert {"DBT_TARGET", "LAKE_CATALOG", "LAKE_DATA_URL", "LAKE_MEMORY_LIMIT"} <= names
+    empty = dict.fromkeys(names | {"LAKE_LANDING_URL"}, "")
     assert LakeConfig.from_env(empty) == LakeConfig.from_env({})
+    unset, without = (
+        jinja2.Template(PROFILES).render(env_var=values.get) for values in ({}, empty)
+    )
+    assert yaml.safe_load(without) == yaml.safe_load(unset)
+
+
+def test_dbt_and_python_have_the_same_defaults() -> None:
+    profiles = yaml.safe_load(jinja2.Template(PROFILES).render(env_var={}.get))["lotus_lake"]
+    for target in ("local", "prod"):
+        config = LakeConfig.from_env({"DBT_TARGET": target})
+        (attachment,) = profiles["outputs"][target]["attach"]
+        assert attachment["path"] == f"ducklake:{config.catalog}"
+        assert attachment["options"]["data_path"] == config.data_url
+
+
+@pytest.mark.parametrize("limit", ["2GB", "1.5 GiB", "500mb", "5G", "1TB"])
+def test_memory_limits_that_duckdb_takes(limit: str) -> None:
+    LakeConfig.from_env({"LAKE_MEMORY_LIMIT": limit})
+    duckdb.connect(config={"memory_limit": limit}).close()
+
+
+def test_a_folder_to_spill_to_that_cannot_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    LakeConfig.from_env({"LAKE_TEMP_DIR": f"{tmp_path}/a/b"})
+    assert os.listdir(tmp_path) == []
+    monkeypatch.setenv("LAKE_TEMP_DIR", f"{tmp_path}/{'long' * 100}")
+    with pytest.raises(LakeError, match=r"LAKE_TEMP_DIR is .* which cannot be made: File name too"):
+        make_spill_folder()
 
 
 def test_slashes_at_the_end_do_not_matter() -> None:
@@ -40,6 +86,14 @@ def test_slashes_at_the_end_do_not_matter() -> None:
         ({"LAKE_DATA_URL": "https://host/data"}, "LAKE_DATA_URL is"),
         ({"LAKE_CATALOG": "lake.duckdb"}, "LAKE_CATALOG"),
         ({"LAKE_CATALOG": "sqlite:"}, "LAKE_CATALOG"),
+        *(
+            ({"LAKE_MEMORY_LIMIT": limit}, f"LAKE_MEMORY_LIMIT is '{limit}'; it has to be a size")
+            for limit in ("abc", "0", "5XB", "-5GB", "80%", "0GB", "10KB", "9999999TB")
+        ),
+        (
+            {"LAKE_TEMP_DIR": "/dev/null/x"},
+            "LAKE_TEMP_DIR is '/dev/null/x', but /dev/null is no fol",
+        ),
     ],
 )
 def test_what_could_never_work_is_refused(variables: dict[str, str], part: str) -> None:
@@ -160,6 +214,43 @@ def test_without_a_lake_it_is_said(tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="make build"):
         connect(config)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_catalog_that_cannot_be_read_is_named_and_not_its_copy(tmp_path: Path) -> None:
+    file = tmp_path / "other.sqlite"
+    with contextlib.closing(sqlite3.connect(file)) as other:
+        other.execute("create table t (a)")
+    with pytest.raises(LakeError, match=f"sqlite:{file}") as refused:
+        connect(LakeConfig("landing", f"sqlite:{file}", "data/"))
+    assert "lotus-lake-" not in str(refused.value)
+
+
+def test_a_catalog_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may write whatever a file's mode says, so the connection is what may not."""
+    config = LakeConfig("landing", f"sqlite:{tmp_path}/c.sqlite", f"{tmp_path}/data/")
+    prepare_catalog(config)
+    original = sqlite3.connect
+
+    def read_only(path: Path, timeout: float) -> sqlite3.Connection:
+        return original(f"{path.as_uri()}?mode=ro", uri=True, timeout=timeout)
+
+    monkeypatch.setattr(sqlite3, "connect", read_only)
+    with pytest.raises(
+        LakeError, match=r"LAKE_CATALOG .* cannot be used: attempt to write a readon"
+    ):
+        prepare_catalog(config)
+
+
+def test_a_catalog_that_another_run_is_writing_can_be_written(tmp_path: Path) -> None:
+    config = LakeConfig("landing", f"sqlite:{tmp_path}/c.sqlite", f"{tmp_path}/data/")
+    prepare_catalog(config)
+    with contextlib.closing(sqlite3.connect(tmp_path / "c.sqlite")) as writer:
+        writer.execute("begin immediate")
+        started = time.monotonic()
+        prepare_catalog(config)
+    assert time.monotonic() - started < 5, "it waited for the other run"
 
 
 def test_a_catalog_that_is_no_catalog_is_left_alone(tmp_path: Path) -> None:
