@@ -19,7 +19,10 @@
 {% macro maintain(dry_run=false, keep_landed=false) %}
     {% do start_lakehouse() %}
     {% do create_history_tables() %}
-    {% do lotus_lake._check_maintenance_variables() %}
+    {% do lotus_lake._check_numbers([
+        ("history_days", 1, 36500), ("snapshot_days", 0, 36500), ("cleanup_delay_days", 0, 36500),
+        ("maintain_max_files", 1, 1000000000), ("branch_hold_days", 0, 36500),
+    ]) %}
     {% do lotus_lake._check_deletions(keep_landed and not dry_run) %}
     {% set steps = [] %}
     {% do steps.append(lotus_lake._prune_history(dry_run)) %}
@@ -40,20 +43,6 @@
     {% if not dry_run %}
         {% do lotus_lake._save_maintenance() %}
     {% endif %}
-{% endmacro %}
-
-
-{% macro _check_maintenance_variables() %}
-    {% for name, least in [
-        ("history_days", 1), ("snapshot_days", 0), ("cleanup_delay_days", 0),
-        ("maintain_max_files", 1), ("branch_hold_days", 0),
-    ] %}
-        {% if var(name) is not number or var(name) < least %}
-            {{ exceptions.raise_compiler_error(
-                "Variable " ~ name ~ " is '" ~ var(name) ~ "'; it has to be a number, at least " ~ least ~ "."
-            ) }}
-        {% endif %}
-    {% endfor %}
 {% endmacro %}
 
 

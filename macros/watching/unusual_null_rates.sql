@@ -38,7 +38,7 @@
                 on
                     judged.column_name = past.column_name
                     and past.day < judged.day
-                    and past.day >= judged.day - {{ 7 * var("watch_weeks") }}
+                    and past.day >= judged.day - 7 * {{ var("watch_weeks") }}
                     and (judged.day - past.day) % 7 = 0
             where {{ lotus_lake._is_judged("judged.day", days) }}
         )

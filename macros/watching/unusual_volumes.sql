@@ -11,5 +11,5 @@
 {% macro _is_judged(day, days) -%}
     {{ day }} <= (select max(newest.day) from {{ days }} as newest) - {{ var("watch_settle_days") }}
     and {{ day }} > (select max(newest.day) from {{ days }} as newest)
-        - {{ var("watch_settle_days") + var("watch_days") }}
+        - ({{ var("watch_settle_days") }} + {{ var("watch_days") }})
 {%- endmacro %}

@@ -58,7 +58,7 @@
                 on
                     judged.series = past.series
                     and past.day < judged.day
-                    and past.day >= judged.day - {{ 7 * var("watch_weeks") }}
+                    and past.day >= judged.day - 7 * {{ var("watch_weeks") }}
             where {{ judged }}
         )
         group by series, day, amount, least, most

@@ -2,7 +2,7 @@ with
 
 -- Of the first of the 90 days, too, the weeks before are known.
 days as (
-    {{ landed_days(source("meta", "feeder_files"), 90 + 7 * var("watch_weeks")) }}
+    {{ landed_days(source("meta", "feeder_files"), "(90 + 7 * " ~ var("watch_weeks") ~ ")") }}
 ),
 
 scores as (

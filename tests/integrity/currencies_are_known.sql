@@ -49,7 +49,7 @@ judged as (
             {% endif %}
             when
                 currencies.first_day > newest.last_day - {{ var("watch_report_days") }}
-                and newest.first_day < currencies.first_day - {{ 7 * var("watch_least_weeks") }}
+                and newest.first_day < currencies.first_day - 7 * {{ var("watch_least_weeks") }}
                 then 'was never seen before ' || currencies.first_day
         end as problem
     from currencies

@@ -93,6 +93,8 @@ def test_unreachable_postgres(lake: Lake) -> None:
         ("LAKE_CATALOG", "catalog.sqlite"),
         ("LAKE_LANDING_URL", "gs://bucket/raw"),
         ("LAKE_DATA_URL", "https://example.com/data"),
+        ("LAKE_MEMORY_LIMIT", "5XB"),
+        ("LAKE_TEMP_DIR", "/dev/null/x"),
     ],
 )
 def test_wrong_environment(lake: Lake, variable: str, value: str) -> None:
@@ -109,7 +111,7 @@ def test_wrong_environment(lake: Lake, variable: str, value: str) -> None:
     [
         *(("feed_max_files", 0), ("feed_max_files", "abc"), ("feed_max_bytes", -1)),
         *(("feed_lookback_days", "x"), ("shop_timezone", "Mars/Olympus")),
-        ("attribution_hours", "many"),
+        *(("attribution_hours", "many"), ("watch_weeks", "abc"), ("watch_report_days", None)),
     ],
 )
 def test_wrong_variables(lake: Lake, empty_lake: Lake, variable: str, value: Any) -> None:
