@@ -59,7 +59,7 @@ def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
     branching = _BranchFunctions(config)
     varchar = "VARCHAR"
     for name, function, parameters, result, arrow in (
-        ("declaration_problem", _declaration_problem, [varchar], varchar, pa.string()),
+        ("declaration_problem", _Declarations().problem, [varchar], varchar, pa.string()),
         ("landing_problem", functions.problem, [varchar], varchar, pa.string()),
         (
             "landing_streams",
@@ -117,12 +117,19 @@ def _per_chunk(function: Callable[..., Any], arrow_type: pa.DataType, arity: int
     return lambda first, second: apply(first, second)
 
 
-def _declaration_problem(declaration: str) -> str | None:
-    try:
-        Stream.from_declaration(declaration)
-    except LakeError as error:
-        return str(error)
-    return None
+class _Declarations:
+    def __init__(self) -> None:
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    def problem(self, declaration: str) -> str | None:
+        if self._connection is None:
+            # One of its own: the one that is calling is busy with the query it calls from.
+            self._connection = duckdb.connect(config=dict(CONNECT_CONFIG))
+        try:
+            Stream.from_declaration(declaration).check_expressions(self._connection)
+        except LakeError as error:
+            return str(error)
+        return None
 
 
 class _BranchFunctions:

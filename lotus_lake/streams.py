@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from lotus_lake.config import LakeError
-from lotus_lake.schema import Type
+from lotus_lake.schema import Type, quote
 
 # When Airbyte read a record: a time in Parquet, milliseconds since 1970 in CSV and JSON lines.
 EXTRACTED_AT = "_airbyte_extracted_at"
@@ -29,6 +29,15 @@ LINEAGE_COLUMNS = {
     "_source_file": "varchar",
     "_source_row": "bigint",
     "_cursor_version": "bigint",
+}
+
+# The least and the greatest value of each number that can be set, and whether it is a whole one.
+_BOUNDS = {
+    "feed_max_files": (1, 10**9, True),
+    "feed_max_bytes": (1, 10**15, True),
+    "feed_lookback_days": (0, 36_500, True),
+    "feed_sweep_hours": (0, 10**6, False),
+    "feed_list_free_files": (0, 10**9, True),
 }
 
 
@@ -91,7 +100,10 @@ class Stream:
                 "The stream has no declaration: run dbt with the project's on-run-start."
             )
         label = f"{raw['source']}.{raw['stream']}"
-        declared = {column["name"]: column["type"] for column in raw.pop("columns")}
+        columns = raw.pop("columns")
+        if not isinstance(columns, list):
+            raise LakeError(f"Stream {label}: columns is '{columns}'; it has to be a list.")
+        declared = {column["name"]: column["type"] for column in columns}
         raw["name"] = raw.pop("stream")
         unknown = set(raw) - set(cls.__dataclass_fields__)
         if unknown:
@@ -107,32 +119,63 @@ class Stream:
                 raise LakeError(
                     f"Stream {label}: {key} is '{raw[key]}'; it has to be {' or '.join(choices)}."
                 )
-        for key, least in (
-            ("feed_max_files", 1),
-            ("feed_max_bytes", 1),
-            ("feed_lookback_days", 0),
-            ("feed_sweep_hours", 0),
-            ("feed_list_free_files", 0),
-        ):
-            try:
-                number = float if key == "feed_sweep_hours" else int
-                raw[key] = number(raw.get(key, getattr(cls, key)))
-            except (TypeError, ValueError):
-                raw[key] = -1
-            if raw[key] < least:
+        for key in ("source_cursor", "primary_key"):
+            if not isinstance(raw.get(key), str | None):
                 raise LakeError(
-                    f"Stream {label}: variable {key} has to be a number of at least {least}. "
+                    f"Stream {label}: {key} is '{raw[key]}'; it has to be text, an SQL expression."
+                )
+        if not isinstance(raw.get("airbyte", True), bool):
+            raise LakeError(
+                f"Stream {label}: airbyte is '{raw['airbyte']}'; it has to be true or false."
+            )
+        for key, (least, most, whole) in _BOUNDS.items():
+            value = raw.setdefault(key, getattr(cls, key))
+            kinds = int if whole else int | float
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, kinds)
+                or not least <= value <= most
+            ):
+                raise LakeError(
+                    f"Stream {label}: variable {key} is '{value}'; it has to be a "
+                    f"{'whole ' if whole else ''}number from {least} to {most}. "
                     "Set it in dbt_project.yml, with --vars, or under the stream's meta.feeder."
                 )
         if raw.get("airbyte", True):
             declared = {**AIRBYTE_COLUMNS, **declared}
-        columns: dict[str, Type] = {}
+        types: dict[str, Type] = {}
         for name, sql_type in declared.items():
             try:
-                columns[name] = Type.parse(sql_type)
+                types[name] = Type.parse(sql_type)
             except duckdb.Error as error:
                 raise LakeError(
                     f"Stream {label}: data_type '{sql_type}' of column {name} is no DuckDB type "
                     f"({str(error).splitlines()[0]})."
                 ) from error
-        return cls(columns=columns, **raw)
+        return cls(columns=types, **raw)
+
+    def check_expressions(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Refuse settings that name what the stream does not declare.
+
+        Args:
+            connection: Any DuckDB connection; nothing is read or written with it.
+
+        Raises:
+            LakeError: The cursor or the key cannot be computed from the declared columns.
+        """
+        types = {name: type_.sql() for name, type_ in self.columns.items()} | LINEAGE_COLUMNS
+        row = ", ".join(f"cast(null as {sql}) as {quote(name)}" for name, sql in types.items())
+        for key, expression in (
+            ("source_cursor", self.source_cursor),
+            ("primary_key", self.primary_key),
+        ):
+            if expression is None:
+                continue
+            try:
+                connection.execute(f"select hash({expression}\n) from (select {row}) limit 0")
+            except duckdb.Error as error:
+                raise LakeError(
+                    f"Stream {self.label}: {key} '{expression}' cannot be computed from the "
+                    f"declared columns, {', '.join(self.columns)} ({str(error).splitlines()[0]}). "
+                    f"Declare the column, or mend {key}, in the source's YAML."
+                ) from error

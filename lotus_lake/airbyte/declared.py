@@ -133,6 +133,12 @@ def _stream(node: Mapping[str, Any]) -> Stream:
                 f"Stream {source}.{name}: column {column['name']} is declared without a data_type. "
                 f"Give it one in {node['original_file_path']}."
             )
+    settings = node["config"]["meta"].get("feeder", {})
+    if not isinstance(settings, dict):
+        raise LakeError(
+            f"Stream {source}.{name}: meta.feeder has to be a mapping, such as "
+            "{sync_mode: append}."
+        )
     declaration = {
         "source": source,
         "stream": name,
@@ -141,6 +147,6 @@ def _stream(node: Mapping[str, Any]) -> Stream:
             {"name": column["name"], "type": column["data_type"]}
             for column in node["columns"].values()
         ],
-        **node["config"]["meta"].get("feeder", {}),
+        **settings,
     }
     return Stream.from_declaration(json.dumps(declaration))

@@ -12,6 +12,17 @@
     {% set rows = [] %}
     {% set checks = [] %}
     {% for stream in streams %}
+        {% set feeder = stream.config.meta.get("feeder", {}) %}
+        {% set own = ["source", "stream", "name", "table", "columns"] %}
+        {% set taken = own | select("in", feeder) | list if feeder is mapping else [] %}
+        {% if feeder is not mapping or taken %}
+            {{ exceptions.raise_compiler_error(
+                "Stream " ~ stream.source_name ~ "." ~ stream.name ~ ": "
+                ~ ("'" ~ taken[0] ~ "' under meta.feeder is not a setting" if taken
+                   else "meta.feeder is '" ~ feeder ~ "'; it has to be a mapping, such as {sync_mode: append}")
+                ~ ". Known settings are listed in docs/feeder.md."
+            ) }}
+        {% endif %}
         {% set columns = [] %}
         {% for column in stream.columns.values() if column.data_type %}
             {% do columns.append({"name": column.name, "type": column.data_type}) %}
@@ -26,7 +37,7 @@
                         "feed_list_free_files"] %}
             {% do declaration.update({name: var(name)}) %}
         {% endfor %}
-        {% do declaration.update(stream.config.meta.get("feeder", {})) %}
+        {% do declaration.update(feeder) %}
         {% set text = "'" ~ (tojson(declaration) | replace("'", "''")) ~ "'" %}
         {# Without || the first eight letters of a function's text are lost in coalesce(). #}
         {% do checks.append("declaration_problem(" ~ text ~ ") || ''") %}

@@ -271,6 +271,8 @@ def broken(manifest: Manifest, case: str) -> None:
     match case:
         case "no type":
             orders["columns"]["email"]["data_type"] = None
+        case "no settings":
+            orders["config"]["meta"]["feeder"] = "append"
         case "no cursor":
             del feeder["source_cursor"]
         case "a cursor that is not declared":
@@ -291,6 +293,7 @@ def broken(manifest: Manifest, case: str) -> None:
     ("case", "told"),
     [
         ("no type", "column email is declared without a data_type"),
+        ("no settings", "meta.feeder has to be a mapping"),
         ("no cursor", "without a source_cursor"),
         ("a cursor that is not declared", "its cursor, changed_at, is no column"),
         ("a cursor that is no SQL", "is no SQL expression"),

@@ -15,9 +15,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from lotus_lake.config import LakeError
+from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.feeder import Feeder, feeding
 from lotus_lake.feeder.ledger import Cursor, Ledger
+from lotus_lake.functions import register
 from lotus_lake.landing import LocalLanding
 from lotus_lake.streams import Stream
 
@@ -934,9 +935,25 @@ def test_a_change_is_recorded_with_its_feed_or_not_at_all(
         ({"feed_max_file": 1}, "'feed_max_file' under meta.feeder is not a setting"),
         ({"feed_mode": "link"}, "feed_mode is 'link'"),
         ({"sync_mode": "merge"}, "sync_mode is 'merge'"),
-        ({"feed_max_files": 0}, "feed_max_files has to be a number of at least 1"),
-        ({"feed_max_bytes": "many"}, "feed_max_bytes has to be a number"),
-        ({"feed_sweep_hours": -1}, "feed_sweep_hours has to be a number of at least 0"),
+        *(
+            ({"feed_max_files": value}, f"feed_max_files is '{value}'; it has to be a whole number")
+            for value in (0, 1.5, True, None)
+        ),
+        (
+            {"feed_max_bytes": "many"},
+            "feed_max_bytes is 'many'; it has to be a whole number from 1",
+        ),
+        (
+            {"feed_lookback_days": 99_999_999},
+            "feed_lookback_days is '99999999'; it has to be a whole",
+        ),
+        *(
+            ({"feed_sweep_hours": value}, f"feed_sweep_hours is '{value}'; it has to be a number")
+            for value in (-1, float("nan"), float("inf"))
+        ),
+        ({"airbyte": "no"}, "airbyte is 'no'; it has to be true or false"),
+        ({"source_cursor": 5}, "source_cursor is '5'; it has to be text"),
+        ({"primary_key": ["id"]}, "primary_key is .* it has to be text"),
         ({"columns": {"id": "bigintt"}}, "data_type 'bigintt' of column id is no DuckDB type"),
     ],
 )
@@ -945,6 +962,49 @@ def test_a_wrong_declaration_says_what_is_wrong(
 ) -> None:
     with pytest.raises(LakeError, match=part):
         lake.stream(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        (
+            {"source_cursor": "changed_at"},
+            "source_cursor 'changed_at' .* id, name .*\"changed_at\"",
+        ),
+        ({"source_cursor": "coalesce(id"}, "source_cursor 'coalesce.*Parser Error"),
+        ({"primary_key": "key"}, "primary_key 'key' cannot be computed"),
+        ({"source_cursor": "_airbyte_extracted_at"}, "source_cursor"),
+        ({"airbyte": True, "source_cursor": "_airbyte_extracted_at"}, None),
+        ({"source_cursor": "coalesce(name, _source_file) -- newest", "primary_key": "ID"}, None),
+    ],
+)
+def test_a_setting_that_names_no_declared_column(
+    lake: SmallLake, settings: dict[str, Any], part: str | None
+) -> None:
+    stream = lake.stream(**settings)
+    if part is None:
+        stream.check_expressions(lake.connection)
+        return
+    with pytest.raises(LakeError, match=f"Stream shop.orders: {part}"):
+        stream.check_expressions(lake.connection)
+
+
+def test_a_wrong_declaration_is_told_to_macros(lake: SmallLake) -> None:
+    register(lake.connection, LakeConfig(f"{lake.folder}/landing", "sqlite:none", "data/"))
+    declaration = {
+        **{"source": "shop", "stream": "orders", "table": "t", "primary_key": "key"},
+        "columns": [{"name": "id", "type": "bigint"}],
+    }
+    found = lake.connection.execute(
+        "select declaration_problem(said) || '' from (values (?)) as declarations (said)",
+        [json.dumps(declaration)],
+    ).fetchone()
+    assert found and "primary_key 'key' cannot be computed" in found[0]
+
+
+def test_columns_that_are_no_list() -> None:
+    with pytest.raises(LakeError, match=r"shop\.orders: columns is 'id'; it has to be a list"):
+        Stream.from_declaration('{"source": "shop", "stream": "orders", "columns": "id"}')
 
 
 def test_a_missing_declaration_says_what_to_do() -> None:
