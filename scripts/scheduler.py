@@ -73,9 +73,27 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     found = parser.parse_args(arguments)
     if found.loop is not None and not found.loop > 0:
         parser.error(f"--loop is {found.loop:g}; it has to be more than 0 seconds")
+    if problem := _variables_problem(found.vars):
+        parser.error(problem)
     if found.dry_run and (found.loop is not None or found.maintain):
         parser.error("--dry-run goes with neither --loop nor --maintain")
     return found
+
+
+def _variables_problem(text: str | None) -> str | None:
+    """Why dbt could not take these variables, or None."""
+    if not text:
+        return None
+    # Takes a moment to import, which a tick without variables has no use for.
+    import yaml
+
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError:
+        found = None
+    if isinstance(found, dict):
+        return None
+    return f"--vars is '{text}'; it has to be YAML like '{{feed_max_files: 100}}'"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,7 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from lotus_lake.config import LakeError
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.stop import Stop
 
@@ -26,6 +28,9 @@ _FULL = re.compile(
     re.IGNORECASE,
 )
 
+# Where macros refuse what a person has set: dbt names the macro that raised the error first.
+_REFUSED = re.compile(r"> in macro (_refuse_variable|declare_streams) ")
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -34,10 +39,12 @@ class Problem:
     Args:
         node: Its name; empty for dbt as a whole.
         message: What it says, in one line.
+        usage: A variable, or a stream's declaration, was refused before anything was built.
     """
 
     node: str
     message: str
+    usage: bool = False
 
     @property
     def away(self) -> bool:
@@ -95,6 +102,12 @@ def run(arguments: Sequence[str], log: Log, stop: Stop) -> Result:
     from dbt_common.exceptions import DbtBaseException
 
     _trace_to_the_file_only()
+    said: list[str] = []
+
+    def listen(event: Any) -> None:
+        """Keep what dbt says of an operation that failed: its result does not."""
+        if event.info.name == "RunningOperationCaughtError":
+            said.append(event.data.exc)
 
     class CutShort(KeyboardInterrupt, DbtBaseException):
         """Cancels queries as Ctrl-C does, without dbt's traceback."""
@@ -103,7 +116,7 @@ def run(arguments: Sequence[str], log: Log, stop: Stop) -> Result:
     command = " ".join(["dbt", *(f"'{word}'" if " " in word else word for word in arguments)])
     try:
         with log.around_dbt(), stop.build(CutShort("cut short")):
-            outcome = dbtRunner().invoke(words)
+            outcome = dbtRunner(callbacks=[listen]).invoke(words)
     except CutShort:  # in between
         return Result(command, interrupted=True)
     finally:
@@ -113,9 +126,8 @@ def run(arguments: Sequence[str], log: Log, stop: Stop) -> Result:
     for one in results:
         # An operation has a result without a node.
         node = getattr(one, "node", None)
-        problem = Problem(
-            node.name if node else "", _line(one.message or "dbt's lines above say why")
-        )
+        message = one.message or "".join(said[-1:]) or "dbt's lines above say why"
+        problem = Problem(node.name if node else "", _line(message), _is_refused(message))
         severity = str(getattr(node.config, "severity", "")).lower() if node else ""
         if str(one.status) in ("error", "fail", "runtime error"):
             errors.append(problem)
@@ -123,16 +135,24 @@ def run(arguments: Sequence[str], log: Log, stop: Stop) -> Result:
             warnings.append(problem)
     interrupted = isinstance(outcome.exception, CutShort)
     if outcome.exception is not None and not interrupted:
-        errors.append(Problem("", _line(str(outcome.exception))))
+        message = str(outcome.exception)
+        usage = _is_refused(message) or isinstance(outcome.exception.__context__, LakeError)
+        errors.append(Problem("", _line(message), usage))
     elif not outcome.success and not errors and not interrupted:
         errors.append(Problem("", "dbt failed; its lines above say why."))
     return Result(command, errors, warnings, len(results), interrupted)
 
 
+def _is_refused(message: str) -> bool:
+    """Whether dbt says that a macro refused what a person has set."""
+    return bool(_REFUSED.search(message))
+
+
 def _line(text: str) -> str:
     """The line of a dbt message that says what happened."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = [line for line in lines if not re.match(r"(\w+ Error|Error) in |[>]", line)]
+    others = re.compile(r"(\w+ Error|Error) in |>|compiled code at |(Database|Runtime) Error$")
+    said = [line for line in lines if not others.match(line)]
     return " ".join((said or lines)[:2])[:500]
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lotus_lake import s3
-from lotus_lake.config import LakeConfig, LakeError, is_s3
+from lotus_lake.config import LakeConfig, LakeError, is_s3, names_no_bucket
 from lotus_lake.landing import Landing, open_landing
 from lotus_lake.scheduler import alerts, artifacts, build, news
 from lotus_lake.scheduler.catalog import Catalog, open_catalog
@@ -63,6 +63,8 @@ class Settings:
                 f"LAKE_ARTIFACTS_URL is '{artifacts_url}': only local paths and s3://bucket/prefix "
                 "are supported."
             )
+        if artifacts_url and names_no_bucket(artifacts_url):
+            raise LakeError("LAKE_ARTIFACTS_URL names no bucket: it has to be s3://bucket/prefix.")
         for url in (config.landing_url, config.data_url, artifacts_url or ""):
             if is_s3(url):
                 s3.open_bucket(s3.split_url(url)[0])
@@ -325,12 +327,13 @@ class Tick:
         codes, reasons, command = [Exit.OK], [], ""
         if errors:
             away = self._away() or next((one.said() for one in errors if one.away), None)
-            codes.append(Exit.UNREACHABLE if away else Exit.FAILED)
             first = errors[0]
+            codes.append(exit_code(away, first))
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
             reasons.append(away or first.said(more))
             nodes = " ".join(dict.fromkeys(one.node for one in errors if one.node))
             command = f"dbt build --select {nodes}" if nodes and not away else f"{_ME} --full"
+            command = _ME if codes[-1] == Exit.USAGE else command
         if bad:
             codes.append(Exit.PARTIAL)
             _, path, reason = bad[0]
@@ -383,16 +386,16 @@ class Tick:
         return memory
 
     def _maintain(self, catalog: Catalog) -> Report:
+        catalog.snapshot()  # dbt would take ten seconds to find that it cannot be read
         arguments = ["run-operation", "maintain", *_variables(self._settings.variables)]
         result = build.run(arguments, self._log, self._stop)
         if result.interrupted:
             return Report(Exit.FAILED, reason=CUT_SHORT, command=f"{_ME} --maintain")
         if result.errors:
             away = self._away() or next((one.said() for one in result.errors if one.away), None)
-            code = Exit.UNREACHABLE if away else Exit.FAILED
             first = result.errors[0]
             reason = away or f"Maintenance failed: {first.said()}"
-            return Report(code, reason=reason, command=f"{_ME} --maintain")
+            return Report(exit_code(away, first), reason=reason, command=f"{_ME} --maintain")
         self._prune()
         return Report(Exit.OK, idle=True, reason="Maintained.")
 
@@ -495,6 +498,18 @@ def describe(look: news.Look) -> list[str]:
 
 def _variables(variables: str | None) -> list[str]:
     return ["--vars", variables] if variables else []
+
+
+def exit_code(away: str | None, first: build.Problem) -> Exit:
+    """What a build exits with whose first problem this is.
+
+    Args:
+        away: Which of the lake's places cannot be reached, or None.
+        first: The problem.
+    """
+    if away:
+        return Exit.UNREACHABLE
+    return Exit.USAGE if first.usage else Exit.FAILED
 
 
 def _waiting(previous: news.Look, now: news.Look) -> list[str]:

@@ -154,15 +154,15 @@ def test_a_backlog_takes_as_many_rounds_as_it_needs(
 def test_a_failure_is_told_once_and_healed_by_building_everything(
     ticks: Ticks, hook: Webhook
 ) -> None:
-    """20 with the reason; the next tick builds everything, though no file is new."""
+    """64 with the reason; the next tick builds everything, though no file is new."""
     ticks.environment["LAKE_ALERT_WEBHOOK"] = hook.url
     wrong = ("--vars", "{shop_timezone: Nowhere}")
     for _ in range(2):
         done = ticks.run(*wrong)
-        assert done.code == 20, done.output
+        assert done.code == 64, done.output
         assert done.says("shop_timezone is 'Nowhere'")
     (message,) = hook.take()
-    assert (message["exit_code"], message["status"]) == (20, "bad")
+    assert (message["exit_code"], message["status"]) == (64, "bad")
     assert "Nowhere" in message["text"] and "Type: `" in message["text"]
     done = ticks.run()
     assert done.code == 0, done.output
@@ -279,11 +279,24 @@ def test_places_that_are_away(ticks: Ticks, hook: Webhook) -> None:
         (["--loop", "0"], {}, "more than 0 seconds"),
         (["--full", "--maintain"], {}, "not allowed with"),
         (["--dry-run", "--maintain"], {}, "--dry-run"),
+        (["--vars", "{a"], {}, "--vars is '{a'; it has to be YAML"),
+        (
+            ["--full", "--vars", "{watch_weeks: abc}"],
+            {},
+            "ERROR dbt: Variable watch_weeks is 'abc'",
+        ),
+        (
+            ["--maintain", "--vars", "{snapshot_days: abc}"],
+            {},
+            "Maintenance failed: dbt: Variable snapshot_days is 'abc'; it has to be a whole number",
+        ),
+        ([], {"LAKE_MEMORY_LIMIT": "5XB"}, "LAKE_MEMORY_LIMIT is '5XB'"),
         ([], {"DBT_TARGET": "staging"}, "set it to local or prod"),
         ([], {"LAKE_CATALOG": "mysql:x"}, "LAKE_CATALOG begins with 'mysql'"),
         ([], {"LAKE_LANDING_URL": "s3://landing"}, "AWS_ACCESS_KEY_ID is not set"),
         ([], {"LAKE_GRACE_SECONDS": "soon"}, "LAKE_GRACE_SECONDS is 'soon'"),
         ([], {"LAKE_ALERT_WEBHOOK": "t0ps3cret"}, "LAKE_ALERT_WEBHOOK has to begin"),
+        ([], {"LAKE_ARTIFACTS_URL": "s3://"}, "LAKE_ARTIFACTS_URL names no bucket"),
         ([], {"LAKE_ARTIFACTS_URL": "ftp://x"}, "LAKE_ARTIFACTS_URL is 'ftp://x'"),
     ],
 )

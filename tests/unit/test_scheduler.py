@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
+import sqlite3
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
@@ -25,7 +27,7 @@ from lotus_lake.scheduler.exits import Exit, Locked, Unreachable, worst
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.state import State
 from lotus_lake.scheduler.store import open_store
-from lotus_lake.scheduler.tick import build_arguments, history_days
+from lotus_lake.scheduler.tick import build_arguments, exit_code, history_days
 from tests.system import services
 
 SNAPSHOT = ["7", "2025-01-15 00:00:00+00"]
@@ -254,6 +256,14 @@ def test_a_catalog_that_is_away_says_what_to_check(
     assert "s3cret" not in str(wrong.value)
 
 
+def test_a_catalog_that_is_something_else_is_a_wrong_configuration(config: LakeConfig) -> None:
+    with closing(sqlite3.connect(config.catalog.removeprefix("sqlite:"))) as other:
+        other.execute("create table t (a)")
+    with pytest.raises(LakeError, match=r"LAKE_CATALOG .* something else") as wrong:
+        open_catalog(config).snapshot()
+    assert not isinstance(wrong.value, Unreachable)
+
+
 # -- memory ----------------------------------------------------------------------------------------
 
 
@@ -378,6 +388,48 @@ def test_of_a_message_the_line_that_says_what_happened() -> None:
     text = "Compilation Error in model a (models/a.py)\n  Stream s.t: it is away.\n\n  > in macro b"
     assert build._line(text) == "Stream s.t: it is away."
     assert build._line("Runtime Error in model a") == "Runtime Error in model a"
+    text = "Runtime Error in model a (a.sql)\n  Permission denied\n  compiled code at /tmp/a.sql"
+    assert build._line(text) == "Permission denied"
+    assert build._line("Database Error\n  LAKE_CATALOG is wrong.") == "LAKE_CATALOG is wrong."
+
+
+@pytest.mark.parametrize(
+    ("macro", "code"),
+    [("_refuse_variable", 64), ("declare_streams", 64), ("_check_deletions", 20), ("money", 20)],
+)
+def test_what_a_person_has_set_wrong_is_told_from_a_failure(macro: str, code: int) -> None:
+    text = (
+        "Compilation Error in operation lotus_lake-on-run-start-0 (./dbt_project.yml)\n"
+        f"  It is wrong.\n\n  > in macro {macro} (macros/x.sql)\n"
+        "  > called by macro declare_streams (macros/y.sql)"
+    )
+    problem = build.Problem("", build._line(text), build._is_refused(text))
+    assert problem.message == "It is wrong."
+    assert exit_code(None, problem) == code
+    assert exit_code("The catalog is away.", problem) == 40
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        (None, True),
+        ("", True),
+        ("{feed_max_files: 10}", True),
+        *((text, False) for text in ("{a", "feed_max_files", "[a]", "null", "5")),
+    ],
+)
+def test_variables_that_dbt_could_not_take(
+    text: str | None, fits: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = runpy.run_path(str(PROJECT / "scripts/scheduler.py"))["parse"]
+    arguments = [] if text is None else ["--vars", text]
+    if fits:
+        assert command(arguments).vars == text
+        return
+    with pytest.raises(SystemExit) as ended:
+        command(arguments)
+    assert ended.value.code == 64
+    assert f"--vars is '{text}'" in capsys.readouterr().err
 
 
 def test_every_line_is_json() -> None:
