@@ -55,12 +55,17 @@ class Build:
         if self.first_node is None and event.info.name in ("LogStartLine", "NodeStart"):
             self.first_node = time.monotonic() - self.started
 
+    @property
+    def selects_nothing(self) -> bool:
+        """Whether dbt found nothing to build."""
+        return not self.broken and not self.outcomes
+
     def summary(self, select: str) -> str:
         """What it did, in a line."""
         took = f"{self.seconds:.1f} s"
         if self.broken:
             return f"{select}: dbt cannot build it, see above ({took})"
-        if not self.outcomes:
+        if self.selects_nothing:
             return f"{select}: selects nothing; `dbt ls` lists what there is ({took})"
         failed = sum(self.outcomes[name] for name in _FAILED)
         counts = ", ".join(
@@ -93,7 +98,8 @@ def main(arguments: Sequence[str]) -> int:
         arguments: What to build, as for dbt's ``--select``.
 
     Returns:
-        0 after Ctrl-C; 64 when nothing is named, or the environment is wrong.
+        0 after Ctrl-C; 64 when nothing is named, what is named selects nothing at the start, or the
+        environment is wrong.
     """
     select = " ".join(arguments).strip()
     if not select:
@@ -135,6 +141,9 @@ def main(arguments: Sequence[str]) -> int:
                 done = build(runner, select)
                 if done.interrupted:
                     break
+                if changed is None and done.selects_nothing:
+                    print(f"watch: {done.summary(select)}", file=sys.stderr)
+                    return Exit.USAGE
                 print(f"{done.summary(select)}\nWaiting for a save; Ctrl-C leaves.", flush=True)
             changed = next(saves)
     except KeyboardInterrupt:

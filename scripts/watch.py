@@ -1,6 +1,6 @@
 """Build what is selected, and again whenever a file of the project is saved (`make watch`).
 
-Exit codes: 0 ended with Ctrl-C, 64 wrong usage or environment.
+Exit codes: 0 ended with Ctrl-C, 64 wrong usage (a selection of nothing, too) or environment.
 """
 
 from __future__ import annotations

@@ -125,7 +125,15 @@ def test_nothing_named(lake: Lake, tmp_path: Path) -> None:
 
 
 def test_nothing_selected(reference_copy: Lake, tmp_path: Path) -> None:
-    """A name that selects nothing is told, and may come to be."""
-    project = copied(tmp_path / "project")
-    with watching(reference_copy, project, "fct_none") as watch:
-        assert "fct_none: selects nothing" in watch.next()
+    """A name that selects nothing at the start is a mistake."""
+    done = subprocess.run(
+        [sys.executable, "scripts/watch.py", "fct_none"],
+        cwd=copied(tmp_path / "project"),
+        env=reference_copy.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 64, done.stdout
+    assert "fct_none: selects nothing" in done.stderr
