@@ -59,11 +59,11 @@ def main(landing: Path, lake: Path, manifest_path: Path) -> None:
 
 
 def in_order(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """Seeds and models, each after what it reads."""
+    """Seeds and tables, each after what it reads; views over the bookkeeping load nothing."""
     nodes = {
         name: node
         for name, node in manifest["nodes"].items()
-        if node["resource_type"] in ("model", "seed")
+        if node["resource_type"] in ("model", "seed") and node["config"]["materialized"] != "view"
     }
     done: dict[str, dict[str, Any]] = {}
     while len(done) < len(nodes):
