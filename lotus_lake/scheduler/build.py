@@ -17,7 +17,8 @@ from lotus_lake.scheduler.stop import Stop
 _AWAY = re.compile(
     r"connection (to server|refused|reset|timed out)|could not (connect|establish connection)"
     r"|server closed the connection|terminating connection|no connection to the server"
-    r"|cannot be (listed|attached)|too many (connections|clients)|remaining connection slots"
+    r"|cannot be (listed|attached|read at)|too many (connections|clients)"
+    r"|remaining connection slots"
     r"|(http|curl) error|HTTP (GET|PUT|HEAD|POST) error|error for HTTP (GET|PUT|HEAD|POST)"
     r"|AWS Error|status code 5\d\d|SSL SYSCALL",
     re.IGNORECASE,

@@ -112,7 +112,7 @@ class StreamNews:
 
     Args:
         source, stream: Its names.
-        files: Files that no feed has seen.
+        files: Files that no feed has seen; none of a stream that cannot be listed.
         reason: In a few words.
     """
 
@@ -232,7 +232,7 @@ def nothing_new(
         listing = stream.listing(entry["swept_at"])
         return _digest(listing, stream.versions(landing, listing)) == str(entry["digest"])
 
-    return all(_each(same, streams, landing))
+    return all(found is True for found in _each(same, streams, landing))
 
 
 def look(
@@ -243,6 +243,9 @@ def look(
     landing: Landing,
 ) -> Look:
     """Compare the landing zone with the ledger, wherever it may differ.
+
+    A stream that cannot be listed while others can is news: its build fails with the reason, and
+    the others are fed.
 
     Args:
         memory: What the last good tick remembered.
@@ -291,12 +294,16 @@ def look(
             return found, [*landing.again(sorted(others)), *files]
 
         entries, news = {}, []
-        for found, files in _each(compare, streams, landing):
-            stream = StreamMemory(**found["stream"])
-            new = lake.unknown(stream, files) if files else []
-            entries[stream.label] = found
-            if new:
-                found["news"] = True
+        for stream, outcome in zip(streams, _each(compare, streams, landing), strict=True):
+            if isinstance(outcome, LakeError):
+                known: dict[str, Any] = {"digest": None, "swept_at": None, "bad": []}
+                known |= before.get(stream.label) or {}
+                entries[stream.label] = {**known, "stream": asdict(stream), "news": True}
+                news.append(StreamNews(stream.source, stream.stream, [], str(outcome)))
+                continue
+            entries[stream.label], files = outcome
+            if new := lake.unknown(stream, files) if files else []:
+                entries[stream.label]["news"] = True
                 news.append(StreamNews(stream.source, stream.stream, new, "files have landed"))
         changed = lake.unread_tables(int(memory["snapshot"][0])) if memory else []
     fed = {f"stg_{one.source}__{one.stream}" for one in news}
@@ -333,21 +340,34 @@ def _streams(memory: dict[str, Any] | None) -> dict[str, StreamMemory]:
     return {label: StreamMemory(**entry["stream"]) for label, entry in entries.items()}
 
 
-def _each(function: Callable[[Any], T], items: Iterable[Any], landing: Landing) -> list[T]:
-    """A function of each item; side by side where that means to wait for a store.
+def _each(
+    function: Callable[[Any], T], items: Iterable[Any], landing: Landing
+) -> list[T | LakeError]:
+    """A function of each item, or why the landing zone cannot be read where that looks.
+
+    They run side by side where that means to wait for a store.
 
     Raises:
-        Unreachable: The landing zone cannot be read.
+        Unreachable: The landing zone can be read nowhere.
     """
-    try:
-        if not is_s3(landing.url):
-            return [function(item) for item in items]
+
+    def outcome(item: Any) -> T | LakeError:
+        try:
+            return function(item)
+        except LakeError as error:
+            return error
+
+    if is_s3(landing.url):
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(max_workers=12) as pool:
-            return list(pool.map(function, items))
-    except LakeError as error:
-        raise Unreachable(str(error)) from error
+            found = list(pool.map(outcome, items))
+    else:
+        found = [outcome(item) for item in items]
+    errors = [one for one in found if isinstance(one, LakeError)]
+    if errors and len(errors) == len(found):
+        raise Unreachable(str(errors[0])) from errors[0]
+    return found
 
 
 class _Lake:

@@ -376,7 +376,7 @@ class Tick:
         offered = {stream.label: stream for stream in before.streams}
         for stream in after.streams:
             first = offered.get(stream.label)
-            if first and _versions(first) >= _versions(stream):
+            if first and stream.files and _versions(first) >= _versions(stream):
                 self._log.warn(
                     f"{len(stream.files)} files of {stream.label} were not fed, the first is "
                     f"{stream.files[0].path}. Is the stream still declared in models/landing?"
@@ -490,8 +490,8 @@ def describe(look: news.Look) -> list[str]:
     """What is to be built and why, one line each."""
     lines = [f"Everything is built: {look.everything}."] if look.everything else []
     for stream in look.streams:
-        megabytes = stream.bytes / 1e6
-        lines.append(f"{stream.label}: {len(stream.files):,} new files ({megabytes:,.1f} MB).")
+        new = f"{len(stream.files):,} new files ({stream.bytes / 1e6:,.1f} MB)."
+        lines.append(f"{stream.label}: {new if stream.files else stream.reason}")
     lines += [f"{table}: changed since its readers read it." for table in look.tables]
     return lines
 

@@ -272,6 +272,26 @@ def test_places_that_are_away(ticks: Ticks, hook: Webhook) -> None:
     assert ticks.command(environment=broken).code == 40
 
 
+def test_a_stream_that_cannot_be_listed_stops_no_other(ticks: Ticks) -> None:
+    """40 that names it, what landed elsewhere is fed; listed again, everything is good."""
+    folder = ticks.lake.landing / "shopify" / "customers"
+    folder.rename(ticks.lake.home / "aside")
+    folder.write_bytes(b"not a folder")
+    again(ticks.lake, "klaviyo/lists")
+    before = ticks.lake.value("select count(*) from staging.stg_klaviyo__lists")
+    dry = ticks.run("--dry-run")
+    assert dry.code == 0 and "Not a directory" in dry.output, dry.output
+    done = ticks.run()
+    assert done.code == 40, done.output
+    assert done.says("shopify/customers") and done.says("Not a directory"), done.output
+    assert ticks.lake.value("select count(*) from staging.stg_klaviyo__lists") > before
+    folder.unlink()
+    (ticks.lake.home / "aside").rename(folder)
+    done = ticks.run()
+    assert done.code == 0, done.output
+    assert ticks.command().says("Nothing new")
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
