@@ -66,7 +66,8 @@ def main() -> None:
             where = f"{arguments.files:,} files of {days} days"
             cases.append(Case(f"SQLite, local, {where}", lake(work, landing, name=f"idle_{days}")))
             if not arguments.no_services:
-                environment = servers.enter_context(production(work, landing, days))
+                name = f"idle_production_{days}"
+                environment = servers.enter_context(production(work, landing, name))
                 cases.append(Case(f"PostgreSQL, S3, {where}", environment))
         for case in cases:
             print(f"feeding: {case.name} ...", flush=True)
@@ -92,18 +93,18 @@ def make_landing(work: Path, files: int, days: int) -> Path:
 
 
 @contextlib.contextmanager
-def production(work: Path, landing: Path, days: int) -> Iterator[dict[str, str]]:
+def production(work: Path, landing: Path, name: str) -> Iterator[dict[str, str]]:
     """The environment of a lake on a PostgreSQL and an S3 server, with this landing zone."""
     from tests.system import services
 
     with services.postgres() as postgres, services.s3() as s3:
         for bucket in ("landing", "lakehouse"):
             s3.client.create_bucket(Bucket=bucket)
-        print(f"uploading the files of {days} days ...", flush=True)
+        print(f"uploading {landing.name} ...", flush=True)
         s3.upload("landing", landing, "raw/")
-        environment = lake(work, landing, name=f"idle_production_{days}")
-        for name in ("LAKE_LANDING_URL", "LAKE_CATALOG", "LAKE_DATA_URL"):
-            del environment[name]
+        environment = lake(work, landing, name)
+        for variable in ("LAKE_LANDING_URL", "LAKE_CATALOG", "LAKE_DATA_URL"):
+            del environment[variable]
         database = postgres.database("lake")
         yield {**environment, **s3.environment, **database, "DBT_TARGET": "prod"}
 
