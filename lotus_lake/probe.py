@@ -187,7 +187,7 @@ class Prober:
                 "again with `dbt run-operation release_quarantine`"
             )
         except (OSError, pa.ArrowException) as error:
-            unreadable = Unreadable(f"it cannot be read: {_first_line(error)}")
+            unreadable = Unreadable(f"it cannot be read: {in_a_line(error)}")
             unreadable.__cause__ = error
             return unreadable
 
@@ -221,7 +221,7 @@ class Prober:
         try:
             arrow = footer.schema.to_arrow_schema()
         except pa.ArrowException as error:
-            raise Unreadable(f"it cannot be read: {_first_line(error)}") from error
+            raise Unreadable(f"it cannot be read: {in_a_line(error)}") from error
         key = arrow.remove_metadata().serialize().to_pybytes()
         if key not in self._parquet_schemas:
             _check_names(arrow)
@@ -244,7 +244,7 @@ class Prober:
             with self._open(file) as data:
                 table = pq.ParquetFile(data).read(columns=[column])
         except (OSError, pa.ArrowException) as error:
-            raise Unreadable(f"it cannot be read: {_first_line(error)}") from error
+            raise Unreadable(f"it cannot be read: {in_a_line(error)}") from error
         if any(_loses_nanoseconds(chunk) for chunk in table.column(column).chunks):
             raise Unreadable(
                 f"column {column} has times in nanoseconds that cannot be kept in microseconds "
@@ -260,7 +260,7 @@ class Prober:
         except csv.Error as error:
             raise Unreadable(f"it is no valid CSV: {error}") from error
         except OSError as error:
-            raise Unreadable(f"it cannot be read: {_first_line(error)}") from error
+            raise Unreadable(f"it cannot be read: {in_a_line(error)}") from error
         except StopIteration:
             raise Unreadable("it has no header") from None
         names = [name.strip() for name in header]
@@ -290,7 +290,7 @@ class Prober:
             ).fetchone()
         except duckdb.Error as error:
             raise Unreadable(
-                f"it is no valid JSON, one object a line: {_first_line(error)}"
+                f"it is no valid JSON, one object a line: {in_a_line(error)}"
             ) from error
         rows, structure, objects = found or (0, None, True)
         if not rows or structure is None:
@@ -312,9 +312,7 @@ class Prober:
                 f"select count(*), {columns} from {self.relation(probe)}"
             ).fetchone()
         except duckdb.Error as error:
-            raise Unreadable(
-                f"it cannot be read as {probe.format}: {_first_line(error)}"
-            ) from error
+            raise Unreadable(f"it cannot be read as {probe.format}: {in_a_line(error)}") from error
         rows = int(found[0]) if found else 0
         if rows == 0:
             raise Unreadable("it has no rows")
@@ -328,7 +326,7 @@ class Prober:
                 for name, type_ in zip(described.columns, described.types, strict=True)
             }
         except duckdb.Error as error:
-            raise Unreadable(f"it cannot be read: {_first_line(error)}") from error
+            raise Unreadable(f"it cannot be read: {in_a_line(error)}") from error
 
 
 def _parquet_footer(data: pa.NativeFile, size: int) -> pq.FileMetaData:
@@ -481,5 +479,13 @@ def _generation(footer: pq.FileMetaData) -> int | None:
     return max(found, default=None)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def in_a_line(error: BaseException) -> str:
+    """What an error says, in one line.
+
+    Of DuckDB's errors about CSV files also the cause, which stands below the file's own line. That
+    line is left out: it holds data.
+    """
+    lines = str(error).split("\nPossible ")[0].strip().splitlines() or [type(error).__name__]
+    if "CSV Error" in lines[0] and not lines[-1].startswith(("Original Line", lines[0])):
+        return f"{lines[0]}: {lines[-1].strip().rstrip('.')}"
+    return lines[0]

@@ -9,7 +9,7 @@ import duckdb
 from lotus_lake.feeder.fitting import Group, Quarantine
 from lotus_lake.feeder.plan import Planner
 from lotus_lake.feeder.rows import Writer
-from lotus_lake.probe import is_passing
+from lotus_lake.probe import in_a_line, is_passing
 from lotus_lake.races import roll_back
 
 # What a file can cause that can be read; everything else is the lake's fault, or the store's.
@@ -31,7 +31,7 @@ def unreadable(writer: Writer, groups: Sequence[Group]) -> dict[str, str]:
             except duckdb.Error as error:
                 if is_passing(error):
                     continue
-                bad[probe.file.path] = f"it cannot be read: {str(error).splitlines()[0]}"
+                bad[probe.file.path] = f"it cannot be read: {in_a_line(error)}"
     return bad
 
 
@@ -49,7 +49,7 @@ def unfit(
             connection.execute("begin")
             writer.write(alone.ddl, alone.groups, version=0)
         except _FILES_FAULT as error:
-            bad[probe.file.path] = f"it cannot be fed: {str(error).splitlines()[0]}"
+            bad[probe.file.path] = f"it cannot be fed: {in_a_line(error)}"
         except duckdb.Error:
             pass  # the lake's fault, or the store's
         finally:

@@ -172,7 +172,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "json_inside.csv": (b'{"id": 1}\n', "named .csv"),
     "csv_inside.jsonl": (b"id\n1\n", "named .jsonl"),
     "header_only.csv": (b"id,note\n", "no rows"),
-    "ragged.csv": (b"id,note\n1,a\n2,b,c\n3,d\n", "csv"),
+    "ragged.csv": (b"id,note\n1,a\n2,b,c\n3,d\n", "Expected Number of Columns: 2 Found: 3"),
     "short.csv": (b"id,note\n1,a\n2\n3,d\n", "csv"),
     "open_quote.csv": (b'id,note\n1,"a\n2,b\n', ""),
     "latin1.csv": ("id,note\n1,Zürich\n".encode("latin-1"), "UTF-8"),
