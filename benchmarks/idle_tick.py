@@ -6,8 +6,9 @@
 Makes lakes whose landing zones hold that many files, of all streams alike, over that many days,
 and feeds them: embedded ones, and some with catalogs in PostgreSQL and files in S3 (the servers of
 the tests). Then runs `scripts/scheduler.py` and `dbt --version` in turns, whole processes from
-start to end, and reports medians and the median of the turns' ratios. Within 14 days every file is
-listed in every tick; over more days the older ones are not.
+start to end, and reports medians, and the medians of the turns' ratios: of the time that passed,
+and of the processor time that the process took, which other load on the machine does not change.
+Within 14 days every file is listed in every tick; over more days the older ones are not.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -44,6 +46,14 @@ class Case:
 
     name: str
     environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds that passed while a process ran, and of a processor that it used."""
+
+    passed: float
+    used: float
 
 
 def main() -> None:
@@ -109,9 +119,9 @@ def production(work: Path, landing: Path, name: str) -> Iterator[dict[str, str]]
         yield {**environment, **s3.environment, **database, "DBT_TARGET": "prod"}
 
 
-def measure(cases: list[Case], repeat: int) -> dict[str, list[float]]:
-    """Seconds of every run, in turns."""
-    seconds: dict[str, list[float]] = {"dbt --version": []}
+def measure(cases: list[Case], repeat: int) -> dict[str, list[Spent]]:
+    """What every run took, in turns."""
+    seconds: dict[str, list[Spent]] = {"dbt --version": []}
     for turn in range(repeat):
         seconds["dbt --version"].append(run([DBT, "--version"], dict(os.environ)))
         for case in cases:
@@ -126,25 +136,32 @@ def scheduler() -> list[str]:
     return [sys.executable, str(PROJECT / "scripts" / "scheduler.py")]
 
 
-def run(command: list[str], environment: dict[str, str]) -> float:
-    """Seconds of a process."""
-    started = time.perf_counter()
+def run(command: list[str], environment: dict[str, str]) -> Spent:
+    """Run a process to its end."""
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    spent = time.perf_counter() - started
+    passed, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-    return spent
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Spent(passed, used)
 
 
-def show(seconds: dict[str, list[float]]) -> None:
+def show(seconds: dict[str, list[Spent]]) -> None:
     """Print the medians, and their ratios to ``dbt --version``."""
     table = Table(title="a tick with nothing new, whole processes, medians")
-    for column in ("what", "seconds", "ratio to dbt --version"):
+    for column in ("what", "seconds", "ratio to dbt --version", "processor seconds", "ratio"):
         table.add_column(column, justify="left" if column == "what" else "right")
     base = seconds["dbt --version"]
     for name, figures in seconds.items():
-        ratios = [one / other for one, other in zip(figures, base, strict=True)]
-        table.add_row(name, f"{statistics.median(figures):.3f}", f"{statistics.median(ratios):.3f}")
+        row = [name]
+        for kind in ("passed", "used"):
+            pairs = [
+                (getattr(a, kind), getattr(b, kind)) for a, b in zip(figures, base, strict=True)
+            ]
+            row.append(f"{statistics.median(one for one, _ in pairs):.3f}")
+            row.append(f"{statistics.median(one / other for one, other in pairs):.3f}")
+        table.add_row(*row)
     Console().print(table)
 
 
