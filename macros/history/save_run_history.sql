@@ -1,8 +1,8 @@
 {#
     Records this run in meta.invocations, its nodes in meta.node_results, and the state of the project
     in meta.manifest_nodes when it is a new one, all in one transaction (the project's on-run-end hook,
-    given dbt's own `results`). A run that changed nothing and in which nothing failed is not recorded,
-    so that it writes no snapshot.
+    given dbt's own `results`). A run that changed nothing, in which nothing failed and every node ended
+    as it did before is not recorded, so that it writes no snapshot.
 
     Gives the SQL instead of running it: dbt catches what goes wrong in a hook's SQL, and the results
     of the run itself are written all the same. All nodes travel as one text of JSON, which is one
@@ -15,13 +15,16 @@
         {% for result in results if result.node.resource_type | string != "exposure" %}
             {% set relation = (result.node.schema ~ "." ~ result.node.alias)
                 if result.node.resource_type in ["model", "seed", "snapshot"] else none %}
+            {% set found = lotus_lake.findings_of(result) %}
+            {% set more = " (and " ~ (result.failures - 1) ~ " more)" if (result.failures or 0) > 1 else "" %}
+            {% set message = found[0] ~ more if found else result.message or "" %}
             {% do nodes.append({
                 "node": result.node.unique_id,
                 "resource_type": result.node.resource_type | string,
                 "status": result.status | string,
                 "execution_seconds": result.execution_time,
                 "failures": result.failures,
-                "message": (result.message or "") | string | truncate(500, True, "…", 0),
+                "message": message | string | truncate(500, True, "…", 0),
                 "relation": relation,
                 "is_feed": result.node.language == "python",
             }) %}
@@ -61,8 +64,8 @@
 {% macro _save_run_history_sql(nodes, manifest) %}
     {% set catalog = "__ducklake_metadata_" ~ target.database %}
     {% set failed = ["error", "fail", "runtime error", "partial success"] %}
-    {% set is_recorded = "getvariable('committed') is not null" if nodes
-        | selectattr("status", "in", failed) | list | length == 0 else "true" %}
+    {% set good = ["success", "pass"] %}
+    {% set has_failed = nodes | selectattr("status", "in", failed) | list | length > 0 %}
     set variable committed = (from ducklake_last_committed_snapshot('{{ target.database }}'));
 
     create or replace temp table run_nodes as
@@ -101,6 +104,22 @@
         written.row_count as rows_affected
     from nodes left join written using (relation);
 
+    -- What is last known of a node has to stay true: a test that passes again, or has begun to warn.
+    set variable is_recorded = getvariable('committed') is not null or {{ has_failed }} or exists (
+        select 1
+        from (
+            select node, arg_max(status, finished_at) as status
+            from {{ target.database }}.meta.node_results
+            where status <> 'skipped'
+            group by node
+        ) as before
+        right join run_nodes using (node)
+        where
+            run_nodes.status <> 'skipped'
+            and if(run_nodes.status in ('{{ good | join("', '") }}'), 'good', run_nodes.status)
+            <> if(coalesce(before.status, 'pass') in ('{{ good | join("', '") }}'), 'good', before.status)
+    );
+
     begin;
     insert into {{ target.database }}.meta.invocations by name
     select
@@ -116,11 +135,11 @@
             coalesce(sum(rows_affected), 0) as rows_affected
         from run_nodes
     )
-    where {{ is_recorded }};
+    where getvariable('is_recorded');
     insert into {{ target.database }}.meta.node_results by name
     select '{{ invocation_id }}' as invocation_id, now() as finished_at, * exclude (is_built)
     from run_nodes
-    where {{ is_recorded }};
+    where getvariable('is_recorded');
     {% if manifest.nodes %}
     insert into {{ target.database }}.meta.manifest_nodes by name
     select '{{ manifest.id }}' as manifest_id, now() as saved_at, *
@@ -131,7 +150,7 @@
                "materialized": "varchar", "owner": "varchar", "checksum": "varchar", "inputs": "varchar"}]'
         ), max_depth := 2)
     )
-    where {{ is_recorded }};
+    where getvariable('is_recorded');
     {% endif %}
     commit;
     drop table run_nodes;

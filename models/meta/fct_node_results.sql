@@ -16,7 +16,8 @@ final as (
     select
         results.invocation_id,
         results.node,
-        split_part(results.node, '.', 3) as node_name,
+        -- A unit test is named below its model.
+        split_part(results.node, '.', if(results.resource_type = 'unit_test', 4, 3)) as node_name,
         results.resource_type,
         nodes.path,
         nodes.relation,

@@ -117,6 +117,33 @@ def test_a_failure_is_recorded(
     assert skipped == sum(status == "skipped" for status in failed.statuses.values()) > 0
 
 
+@pytest.mark.parametrize("lake", ["sqlite"], indirect=True)
+def test_a_test_that_ends_otherwise_than_before_is_recorded(lake: Lake) -> None:
+    """Also where nothing was built: else the last that is known of a mended test is its failure."""
+
+    def recorded() -> list[tuple[str]]:
+        return lake.query(
+            "select status from meta.node_results where node like '%.sales_add_up'"
+            " order by finished_at"
+        )
+
+    def tested(by: int) -> int:
+        lake.change(f"update main.fct_sales set net_sales = net_sales + {by}")
+        return lake.build("--select", "sales_add_up", command="test").code
+
+    assert tested(by=0) == 0
+    before = recorded()
+    assert tested(by=1) == 1
+    assert recorded() == [*before, ("fail",)]
+    said = lake.value("select message from fct_node_results where status = 'fail'")
+    assert "See docs/checks.md" in said, "what was found, and not only how often"
+    assert tested(by=-1) == 0
+    assert recorded() == [*before, ("fail",), ("pass",)]
+    snapshot = lake.snapshot()
+    assert lake.build("--select", "sales_add_up", command="test").code == 0
+    assert lake.snapshot() == snapshot, "it ended as before"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("lake", ["sqlite"], indirect=True)
 def test_a_history_that_cannot_be_written(lake: Lake, sample: Delivery) -> None:
