@@ -166,6 +166,7 @@ def dry_run(settings: Settings, log: Log, stop: Stop) -> Exit:
                 for one in look.streams
             ],
             tables=look.tables,
+            late=look.late,
             command=None if look.nothing else command,
         )
         return Exit.OK
@@ -175,6 +176,8 @@ def dry_run(settings: Settings, log: Log, stop: Stop) -> Exit:
     rows = [("stream", "new files", "bytes", "why")]
     rows += [(s.label, f"{len(s.files):,}", f"{s.bytes:,}", s.reason) for s in look.streams]
     rows += [(table, "", "", "changed since its readers read it") for table in look.tables]
+    if look.late:
+        rows.append((look.late, "", "", "nothing arrives for longer than its freshness allows"))
     if look.everything:
         rows.append(("everything", "", "", look.everything))
     widths = [max(len(row[at]) for row in rows) for at in range(3)]

@@ -35,6 +35,9 @@ _CODE = (
 )
 _CODE_FILES = ("dbt_project.yml", "profiles.yml", "packages.yml", "requirements.lock")
 
+# The test that says which streams are late.
+FRESHNESS = "streams_are_fresh"
+
 
 @dataclass(frozen=True)
 class StreamMemory:
@@ -145,6 +148,7 @@ class Look:
         everything: Why everything has to be built, or None.
         streams: Streams with news.
         tables: Tables whose readers have not read them yet, because somebody changed them by hand.
+        late: The stream that has become late since the last build, or None.
         memory: What the next look compares with; ``None`` while there is no lake.
     """
 
@@ -152,11 +156,12 @@ class Look:
     streams: list[StreamNews] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     memory: dict[str, Any] | None = None
+    late: str | None = None
 
     @property
     def nothing(self) -> bool:
         """Whether there is nothing to build."""
-        return not (self.everything or self.streams or self.tables)
+        return not (self.everything or self.streams or self.tables or self.late)
 
     @property
     def selectors(self) -> list[str]:
@@ -166,6 +171,7 @@ class Look:
         return [
             *(stream.selector for stream in self.streams),
             *(f"{table}+" for table in self.tables),
+            *([FRESHNESS] if self.late else []),
         ]
 
     @property
@@ -335,6 +341,16 @@ def quarantined_since(before: Look, after: Look) -> list[tuple[str, str, str]]:
     ]
 
 
+def last_fed(config: LakeConfig) -> dict[str, datetime]:
+    """When rows of each stream were last fed, by label; those that never were are left out.
+
+    Raises:
+        Unreachable: The catalog cannot be read.
+    """
+    with _Lake(config) as lake:
+        return lake.last_fed()
+
+
 def _streams(memory: dict[str, Any] | None) -> dict[str, StreamMemory]:
     entries = (memory or {}).get("streams", {})
     return {label: StreamMemory(**entry["stream"]) for label, entry in entries.items()}
@@ -399,6 +415,15 @@ class _Lake:
                 "select 1 from duckdb_columns() where database_name = 'lakehouse' and"
                 " schema_name = 'meta' and table_name = 'feeder_cursors'"
                 " and column_name = 'declaration'"
+            )
+        )
+
+    def last_fed(self) -> dict[str, datetime]:
+        """When rows of each stream were last fed, by label."""
+        return dict(
+            self._rows(
+                "select source || '.' || stream, max(loaded_at) from lakehouse.meta.feeder_files"
+                " where status = 'loaded' group by all"
             )
         )
 

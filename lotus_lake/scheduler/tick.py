@@ -6,7 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -252,11 +252,34 @@ class Tick:
             everything = "--full was asked for"
         elif self._state.data.get("running"):
             everything = f"the run {self._state.data['running']} failed or was cut short"
-        return news.Look(everything, found.streams, found.tables, found.memory)
+        return replace(found, everything=everything, late=self._late())
+
+    def _late(self) -> str | None:
+        """The stream that nothing has arrived of for too long since the last build, or None.
+
+        Nothing has landed then, so nothing else would have a build say so.
+        """
+        waited = self._state.data.get("late")
+        if not waited or datetime.fromisoformat(waited["at"]) > datetime.now(UTC):
+            return None
+        return str(waited["stream"])
+
+    def _next_late(self) -> dict[str, str] | None:
+        """The stream that will be late next if nothing arrives, and when."""
+        from lotus_lake.freshness import limits, next_late
+
+        try:
+            allowed = limits(build.target_folder() / artifacts.MANIFEST)
+            fed = news.last_fed(self._settings.config)
+        except LakeError as error:
+            self._log.warn(f"It is unknown when a stream will be late: {error}")
+            return None
+        found = next_late(fed, allowed, datetime.now(UTC))
+        return {"at": found[0].isoformat(), "stream": found[1]} if found else None
 
     def _work(self, catalog: Catalog) -> Report:
         landing, code, data = self._landing(), self._code(), self._state.data
-        certain = not self._settings.full and not data.get("running")
+        certain = not (self._settings.full or data.get("running") or self._late())
         if certain and news.nothing_new(data.get("memory"), code, catalog.snapshot(), landing):
             self._retry_publishing()
             return Report(Exit.OK, idle=True, reason="Nothing new.")
@@ -306,6 +329,7 @@ class Tick:
         if report.code in (Exit.OK, Exit.PARTIAL):
             data["running"] = None
             data["memory"] = self._accept(before, look)
+            data["late"] = self._next_late()
         data["last_run"] = {
             "tick_id": self._id,
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -493,6 +517,8 @@ def describe(look: news.Look) -> list[str]:
         new = f"{len(stream.files):,} new files ({stream.bytes / 1e6:,.1f} MB)."
         lines.append(f"{stream.label}: {new if stream.files else stream.reason}")
     lines += [f"{table}: changed since its readers read it." for table in look.tables]
+    if look.late:
+        lines.append(f"{look.late}: nothing arrives for longer than its freshness allows.")
     return lines
 
 

@@ -33,7 +33,7 @@ select
     limits.longest,
     fed.source || '.' || fed.stream || ': nothing was loaded for '
     || date_diff('hour', fed.last_fed_at, now()) || ' hours, since ' || fed.last_path
-    || '; it may be ' || extract('hour' from limits.longest)
+    || '; it may be ' || date_diff('hour', fed.last_fed_at, fed.last_fed_at + limits.longest)
     || '. See docs/operations.md, "Nothing new arrives"' as message
 from fed
 inner join (values {{ limits | join(", ") or "(null, null, null)" }})

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -74,6 +74,18 @@ def again(lake: Lake, stream: str, name: str = "again.parquet") -> None:
     """The newest file of a stream once more, as another file."""
     newest = sorted((lake.landing / stream).rglob("*.parquet"))[-1]
     land(lake, str(newest.with_name(name).relative_to(lake.landing)), newest.read_bytes())
+
+
+def fall_silent(ticks: Ticks, days: dict[str, int]) -> None:
+    """Nothing has come of some streams for so many days, as if these had passed since."""
+    for stream, count in days.items():
+        ticks.lake.change(
+            f"update meta.feeder_files set loaded_at = loaded_at - interval {count} day"
+            f" where source || '.' || stream = '{stream}'"
+        )
+    memory = ticks.memory
+    memory["late"]["at"] = datetime.now(UTC).isoformat()
+    (ticks.lake.home / "scheduler.json").write_text(json.dumps(memory))
 
 
 # -- what a tick does ------------------------------------------------------------------------------
@@ -180,6 +192,32 @@ def test_a_failing_test_is_a_failure_and_names_it(ticks: Ticks) -> None:
     assert done.code == 20, done.output
     assert done.says("int_shopify__order_lines: changed since its readers read it")
     assert done.says("dbt build --select")
+
+
+def test_a_stream_that_becomes_late_is_told_although_nothing_landed(ticks: Ticks) -> None:
+    """A build would say so, but silence is no reason for one."""
+    del ticks.environment["DBT_RESOURCE_TYPES"]
+    memory = ticks.memory
+    assert datetime.fromisoformat(memory["late"]["at"]) > datetime.now(UTC) + timedelta(hours=30)
+    fall_silent(ticks, {"klaviyo.lists": 4, "jaffle_shop.orders": 31})
+    assert "for longer than its freshness allows" in ticks.run("--dry-run").output
+    done = ticks.run()
+    assert done.code == 0, done.output
+    assert {name for name in ticks.nodes() if "on-run" not in name} == {"streams_are_fresh"}
+    assert "klaviyo.lists: nothing was loaded for 96 hours" in done.output
+    assert "it may be 72." in done.output
+    assert "jaffle_shop.orders: nothing was loaded for 744 hours" in done.output
+    assert "it may be 720." in done.output
+    assert (
+        ticks.lake.value(
+            "select status from fct_node_results where node_name = 'streams_are_fresh'"
+            " order by run_finished_at desc limit 1"
+        )
+        == "warn"
+    )
+    # The next one is news again, when it is its time.
+    assert datetime.fromisoformat(ticks.memory["late"]["at"]) > datetime.now(UTC)
+    assert ticks.run().says("Nothing new")
 
 
 @pytest.mark.slow
@@ -436,6 +474,11 @@ def test_artifacts(ticks: Ticks) -> None:
     assert len(list((place / "runs").iterdir())) == 2
     assert (place / "site/index.html").stat().st_mtime_ns == written
     assert (place / "site/status/index.html").read_text() != status
+    assert "freshness allows" not in status
+    # Also when all that is new is that nothing comes any more.
+    fall_silent(ticks, {"klaviyo.lists": 4})
+    assert ticks.run().code == 0
+    assert "freshness allows: klaviyo.lists." in (place / "site/status/index.html").read_text()
 
 
 # -- maintenance -----------------------------------------------------------------------------------
