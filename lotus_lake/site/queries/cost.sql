@@ -5,7 +5,13 @@ select
         as oldest_snapshot_at,
     (
         select coalesce(sum(file_size_bytes), 0)::bigint
-        from __ducklake_metadata_lakehouse.ducklake_data_file
+        from (
+            select file_size_bytes, end_snapshot
+            from __ducklake_metadata_lakehouse.ducklake_data_file
+            union all
+            select file_size_bytes, end_snapshot
+            from __ducklake_metadata_lakehouse.ducklake_delete_file
+        )
         where end_snapshot is not null
     ) as superseded_bytes,
     (
