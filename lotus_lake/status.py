@@ -289,12 +289,15 @@ def size(size_bytes: int) -> str:
 
 
 def age(span: timedelta | None) -> str:
-    """A span of time in its greatest unit; ``-`` for none. A file from the future is new."""
+    """A span of time in the greatest unit of which it has two; ``-`` for none.
+
+    A file from the future is new.
+    """
     if span is None:
         return "-"
     seconds = max(int(span.total_seconds()), 0)
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= length:
+        if seconds >= 2 * length:
             return f"{seconds // length:,}{unit}"
     return f"{seconds}s"
 

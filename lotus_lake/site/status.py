@@ -6,8 +6,8 @@ What is asked stands in ``queries/``, one SQL file for each table or chart; how 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -18,6 +18,7 @@ import duckdb
 
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import connect
+from lotus_lake.freshness import Limits, limits
 from lotus_lake.pages import charts, environment
 from lotus_lake.scheduler.exits import Unreachable
 from lotus_lake.site.frame import STATUS, framed
@@ -25,7 +26,6 @@ from lotus_lake.status import age, number, size
 
 Row = dict[str, Any]
 Answers = Mapping[str, list[Row]]
-Limits = Mapping[str, timedelta]
 
 _QUERIES = Path(__file__).parent / "queries"
 # As many bars as a person compares at a glance.
@@ -74,6 +74,11 @@ class Look:
     made_at: datetime
     problems: list[str] = field(default_factory=list)
 
+    @property
+    def never_fed(self) -> list[str]:
+        """The streams of which nothing has been fed yet."""
+        return [one.row["stream"] for one in self.streams if not one.lag]
+
 
 def write(config: LakeConfig, manifest: Path, site: Path) -> None:
     """Write the page into the folder of a site, at its place.
@@ -105,7 +110,12 @@ def page(config: LakeConfig, manifest: Path) -> str:
         LakeError: The lake or the manifest cannot be read, or the lake was not built with these
             models yet.
     """
-    return render(look(config, limits(manifest)))
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        # The first chart of a process takes half a second, in which the lake can be asked.
+        pool.submit(
+            charts.chart, "", [], charts.bars(charts.amount("x"), charts.amount("y"), charts.QUIET)
+        )
+        return render(look(config, limits(manifest)))
 
 
 def look(config: LakeConfig, limits: Limits, now: datetime | None = None) -> Look:
@@ -147,25 +157,6 @@ def look(config: LakeConfig, limits: Limits, now: datetime | None = None) -> Loo
     return Look(answers, streams, now, _problems(answers, streams))
 
 
-def limits(manifest: Path) -> Limits:
-    """The longest time without a delivery that each stream's ``freshness`` allows.
-
-    Raises:
-        LakeError: The manifest cannot be read.
-    """
-    try:
-        sources = json.loads(manifest.read_bytes())["sources"]
-    except (OSError, ValueError, KeyError) as error:
-        raise LakeError(f"{manifest} cannot be read. Run `dbt parse` first.") from error
-    found = {}
-    for source in sources.values():
-        after = (source.get("freshness") or {}).get("warn_after") or {}
-        if after.get("count"):
-            span = timedelta(**{f"{after['period']}s": after["count"]})
-            found[f"{source['source_name']}.{source['name']}"] = span
-    return found
-
-
 def render(look: Look) -> str:
     """What was seen, as HTML."""
     made = environment(
@@ -193,10 +184,14 @@ def _problems(answers: Answers, streams: list[Stream]) -> list[str]:
         problems.append(f"Later than its source's freshness allows: {', '.join(late)}.")
     bad = sum(one.row["quarantined_files"] for one in streams)
     if bad:
-        problems.append(f"{bad:,} files are in quarantine.")
-    failing = [row for row in answers["failures"] if row["status"] in ("fail", "error")]
-    if failing:
-        problems.append(f"{len(failing):,} tests or models failed when they last ran.")
+        problems.append(f"In quarantine: {bad:,} file{'' if bad == 1 else 's'}.")
+    for words, is_meant in (("Failed", True), ("Warned", False)):
+        names = [
+            row["name"] for row in answers["failures"] if (row["status"] != "warn") is is_meant
+        ]
+        if names:
+            more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+            problems.append(f"{words} when last run: {', '.join(names[:5])}{more}.")
     return problems
 
 
@@ -243,7 +238,9 @@ def _runs_chart(runs: list[Row]) -> str:
         "axis": {"labels": False, "ticks": False, "title": None},
     }
     y = charts.amount("seconds", "seconds")
-    return charts.chart("Seconds of the last runs", rows, charts.bars(x, y, colour))
+    # As wide for fifty as the other charts, and not wider for each when there are few.
+    width = 14 * max(len(rows), 20)
+    return charts.chart("Seconds of the last runs", rows, charts.bars(x, y, colour), width=width)
 
 
 def _durations_chart(nodes: list[Row]) -> str:

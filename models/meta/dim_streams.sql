@@ -11,6 +11,7 @@ versions as (
         path,
         arg_max(status, (cursor_version, loaded_at)) as status,
         min(loaded_at) as first_fed_at,
+        max(loaded_at) filter (status = 'loaded') as last_fed_at,
         max(last_modified) filter (status = 'loaded') as newest_file_at
     from {{ source('meta', 'feeder_files') }}
     group by source, stream, path
@@ -22,6 +23,7 @@ files as (
         stream,
         count(*) filter (status = 'quarantined') as quarantined_files,
         min(first_fed_at) as first_fed_at,
+        max(last_fed_at) as last_fed_at,
         max(newest_file_at) as newest_file_at
     from versions
     group by source, stream
@@ -44,7 +46,7 @@ final as (
         cursors.backlog_bytes,
         coalesce(files.quarantined_files, 0) as quarantined_files,
         files.first_fed_at,
-        cursors.updated_at as last_fed_at,
+        files.last_fed_at,
         files.newest_file_at,
         cursors.swept_at
     from cursors

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -44,7 +43,8 @@ def test_what_is_on_the_page(reference_copy: Lake) -> None:
         )
     ]
     bad = reference_copy.value("select sum(quarantined_files) from dim_streams")
-    assert (f"{bad:,} files are in quarantine." in seen.problems) == bool(bad)
+    told = [problem for problem in seen.problems if problem.startswith("In quarantine:")]
+    assert told == ([f"In quarantine: {bad:,} file{'' if bad == 1 else 's'}."] if bad else [])
     assert seen.answers["runs"][0]["status"] in ("success", "warn")
     slowest = seen.answers["durations"][0]
     assert slowest["total_seconds"] == reference_copy.value(
@@ -83,7 +83,7 @@ def test_what_is_wrong_stands_on_top(reference_copy: Lake) -> None:
             [nasty],
         )
         connection.execute(
-            "update meta.feeder_cursors set updated_at = updated_at - interval 3 day"
+            "update meta.feeder_files set loaded_at = loaded_at - interval 3 day"
             " where stream = 'lists'"
         )
         connection.execute(
@@ -93,19 +93,71 @@ def test_what_is_wrong_stands_on_top(reference_copy: Lake) -> None:
         )
         connection.execute(
             "insert into meta.node_results select * replace ('last' as invocation_id, 'fail' as"
-            " status, 7 as failures, 'Got 7 results' as message) from meta.node_results"
+            " status, 7 as failures, 'Got 7 results' as message, finished_at + interval 1 second"
+            " as finished_at) from meta.node_results"
             " where node like '%unique_fct_sales%' or node like '%fct_sales%' limit 1"
         )
     seen = look(reference_copy, {"klaviyo.lists": 2 * _DAY, "shopify.orders": _DAY})
     told = " ".join(seen.problems)
     assert "last recorded run failed" in told
     assert "klaviyo.lists" in told and "shopify.orders" not in told
-    assert "in quarantine" in told and "failed when they last ran" in told
+    assert "In quarantine: " in told and "Failed when last run: " in told
     page = status.render(seen)
     assert nasty not in page and "&lt;script&gt;alert" in page
     assert "truncated &amp; empty" in page
     assert "Got 7 results" in page
     assert text(page).index("Something needs a look") < text(page).index("Is everything fresh?")
+
+
+def test_what_is_no_more_or_never_was_is_not_told_as_it_is(reference_copy: Lake) -> None:
+    """A test that is no more in the project has not failed; a stream that was never fed is not
+    fresh; and what warns is not well."""
+    with writing(reference_copy) as connection:
+        last = "(select max(finished_at) + interval 1 second from meta.node_results)"
+        for node, ended in (
+            ("test.lotus_lake.sales_add_up", "fail"),
+            ("test.lotus_lake.sales_add_up", "pass"),
+            ("test.lotus_lake.gone.0", "fail"),
+            ("test.lotus_lake.stream_volumes_are_usual", "warn"),
+            ("unit_test.lotus_lake.fct_sales.sales_of_an_order", "error"),
+            ("unit_test.lotus_lake.gone.sales_of_nothing", "error"),
+        ):
+            connection.execute(
+                f"insert into meta.node_results select 'last', '{node}',"
+                f" '{node.split('.')[0]}', '{ended}', 0, null, 1, 'Few rows', {last}"
+            )
+        connection.execute("delete from meta.feeder_files where stream = 'lists'")
+    seen = look(reference_copy, {"klaviyo.lists": _DAY})
+    owners = {row["name"]: row["owner"] for row in seen.answers["failures"]}
+    assert owners["stream_volumes_are_usual"] == "data_platform"
+    assert owners["sales_of_an_order"] == "shop_analytics"
+    assert not {"gone", "sales_of_nothing", "sales_add_up"} & set(owners)
+    assert "Failed when last run: sales_of_an_order." in seen.problems
+    (warned,) = (problem for problem in seen.problems if problem.startswith("Warned when"))
+    assert "stream_volumes_are_usual" in warned
+    assert {one.row["stream"]: one.state for one in seen.streams}["klaviyo.lists"] == "never fed"
+    assert "Never fed so far: klaviyo.lists." in text(status.render(seen))
+
+
+def test_a_lake_that_nobody_has_fed_is_not_well(reference_copy: Lake) -> None:
+    with writing(reference_copy) as connection:
+        connection.execute("delete from meta.feeder_files")
+        connection.execute("delete from meta.node_results where status = 'warn'")
+    page = text(status.render(look(reference_copy, {"shopify.orders": _DAY})))
+    assert "Nothing was fed yet" in page
+    assert "All is well" not in page
+
+
+def test_what_the_lake_costs_is_what_lies_on_the_disk(reference_copy: Lake) -> None:
+    """The files that say which rows were deleted cost something too, and their rows are gone."""
+    reference_copy.change("delete from main.fct_sales where order_id % 3 = 0")
+    seen = look(reference_copy)
+    tables = {row["name"]: row for row in seen.answers["tables"]}
+    for name in ("main.fct_sales", "main.dim_customers", "staging.stg_shopify__orders"):
+        assert tables[name]["row_count"] == reference_copy.value(f"select count(*) from {name}")
+    lying = sum(file.stat().st_size for file in reference_copy.data.rglob("*.parquet"))
+    kept = seen.answers["cost"][0]["superseded_bytes"]
+    assert sum(row["bytes"] for row in tables.values()) + kept == lying
 
 
 def test_a_day_with_an_unusual_volume_is_marked(reference_copy: Lake) -> None:
@@ -143,15 +195,3 @@ def test_a_lake_without_the_views_says_what_to_type(reference_copy: Lake) -> Non
         connection.execute("drop view main.fct_runs")
     with pytest.raises(LakeError, match=r"fct_runs.*dbt build"):
         look(reference_copy)
-
-
-def test_limits_come_from_the_sources(tmp_path: Path) -> None:
-    manifest = tmp_path / "manifest.json"
-    with pytest.raises(LakeError, match=r"manifest\.json cannot be read.*dbt parse"):
-        status.limits(manifest)
-    manifest.write_text(
-        '{"sources": {"a": {"source_name": "s", "name": "a", "freshness":'
-        ' {"warn_after": {"count": 36, "period": "hour"}}},'
-        ' "b": {"source_name": "s", "name": "b", "freshness": null}}}'
-    )
-    assert status.limits(manifest) == {"s.a": timedelta(hours=36)}

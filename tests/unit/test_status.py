@@ -326,8 +326,10 @@ def test_an_error_while_reading_is_one_line(
     [
         (None, "-"),
         (timedelta(seconds=-5), "0s"),
-        (timedelta(seconds=59), "59s"),
-        (timedelta(minutes=61), "1h"),
+        (timedelta(seconds=119), "119s"),
+        (timedelta(minutes=61), "61m"),
+        (timedelta(hours=36), "36h"),
+        (timedelta(hours=72), "3d"),
         (timedelta(days=1000), "1,000d"),
     ],
 )
