@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -43,6 +44,9 @@ CATALOG = {
     "#!/exposure/exposure.lotus_lake.sales_dashboard": ".panel-body",
     "#!/snapshot/snapshot.lotus_lake.snap_shopify__customers": ".table-responsive tbody tr",
     "#!/seed/seed.lotus_lake.klaviyo_metric_roles": ".table-responsive tbody tr",
+    "#!/analysis/analysis.lotus_lake.cohort_retention": ".token.keyword",
+    "#!/test/test.lotus_lake.refunds_are_within_sales": ".token.keyword",
+    "#!/macro/macro.lotus_lake.volume_scores": TITLE,
 }
 
 
@@ -310,15 +314,21 @@ def test_every_model_has_a_lineage(site: Site, tab: Tab) -> None:
     landed = {edge["source"] for edge in edges if edge["source"].startswith("source.")}
     streams = {name for name in site.manifest["sources"] if ".meta." not in name}
     assert landed >= streams
-    # What is counted comes from no column; nothing else of a fact does.
-    odd = {
-        column
-        for name, node in models.items()
-        if str(node["name"]).startswith(("int_", "fct_sales"))
-        for column in node["columns"]  # type: ignore[attr-defined]
-        if (name, column) not in led
+    # Counted rows come from no column, nor do the streams' names, which the project declares.
+    made = {
+        "fct_daily_sales": {"orders"},
+        "fct_customer_cohorts": {"customers", "orders"},
+        "fct_campaign_performance": {"attributed_orders"},
+        "fct_stream_volumes": {"source", "stream"},
+        "dim_customers": {"orders"},
+        "dim_jaffle_shop__customers": {"number_of_orders"},
     }
-    assert odd == set()
+    by_the_feeder = {"_source_file", "_source_row", "_cursor_version"}
+    for name, node in models.items():
+        columns = set(node["columns"])  # type: ignore[call-overload]
+        table = str(node["name"])
+        odd = {column for column in columns if (name, column) not in led}
+        assert odd == (by_the_feeder if table.startswith("stg_") else made.get(table, set())), table
 
 
 @both_widths
@@ -335,10 +345,36 @@ def test_the_status_page_can_be_sorted_and_has_charts(site: Site, tab: Tab) -> N
     head.get_by_role("button").click()
     expect(head).to_have_attribute("aria-sort", "descending")
     assert cells.all_inner_texts() == sorted(up, reverse=True)
+    # Numbers by their size, also where they are told in units or have none.
+    table = tab.page.locator("table.sortable", has=tab.page.get_by_text("Tables", exact=True))
+    place = table.locator("th").all_inner_texts().index("size")
+    table.locator("th").nth(place).get_by_role("button").click()
+    sizes = table.locator(f"tbody td:nth-child({place + 1})")
+    known = [int(one.get_attribute("data-sort") or -1) for one in sizes.all()]
+    assert known == sorted(known)
+    assert known[-1] > 1000 > known[0] >= 0
+    # Of what goes on in time a phone shows the end first.
+    gone = tab.page.eval_on_selector_all(
+        ".in-time", "all => all.map(one => one.scrollWidth - one.clientWidth - one.scrollLeft)"
+    )
+    assert gone and max(gone) < 2
+    for caption in tab.page.locator(".in-time figcaption").all():
+        left = caption.bounding_box()
+        assert left and left["x"] >= 0, caption.inner_text()
     charts = tab.page.locator("figure.chart svg")
     assert charts.count() > 1
     for chart in charts.all():
         assert chart.locator("[class*=mark-] path").count() > 0
+
+
+@pytest.mark.parametrize("width", [NARROW])
+def test_a_status_page_that_nobody_makes_any_more_shows_its_age(site: Site, tab: Tab) -> None:
+    """What it says was true then; whoever publishes it may have stopped."""
+    tab.open(site.url("status/index.html"), "h1")
+    expect(tab.page.locator("#age")).to_be_empty()
+    tab.page.clock.set_fixed_time(datetime.now(UTC) + timedelta(hours=50))
+    tab.open(site.url("status/index.html"), "h1")
+    expect(tab.page.locator("#age")).to_have_text(" (2 days ago)")
 
 
 @both_widths
