@@ -105,12 +105,13 @@
     from nodes left join written using (relation);
 
     -- What is last known of a node has to stay true: a test that passes again, or has begun to warn.
+    -- The whole history is read for it, so only where the answer matters.
     set variable is_recorded = getvariable('committed') is not null or {{ has_failed }} or exists (
         select 1
         from (
             select node, arg_max(status, finished_at) as status
             from {{ target.database }}.meta.node_results
-            where status <> 'skipped'
+            where status <> 'skipped' and getvariable('committed') is null
             group by node
         ) as before
         right join run_nodes using (node)
