@@ -5,6 +5,10 @@ lambdas and subqueries, since a field is what Airbyte has to deliver. Each query
 that it gives, with the parts of a stream that they stand for. Every part that is named on the way
 is a read, whether anything comes of it or not: without it DuckDB would refuse the query.
 
+Whether a value is a part, a list of it or one of a list makes no difference to the names in it, so
+lists are not told apart, and what a function gives may be whatever it was given. SQL of which that
+does not tell what it reads is refused, and so is Python over what landed.
+
 SQL that a macro runs by itself, such as the block of ``recompute``, is in no compiled model.
 """
 
@@ -13,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
-from typing import Any
+from typing import Any, NoReturn
 
 import sqlglot
 from sqlglot import exp
@@ -26,18 +30,10 @@ from lotus_lake.streams import LINEAGE_COLUMNS, Stream
 # What a staging table has besides the columns that landed.
 _OWN_COLUMNS = {*LINEAGE_COLUMNS, "rowid", "snapshot_id", "filename"}
 
-# What gives its first argument as it was, what gives one of several, an element, or a list of them.
-_PASSES_FIRST = (
-    *(exp.Alias, exp.Paren, exp.Cast, exp.Distinct, exp.IgnoreNulls, exp.RespectNulls, exp.Nullif),
-    *(exp.AnyValue, exp.First, exp.Last, exp.ArgMax, exp.ArgMin, exp.Max, exp.Min),
-    *(exp.ArraySort, exp.ArrayDistinct, exp.Window),
-)
-_PASSES_ANY = (exp.Coalesce, exp.ArrayConcat)
-_TAKES_ELEMENT = (exp.Flatten, exp.Explode, exp.Unnest)
-_MAKES_LIST = (exp.Array, exp.ArrayAgg)
-# The same of functions that the parser knows by name only.
-_PASSES_BY_NAME = {"list_slice", "list_reverse", "list_reverse_sort", "list_resize"}
-_ELEMENT_BY_NAME = {"list_extract", "list_first", "list_last", "list_any_value"}
+# Functions that give a field or an element, and those that give an object with more fields.
+_EXTRACT = {"struct_extract", "array_extract", "list_extract", "list_element"}
+_ADD_FIELDS = {"struct_insert", "struct_update", "struct_concat"}
+_JSON = (exp.JSONExtract, exp.JSONExtractScalar, exp.JSONBExtract, exp.JSONBExtractScalar)
 
 
 @dataclass(frozen=True)
@@ -46,33 +42,37 @@ class Part:
 
     Args:
         stream: The stream.
-        path: The column, then fields; ``[]`` for the elements of a list.
-        lists: In so many lists it was put by the query.
+        path: The column, then fields; empty for a whole record.
     """
 
     stream: Stream
     path: tuple[str, ...]
-    lists: int = 0
 
     def field(self, name: str) -> Part:
         """A field of it."""
         return replace(self, path=(*self.path, name))
 
-    def element(self) -> Part:
-        """An element of it."""
-        if self.lists:
-            return replace(self, lists=self.lists - 1)
-        return replace(self, path=(*self.path, "[]"))
+    @property
+    def type(self) -> Type | None:
+        """What it is declared as, of a list what its elements are; None when it is not declared."""
+        *_, last = _types(self.stream, self.path)
+        return _innermost(last)
 
-    def listed(self) -> Part:
-        """A list of it."""
-        return replace(self, lists=self.lists + 1)
+    @property
+    def has_fields(self) -> bool:
+        """Whether something in it can be named."""
+        return not self.is_own and (self.type is None or self.type.kind == "struct")
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the lake's own, and did not land."""
+        return self.path[:1] != () and self.path[0] in _OWN_COLUMNS
 
     def __hash__(self) -> int:
-        return hash((self.stream.label, self.path, self.lists))
+        return hash((self.stream.label, self.path))
 
 
-Parts = frozenset[Part]
+Parts = frozenset["Part | _Relation"]
 _NONE: Parts = frozenset()
 
 
@@ -95,12 +95,17 @@ class Read:
     @property
     def is_declared(self) -> bool:
         """Whether the stream declares it, so that it is selected in the catalog."""
-        return _has(self.stream, self.path)
+        part = Part(self.stream, self.path)
+        return part.is_own or part.type is not None
 
     @property
     def field(self) -> str:
-        """The path as it is written."""
-        return ".".join(self.path).replace(".[]", "[]")
+        """The path as it is written: ``line_items[].price``."""
+        text = self.path[0]
+        types = _types(self.stream, self.path)
+        for type_, name in zip(list(types)[1:], self.path[1:], strict=False):
+            text += f"{'[]' if type_ and type_.kind == 'list' else ''}.{name}"
+        return text
 
     def __str__(self) -> str:
         where = f"column {self.column}" if self.column else "a condition"
@@ -150,7 +155,11 @@ def reads(manifest: Manifest, streams: Iterable[Stream]) -> list[Read]:
         node = nodes[name]
         if node["resource_type"] == "model" and node["language"] == "python":
             if node["name"] in staging:
-                tables[_table(node)] = _Relation(streams=(staging[node["name"]],))
+                record = Part(staging[node["name"]], ())
+                tables[_table(node)] = _Relation(whole=frozenset([record]))
+            else:
+                inputs = (nodes[one] for one in _inputs(node) if one in nodes)
+                _check_python(node, (tables.get(_table(one)) for one in inputs))
             continue
         if node["resource_type"] in ("model", "snapshot") and not node.get("compiled_code"):
             raise LakeError(
@@ -171,6 +180,20 @@ def reads(manifest: Manifest, streams: Iterable[Stream]) -> list[Read]:
     return list(found)
 
 
+def _check_python(node: Mapping[str, Any], inputs: Iterable[_Relation | None]) -> None:
+    """Refuse Python over what landed: nothing tells what it reads.
+
+    Raises:
+        LakeError: The model is such a one.
+    """
+    landed = sorted({part.stream.label for one in inputs if one for part in one.whole})
+    if landed:
+        raise LakeError(
+            f"Model {node['name']} is Python, and what it reads of {', '.join(landed)} cannot be "
+            "followed. Select those columns in a model in SQL, and read that one."
+        )
+
+
 def _inputs(node: Mapping[str, Any]) -> list[str]:
     inputs: list[str] = node.get("depends_on", {}).get("nodes", [])
     return inputs
@@ -181,51 +204,57 @@ def _table(node: Mapping[str, Any]) -> str:
     return str(node["relation_name"]).replace('"', "").lower()
 
 
-def _has(stream: Stream, path: tuple[str, ...]) -> bool:
-    name, *steps = path
-    if name in _OWN_COLUMNS:
-        return True
-    columns = {column.lower(): type_ for column, type_ in stream.columns.items()}
-    part: Type | None = columns.get(name)
-    for step in steps:
-        if part is None:
-            return False
-        if step == "[]":
-            # Of a text it is a letter.
-            part = part.element if part.kind == "list" else part if not part.nested else None
-        else:
-            part = part.child(step)
-    return part is not None
+def _innermost(type_: Type | None) -> Type | None:
+    """The type of a list's elements, of anything else the type itself."""
+    while type_ and type_.element:
+        type_ = type_.element
+    return type_
 
 
-@dataclass(frozen=True)
+def _types(stream: Stream, path: tuple[str, ...]) -> Iterator[Type | None]:
+    """The declared type of a record, then of each step of a path in it."""
+    part: Type | None = Type.struct(list(stream.columns.items()))
+    yield part
+    for name in path:
+        inner = _innermost(part)
+        part = inner.child(name) if inner else None
+        yield part
+
+
+@dataclass(frozen=True, eq=False)
 class _Relation:
-    """What a table or query gives.
+    """What a table or query gives, or an object that a query makes.
 
     Args:
         columns: Columns by name, in their order, each with what it stands for.
-        streams: Streams of which it has every column as well.
+        whole: Parts of which it has every field as well, as a column.
     """
 
     columns: Mapping[str, Parts] = field(default_factory=dict)
-    streams: tuple[Stream, ...] = ()
+    whole: frozenset[Part] = frozenset()
+
+    @classmethod
+    def of(cls, parts: Parts) -> _Relation:
+        """The fields of an object as columns."""
+        found = cls(whole=frozenset(part for part in parts if isinstance(part, Part)))
+        for part in parts:
+            found = found.both(part) if isinstance(part, _Relation) else found
+        return found
 
     def known(self, name: str) -> Parts | None:
         """A column that it has for certain, else None."""
         if name in self.columns:
             return self.columns[name]
-        having = [Part(stream, (name,)) for stream in self.streams if _has(stream, (name,))]
-        return frozenset(having) if having else None
+        having = [part.field(name) for part in self.whole]
+        return frozenset(one for one in having if one.is_own or one.type) or None
 
     def get(self, name: str) -> Parts:
         """A column that it has, or would have if it landed."""
         found = self.known(name)
-        if found is None:
-            found = frozenset(Part(stream, (name,)) for stream in self.streams)
-        return found
+        return frozenset(part.field(name) for part in self.whole) if found is None else found
 
     def without(self, names: set[str]) -> _Relation:
-        """It without some columns. Those of streams stay: nobody asks for them."""
+        """It without some columns. Those of a whole part stay: nobody asks for them."""
         kept = {name: parts for name, parts in self.columns.items() if name not in names}
         return replace(self, columns=kept)
 
@@ -239,10 +268,7 @@ class _Relation:
 
     def both(self, other: _Relation) -> _Relation:
         """The columns of the two side by side."""
-        return _Relation(
-            {**other.columns, **self.columns},
-            tuple({one.label: one for one in (*self.streams, *other.streams)}.values()),
-        )
+        return _Relation({**other.columns, **self.columns}, self.whole | other.whole)
 
     def stacked(self, other: _Relation, *, by_name: bool) -> _Relation:
         """The rows of the two, one after the other."""
@@ -296,6 +322,8 @@ class _Scope:
                 return frozenset().union(*sure)
             if name in scope.aliases:
                 return scope.aliases[name]
+            if name in scope.tables:
+                return frozenset([scope.tables[name]])
             scope = scope.outer
         return frozenset().union(*(one.get(name) for one in self.tables.values()))
 
@@ -344,6 +372,10 @@ class _Follower:
             return left.stacked(right, by_name=bool(query.args.get("by_name")))
         around = outer.column if outer else ""
         scope = _Scope(known, outer, column=around)
+        if isinstance(query, exp.Pivot):
+            self.source(query.this, scope)
+            self.all((one for one in _arguments(query) if one is not query.this), scope)
+            return next(iter(scope.tables.values()))
         if not isinstance(query, exp.Select):
             self.inside(query, scope)
             return _Relation()
@@ -364,6 +396,8 @@ class _Follower:
         """Add to the scope what stands in FROM or JOIN."""
         if isinstance(source, exp.Join):
             self.source(source.this, scope)
+            if source.method == "NATURAL" and any(one.whole for one in scope.tables.values()):
+                self.refuse("a natural join compares whatever landed. Name the columns with using")
             for name in source.args.get("using") or []:
                 for relation in scope.tables.values():
                     self.saw(relation.get(name.name.lower()), scope)
@@ -372,21 +406,27 @@ class _Follower:
             return
         inner = source.this if isinstance(source, exp.Lateral) else source
         if isinstance(inner, exp.Unnest | exp.Explode):
-            arguments = inner.expressions or [inner.this]
-            elements = [_elements(self.parts(argument, scope)) for argument in arguments]
+            arguments = inner.expressions if isinstance(inner, exp.Unnest) else [inner.this]
+            elements = [self.parts(argument, scope) for argument in arguments]
+            self.check_unnest(inner, frozenset().union(*elements))
             relation = _Relation(
                 {f"unnest{place or ''}": one for place, one in enumerate(elements)}
             )
         elif isinstance(inner, exp.Table) and isinstance(inner.this, exp.Identifier):
             relation = self.table(inner, scope)
-        elif isinstance(inner, exp.Query):
+        elif isinstance(inner, exp.Table) and isinstance(inner.this, exp.Anonymous):
+            relation = self.table_function(inner.this, scope)
+        elif isinstance(inner, exp.Query | exp.Pivot):
             relation = self.relation(inner, scope.ctes, scope)
         else:
             self.inside(inner, scope)
             relation = _Relation()
-        scope.tables[(source.alias_or_name or f"#{len(scope.tables)}").lower()] = relation.named(
-            _names(source)
-        )
+        if _names(source) and relation.whole:
+            self.refuse("it names columns by their place in what landed. Name them in a select")
+        relation = relation.named(_names(source))
+        scope.tables[(source.alias_or_name or f"#{len(scope.tables)}").lower()] = relation
+        for pivot in inner.args.get("pivots") or []:
+            self.all(_arguments(pivot), replace(scope, tables={"": relation}))
         for join in inner.args.get("joins") or []:
             self.source(join, scope)
 
@@ -397,27 +437,55 @@ class _Follower:
             return scope.ctes[parts[0]]
         return self.tables.get(".".join(parts), _Relation())
 
+    def table_function(self, function: exp.Anonymous, scope: _Scope) -> _Relation:
+        """The changes of a table have its columns; what ran SQL of its own would hide it."""
+        name = function.name.lower()
+        if name in ("query", "query_table"):
+            self.refuse(f"{name}() runs SQL that only the run knows. Write it out")
+        self.inside(function, scope)
+        if name.startswith("ducklake_table_"):
+            parts = [one.name.lower() for one in function.expressions[:3]]
+            return self.tables.get(".".join(parts), _Relation())
+        return _Relation()
+
     def projection(self, projection: exp.Expr, scope: _Scope) -> _Relation:
-        """The column that an expression of the select list gives, or those of a star."""
+        """The columns that an expression of the select list gives: one, or those of a star."""
         star = projection.this if isinstance(projection, exp.Column) else projection
         if isinstance(star, exp.Star):
-            whole = _Relation()
-            if isinstance(projection, exp.Column):
-                whole = scope.table(projection.table.lower()) or whole
-            else:
-                for table in scope.tables.values():
-                    whole = whole.both(table)
-            left_out = {one.name.lower() for one in star.args.get("except_") or []}
-            changed = [self.projection(one, scope) for one in star.args.get("replace") or []]
-            whole = whole.without(left_out)
-            for one in changed:
-                whole = one.both(whole)
-            return whole
+            return self.star(star, projection, scope)
         name = projection.alias_or_name.lower()
         scope.column = projection.alias_or_name
         parts = self.parts(projection, scope)
+        if isinstance(projection, exp.Explode | exp.Unnest):
+            # Without a name of its own: an object becomes as many columns as it has fields.
+            return _Relation({"unnest": parts}).both(_Relation.of(parts))
         scope.aliases.setdefault(name, parts)
         return _Relation({name: parts})
+
+    def star(self, star: exp.Star, projection: exp.Expr, scope: _Scope) -> _Relation:
+        """All columns of what is selected from, of one table, or all fields of an object."""
+        whole = _Relation()
+        if isinstance(projection, exp.Column):
+            name = projection.table.lower()
+            table = scope.table(name)
+            whole = table or _Relation.of(self.saw(scope.name(name), scope))
+        else:
+            for table in scope.tables.values():
+                whole = whole.both(table)
+        left_out = {one.name.lower() for one in star.args.get("except_") or []}
+        for one in star.args.get("except_") or []:
+            if isinstance(one, exp.Column) and one.table:
+                self.parts(one, scope)
+        renamed = {
+            one.alias.lower(): self.saw(whole.get(one.this.name.lower()), scope)
+            for one in star.args.get("rename") or []
+        }
+        left_out |= {one.this.name.lower() for one in star.args.get("rename") or []}
+        changed = [self.projection(one, scope) for one in star.args.get("replace") or []]
+        whole = _Relation(renamed).both(whole.without(left_out))
+        for one in changed:
+            whole = one.both(whole)
+        return whole
 
     # -- expressions -------------------------------------------------------------------------------
 
@@ -432,6 +500,11 @@ class _Follower:
                 return self.fields(
                     self.parts(expression.this, scope), [expression.expression.name], scope
                 )
+            case exp.Dot(expression=exp.Anonymous() as method):
+                call = exp.Anonymous(
+                    this=method.name, expressions=[expression.this, *method.expressions]
+                )
+                return self.parts(call.copy(), scope)
             case exp.StructExtract(expression=exp.Literal()):
                 return self.fields(
                     self.parts(expression.this, scope), [expression.expression.name], scope
@@ -439,30 +512,85 @@ class _Follower:
             case exp.Bracket():
                 return self.bracket(expression, scope)
             case exp.ArrayFilter(expression=exp.Lambda()) | exp.Transform(expression=exp.Lambda()):
-                return self.with_lambda(expression, expression.this, expression.expression, scope)
-            case exp.Anonymous(expressions=[lists, exp.Lambda() as function, *_]):
-                return self.with_lambda(expression, lists, function, scope)
+                arguments = [expression.this, expression.expression]
+                return self.with_lambda(expression.sql_name().lower(), arguments, scope)
+            case exp.Anonymous(expressions=[_, exp.Lambda(), *_]):
+                return self.with_lambda(expression.name.lower(), expression.expressions, scope)
+            case exp.Anonymous():
+                return self.function(expression.name.lower(), expression, scope)
             case exp.Comprehension():
                 return self.comprehension(expression, scope)
+            case exp.Struct():
+                return frozenset([self.made(expression.expressions, scope)])
             case exp.If() | exp.Case():
                 return self.branches(expression, scope)
+            case exp.Columns():
+                if any(table.whole for table in scope.tables.values()):
+                    self.refuse("columns() takes whatever landed. Name the columns")
             case exp.Query():
                 return next(
                     iter(self.relation(expression, scope.ctes, scope).columns.values()), _NONE
                 )
-        by_name = expression.name.lower() if isinstance(expression, exp.Anonymous) else ""
-        arguments = list(_arguments(expression))
-        given = [self.parts(one, scope) for one in arguments]
-        first = given[0] if given else _NONE
-        if isinstance(expression, _PASSES_FIRST) or by_name in _PASSES_BY_NAME:
-            return first
-        if isinstance(expression, _PASSES_ANY):
-            return frozenset().union(*given)
-        if isinstance(expression, _TAKES_ELEMENT) or by_name in _ELEMENT_BY_NAME:
-            return self.saw(_elements(first), scope)
-        if isinstance(expression, _MAKES_LIST):
-            return frozenset(part.listed() for part in frozenset().union(*given))
-        return _NONE
+        found = self.given(expression, scope)
+        if isinstance(expression, _JSON):
+            self.check_object(found, "it reads {} as JSON. Name its fields with dots")
+        elif isinstance(expression, exp.Explode):
+            self.check_unnest(expression, found)
+        elif isinstance(expression, exp.Cast):
+            self.cast(found, expression.to, scope)
+        return found
+
+    def function(self, name: str, call: exp.Anonymous, scope: _Scope) -> Parts:
+        """A function that the parser knows by its name only."""
+        if name in _EXTRACT and isinstance(call.expressions[-1], exp.Literal):
+            first, key = call.expressions[0], call.expressions[-1]
+            return self.fields(self.parts(first, scope), [key.name] * key.is_string, scope)
+        if name in _ADD_FIELDS:
+            made = self.made([one for one in call.expressions if _is_named(one)], scope)
+            for one in call.expressions:
+                if not _is_named(one):
+                    made = made.both(_Relation.of(self.parts(one, scope)))
+            return frozenset([made])
+        found = self.given(call, scope)
+        if name == "struct_extract_at":
+            self.check_object(found, "it takes a field of {} by its place. Name it with a dot")
+        return found
+
+    def given(self, expression: exp.Expr, scope: _Scope) -> Parts:
+        """What an expression was given, as far as it has fields: it may give any of that."""
+        found = self.all(_arguments(expression), scope)
+        if isinstance(expression, exp.Alias | exp.Paren):
+            return found
+        return frozenset(one for one in found if isinstance(one, _Relation) or one.has_fields)
+
+    def made(self, fields: Iterable[exp.Expr], scope: _Scope) -> _Relation:
+        """An object with these fields: ``{'a': x}``, ``struct_pack(a := x)``."""
+        return _Relation(
+            {one.this.name.lower(): self.parts(one.expression, scope) for one in fields}
+        )
+
+    def cast(self, parts: Parts, to: exp.Expr | None, scope: _Scope) -> None:
+        """A cast to an object names its fields."""
+        for one in to.expressions if to else []:
+            if isinstance(one, exp.ColumnDef):
+                self.cast(self.fields(parts, [one.name], scope), one.kind, scope)
+            elif isinstance(one, exp.DataType):
+                self.cast(parts, one, scope)
+
+    def check_unnest(self, unnest: exp.Expr, parts: Parts) -> None:
+        """Refuse to unnest what is inside as well: those columns have no names here."""
+        if any(isinstance(one, exp.PropertyEQ) for one in unnest.expressions):
+            self.check_object(parts, "it unnests {} to its depth. Unnest it once, and name fields")
+
+    def check_object(self, parts: Parts, why: str) -> None:
+        """Refuse what reads fields of an object without naming them."""
+        for part in parts:
+            if isinstance(part, Part) and part.has_fields:
+                self.refuse(why.format(Read("", "", part.stream, part.path).field))
+
+    def refuse(self, why: str) -> NoReturn:
+        """Say that nothing tells what the SQL reads."""
+        raise LakeError(f"The SQL of {self.model} cannot be followed: {why}.")
 
     def inside(self, expression: exp.Expr, scope: _Scope) -> None:
         """Note what the parts of an expression name that is itself no part of a record."""
@@ -484,8 +612,12 @@ class _Follower:
 
     def fields(self, parts: Parts, names: Iterable[str], scope: _Scope) -> Parts:
         """A field of a field of these."""
-        for name in names:
-            parts = self.saw(frozenset(part.field(name.lower()) for part in parts), scope)
+        for name in map(str.lower, names):
+            inner = [
+                part.get(name) if isinstance(part, _Relation) else frozenset([part.field(name)])
+                for part in parts
+            ]
+            parts = self.saw(frozenset().union(*inner), scope)
         return parts
 
     def bracket(self, expression: exp.Bracket, scope: _Scope) -> Parts:
@@ -493,33 +625,25 @@ class _Follower:
         parts = self.parts(expression.this, scope)
         (index, *_) = expression.expressions
         self.all(expression.expressions, scope)
-        if isinstance(index, exp.Slice):
-            return parts
         if isinstance(index, exp.Literal) and index.is_string:
             return self.fields(parts, [index.name], scope)
-        return self.saw(_elements(parts), scope)
+        return parts
 
-    def with_lambda(
-        self,
-        call: exp.Expr,
-        list_: exp.Expr,
-        function: exp.Lambda,
-        scope: _Scope,
-    ) -> Parts:
-        """``list_filter`` gives the list itself, others a list of what the lambda gives."""
-        lists = self.parts(list_, scope)
-        elements = self.saw(_elements(lists), scope)
+    def with_lambda(self, name: str, arguments: list[exp.Expr], scope: _Scope) -> Parts:
+        """A filter gives some of the list, a reduction anything, others what the lambda gives."""
+        list_, function, *rest = arguments
+        lists, more = self.parts(list_, scope), self.all(rest, scope)
         # A second parameter is another element, or a place in the list, which has no fields.
         names = [one.name.lower() for one in function.expressions]
-        given = self.bound(function.this, dict.fromkeys(names, elements), scope)
-        if isinstance(call, exp.ArrayFilter):
+        given = self.bound(function.this, dict.fromkeys(names, lists | more), scope)
+        if "filter" in name:
             return lists
-        return frozenset(part.listed() for part in given)
+        return lists | more | given if "reduce" in name else given
 
     def comprehension(self, expression: exp.Comprehension, scope: _Scope) -> Parts:
         """``[x.a for x in list if x.b]``; the brackets around it are an array's own."""
-        elements = _elements(self.parts(expression.args["iterator"], scope))
-        bound = {expression.expression.name.lower(): self.saw(elements, scope)}
+        elements = self.parts(expression.args["iterator"], scope)
+        bound = {expression.expression.name.lower(): elements}
         if expression.args.get("condition"):
             self.bound(expression.args["condition"], bound, scope)
         return self.bound(expression.this, bound, scope)
@@ -543,13 +667,14 @@ class _Follower:
     def saw(self, parts: Parts, scope: _Scope) -> Parts:
         """Note that these were named."""
         for part in parts:
-            if not part.lists:
+            if isinstance(part, Part):
                 self.found[Read(self.model, scope.column, part.stream, part.path)] = None
         return parts
 
 
-def _elements(parts: Parts) -> Parts:
-    return frozenset(part.element() for part in parts)
+def _is_named(argument: exp.Expr) -> bool:
+    """Whether it is an argument like ``a := x``."""
+    return isinstance(argument, exp.PropertyEQ)
 
 
 def _names(source: exp.Expr) -> list[str]:

@@ -444,6 +444,98 @@ READS = {
         "",
     ),
     "replace": ("select * replace (customer.phone as email) from {stg}", "customer.phone", "email"),
+    "rename": (
+        "with a as (select * rename (customer as who) from {stg}) select who.phone as p from a",
+        "customer.phone",
+        "p",
+    ),
+    "a star of an object": (
+        "with a as (select customer.* from {stg}) select phone from a",
+        "customer.phone",
+        "phone",
+    ),
+    "an unnested object": (
+        "with a as (select unnest(customer) from {stg}) select phone from a",
+        "customer.phone",
+        "phone",
+    ),
+    "an object that is made": (
+        "with a as (select {'c': customer, 'i': id} as r from {stg}) select r.c.phone as p from a",
+        "customer.phone",
+        "p",
+    ),
+    "an object with one more field": (
+        "select struct_insert(customer, x := 1).phone as p from {stg}",
+        "customer.phone",
+        "p",
+    ),
+    "objects that a lambda makes": (
+        "with a as (select list_transform(line_items, lambda l: {'x': l}) as q from {stg}) "
+        "select q[1].x.grams as g from a",
+        "line_items[].grams",
+        "g",
+    ),
+    "a whole row": (
+        "with a as (select max_by(stg, updated_at) as r from {stg}) select r.customer.phone as p "
+        "from a",
+        "customer.phone",
+        "p",
+    ),
+    "a window function": (
+        "select (lag(customer) over (order by id)).phone as p from {stg}",
+        "customer.phone",
+        "p",
+    ),
+    "an ordered aggregate": (
+        "select list(customer order by id)[1].phone as p from {stg}",
+        "customer.phone",
+        "p",
+    ),
+    "a filtered aggregate": (
+        "select (max_by(customer, id) filter (where test)).phone as p from {stg}",
+        "customer.phone",
+        "p",
+    ),
+    "lists put together": (
+        "select (line_items || list_append(line_items, null))[1].grams as g from {stg}",
+        "line_items[].grams",
+        "g",
+    ),
+    "zipped lists": (
+        "select list_transform(list_zip(line_items, [1]), lambda z: z[1].grams) as g from {stg}",
+        "line_items[].grams",
+        "g",
+    ),
+    "a reduction": (
+        "select list_reduce(line_items, lambda a, b: if(a.price > b.price, a, b)).grams as g "
+        "from {stg}",
+        "line_items[].grams",
+        "g",
+    ),
+    "a map": ("select map([1], [customer])[1].phone as p from {stg}", "customer.phone", "p"),
+    "a function after a dot": (
+        "select customer.struct_extract('phone') as p from {stg}",
+        "customer.phone",
+        "p",
+    ),
+    "a function that nobody knows": (
+        "select some_function(customer).phone as p from {stg}",
+        "customer.phone",
+        "p",
+    ),
+    "a cast": ("select customer::struct(phone varchar) as p from {stg}", "customer.phone", "p"),
+    "a pivot": ("pivot {table} on no_such using sum(total_price)", "no_such", ""),
+    "a pivot in from": (
+        "from (pivot {table} on financial_status using sum(no_such) group by id)",
+        "no_such",
+        "",
+    ),
+    "what changed": (
+        "select no_such from ducklake_table_changes('lakehouse', 'staging', 'stg_shopify__orders',"
+        " 1, 2)",
+        "no_such",
+        "no_such",
+    ),
 }
 
 
@@ -499,12 +591,51 @@ FINE = [
     "select n.size, n.hue from (values (1, 2)) as n (size, hue) join {stg} on stg.id = n.size",
     "with recursive r as (select id, 0 as depth from {stg} union all select id, depth + 1 from r) "
     "select depth from r",
+    "select struct_insert(customer, x := 1).x, row(id, customer)[2].id, "
+    "regexp_extract(name, '(.)(.)', ['a', 'b']).a from {stg}",
+    "select to_json(customer), list_zip(line_items, [1])[1][1].price, count(*) over () from {stg}",
+    "with a as (select id, name from {stg}) select max(columns(*)) from a natural join a as b",
+    "select customer::struct(id bigint), unnest(line_items).tax_lines[1].price from {stg}",
 ]
 
 
 @pytest.mark.parametrize("sql", FINE)
 def test_what_is_declared_or_the_query_s_own_is_not_named(compiled: Manifest, sql: str) -> None:
     assert [str(read) for read in missing_in(compiled, sql)] == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("select unnest(line_items, recursive := true) from {stg}", "unnests line_items"),
+        ("select columns('total_.*') from {stg}", "columns() takes whatever landed"),
+        ("select to_json(customer) ->> '$.phone' from {stg}", "reads customer as JSON"),
+        ("select struct_extract_at(customer, 2) from {stg}", "a field of customer by its place"),
+        ("select 1 from {stg} natural join {table} as b", "a natural join"),
+        ("select a from {table} as t (a)", "by their place"),
+        ("select a from query('select 1 as a')", "query() runs SQL"),
+    ],
+)
+def test_sql_that_does_not_say_what_it_reads_is_refused(
+    compiled: Manifest, sql: str, told: str
+) -> None:
+    with pytest.raises(LakeError, match="The SQL of int_shopify__orders cannot be followed") as one:
+        missing_in(compiled, sql)
+    assert told in str(one.value)
+
+
+def test_python_over_what_landed_is_refused(changed: Manifest, run: Run) -> None:
+    """One that reads a table whose columns SQL has named is fine."""
+    model = changed["nodes"]["model.lotus_lake.int_shopify__customers"]
+    model |= {"language": "python", "compiled_code": "def model(dbt, session): ..."}
+    run(changed)
+    check = run(changed, "--check")
+    assert check.returncode == 64
+    assert (
+        "int_shopify__customers is Python, and what it reads of shopify.customers" in check.stderr
+    )
+    model["depends_on"]["nodes"] = ["model.lotus_lake.int_shopify__orders"]
+    assert run(changed, "--check").returncode == 0
 
 
 def test_sql_that_cannot_be_followed_is_told(changed: Manifest) -> None:
