@@ -9,11 +9,12 @@ Whether a value is a part, a list of it or one of a list makes no difference to 
 lists are not told apart, and what a function gives may be whatever it was given. SQL of which that
 does not tell what it reads is refused, and so is Python over what landed.
 
-SQL that a macro runs by itself, such as the block of ``recompute``, is in no compiled model.
+The block of ``recompute`` is run by the macro; it stands as a comment in what dbt compiles.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
@@ -29,6 +30,9 @@ from lotus_lake.streams import LINEAGE_COLUMNS, Stream
 
 # What a staging table has besides the columns that landed.
 _OWN_COLUMNS = {*LINEAGE_COLUMNS, "rowid", "snapshot_id", "filename"}
+
+# What the macro recompute leaves of its block.
+_KEYS = re.compile(r"/\* recompute: (.*?) \*/", re.DOTALL)
 
 # Functions that give a field or an element, and those that give an object with more fields.
 _EXTRACT = {"struct_extract", "array_extract", "list_extract", "list_element"}
@@ -168,9 +172,11 @@ def reads(manifest: Manifest, streams: Iterable[Stream]) -> list[Read]:
             )
         if node.get("compiled_code") and node["resource_type"] != "seed":
             follower = _Follower(node["name"], tables, found)
+            code = node["compiled_code"]
             try:
-                query = sqlglot.parse_one(node["compiled_code"], dialect="duckdb")
-                relation = follower.relation(query, {}, None)
+                for sql in (*_KEYS.findall(code), code):
+                    query = sqlglot.parse_one(sql, dialect="duckdb")
+                    relation = follower.relation(query, {}, None)
             except (sqlglot.errors.SqlglotError, RecursionError) as error:
                 raise LakeError(
                     f"The SQL of {node['name']} cannot be followed: {str(error).splitlines()[0]}"

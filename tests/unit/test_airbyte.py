@@ -563,6 +563,21 @@ def test_an_undeclared_field_is_named_with_model_column_and_field(
     assert str(read).startswith("int_shopify__orders (") and path in str(read)
 
 
+def test_the_keys_of_recompute_are_followed(compiled: Manifest) -> None:
+    """The macro runs that SQL by itself; what dbt compiles has it as a comment."""
+    models = [
+        node
+        for node in compiled["nodes"].values()
+        if node["resource_type"] == "model" and "recompute(" in node["raw_code"]
+    ]
+    assert len(models) > 10
+    assert [
+        one["name"] for one in models if "/* recompute: select" not in one["compiled_code"]
+    ] == []
+    (read,) = missing_in(compiled, "/* recompute: select no_such as id from {table} */ select 1")
+    assert (read.field, read.column) == ("no_such", "id")
+
+
 def test_an_undeclared_field_is_found_further_down(changed: Manifest, run: Run) -> None:
     """A model that hands an object on, and another one that reads a field of it."""
     nodes = changed["nodes"]
