@@ -10,6 +10,7 @@ of its day. docs/dlt.md says how it becomes a stream.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,13 @@ def daily_rates(
         page = answer.get("next")
 
 
-def main() -> None:
+def main() -> int:
     """Land what is new."""
-    landing = os.environ.get("LAKE_LANDING_URL", ".lake/landing/raw")
+    url = os.environ.get("RATES_URL")
+    if not url:
+        print("exchange_rates: RATES_URL is not set; give it the API's address.", file=sys.stderr)
+        return 64
+    landing = os.environ.get("LAKE_LANDING_URL") or ".lake/landing/raw"
     if "://" not in landing:
         landing = Path(landing).resolve().as_uri()
     pipeline = dlt.pipeline(
@@ -63,8 +68,9 @@ def main() -> None:
         # The folder of the source.
         dataset_name="rates",
     )
-    print(pipeline.run(daily_rates(os.environ["RATES_URL"]), loader_file_format="parquet"))
+    print(pipeline.run(daily_rates(url), loader_file_format="parquet"))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

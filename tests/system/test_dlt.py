@@ -99,6 +99,7 @@ def test_rates_of_an_api(server: Rates, new_lake: Callable[..., Lake], tmp_path:
 
     names = ("CHF", "EUR", "GBP", "JPY", "USD")
     server.rates = [rate(name, place, "01T12:00") for place, name in enumerate(names, 1)]
+    assert "RATES_URL is not set" in copy.run(f"RATES_URL= {land} 2>&1  # has to fail")
     copy.run(land)
     copy.run("dbt --quiet parse")
     assert "key id, newest by updated_at" in copy.run(f"{DISCOVER} --add rates.daily")
