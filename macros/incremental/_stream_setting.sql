@@ -1,5 +1,5 @@
 {#
-    A setting of a stream, as its source declares it. A unit test has no graph; it finds the
+    A setting of a stream, as its source declares it, or none. A unit test has no graph; it finds the
     declaration where declare_streams() has put it.
 #}
 {% macro _stream_setting(source_name, stream, setting) %}
@@ -9,7 +9,7 @@
     {% if graph.sources %}
         {% for declared in graph.sources.values()
                if declared.source_name == source_name and declared.name == stream %}
-            {{ return(declared.config.meta.feeder[setting]) }}
+            {{ return(declared.config.meta.feeder.get(setting)) }}
         {% endfor %}
     {% else %}
         {% set found = run_query(

@@ -2,15 +2,15 @@
     What the versions of a key of an Airbyte stream are ordered by: the greatest is the newest. Models
     use it through newest_of().
 
-    That is the stream's own cursor, as its source declares it (meta: feeder: source_cursor), and
+    That is the stream's own cursor, if its source declares one (meta: feeder: source_cursor), and
     after it what Airbyte says about the delivery, nulls lowest. The place in the landing zone comes
     last: it only decides between records that Airbyte itself does not tell apart, so that the
     outcome never depends on the order in which files were fed. One blob compares faster than a row
     of seven values, and needs no stand-ins for nulls.
 #}
 {% macro newest_version_order(source_name, stream) -%}
-    {%- set parts = [
-        lotus_lake._stream_setting(source_name, stream, "source_cursor"),
+    {%- set cursor = lotus_lake._stream_setting(source_name, stream, "source_cursor") -%}
+    {%- set parts = ([cursor] if cursor else []) + [
         "_airbyte_extracted_at",
         "_airbyte_generation_id",
         "_airbyte_meta.sync_id",
