@@ -146,11 +146,13 @@ docs: setup ## Write the site (guides, status, data catalog, column lineage) to 
 docs-serve: setup ## Show the site on this machine (PORT=8000)
 	@$(BIN)/python scripts/docs.py --serve $(or $(PORT),8000)
 
-discover: setup ## Compare what landed with what is declared (STREAM=...; ADD=... makes a new stream)
+discover: setup ## Compare what landed with what is declared (STREAM=..., YAML=1); ADD=... makes a new stream
 	@mkdir -p target/lint
 	@$(LINT_LAKE) $(BIN)/dbt --quiet parse
 	@$(BIN)/python scripts/discover.py --manifest target/lint/manifest.json $(STREAM) \
-		$(if $(ADD),--add $(ADD)) $(DISCOVER_ARGS)
+		$(if $(YAML),--yaml) $(if $(ADD),--add '$(ADD)') $(if $(KEY),--key '$(KEY)') \
+		$(if $(CURSOR),--cursor '$(CURSOR)') $(DISCOVER_ARGS)
+	@$(if $(ADD),$(MAKE) --no-print-directory airbyte-catalog)
 
 # Compiled, because which fields the models read stands in their SQL.
 airbyte-catalog: setup ## Write Airbyte's catalogs from the declared streams (CHECK=1 only compares)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from lotus_lake.airbyte.declared import all_streams, read_manifest
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import CONNECT_CONFIG, load
 from lotus_lake.discover import new_stream
-from lotus_lake.discover.compare import FILES, Discovery, discover
+from lotus_lake.discover.compare import FILES, Discovery, UnknownStream, discover
 from lotus_lake.discover.yaml_text import columns_text, type_text
 from lotus_lake.landing import open_landing
 from lotus_lake.scheduler.exits import Exit
@@ -71,37 +72,50 @@ def main() -> int:
     parser.add_argument("--manifest", type=Path, default=target / "manifest.json")
     parser.add_argument("--project", type=Path, default=PROJECT, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    console = Console(highlight=False)
+    if options.files < 1:
+        parser.error(f"argument --files: {options.files} is none; --all looks into all files")
+    if not options.add and (options.key or options.cursor):
+        parser.error("--key and --cursor are about the stream of --add")
+    # In a pipe or a log there is room for whole names.
+    is_narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(highlight=False, width=None if is_narrow else 200)
     try:
         config = LakeConfig.from_env()
         declared = {one.label: one for one in all_streams(read_manifest(options.manifest))}
         landing = open_landing(config.landing_url)
     except LakeError as error:
-        print(f"discover: {error}", file=sys.stderr)
-        return Exit.USAGE
+        return failed(error, Exit.USAGE)
+    only = [options.add] if options.add else options.stream
     try:
-        with duckdb.connect(
-            config={str(key): value for key, value in CONNECT_CONFIG.items()}
-        ) as connection:
+        with duckdb.connect(config={**CONNECT_CONFIG}) as connection:
             load(connection, config)
-            only = [options.add] if options.add else options.stream
-            found = discover(
-                connection, landing, declared, only, 0 if options.all else options.files
-            )
-        if options.add:
-            stream = new_stream.NewStream.of(found[0], options.key, options.cursor)
-            show_added(stream, new_stream.write(options.project, stream), console)
-            return Exit.OK
+            connection.execute("set TimeZone = 'UTC'")
+            files = 0 if options.all else options.files
+            found = discover(connection, landing, declared, only, files)
+    except UnknownStream as error:
+        return failed(error, Exit.USAGE)
     except LakeError as error:
-        print(f"discover: {error}", file=sys.stderr)
-        return Exit.USAGE
+        return failed(error, Exit.UNREACHABLE)
+    if options.add:
+        try:
+            stream = new_stream.NewStream.of(found[0], options.key, options.cursor)
+            written = new_stream.write(options.project, stream)
+        except LakeError as error:
+            return failed(error, Exit.USAGE)
+        show_added(stream, written, options.project, console)
+        return Exit.OK
     show(found, console)
     if options.yaml:
         for one in found:
             show_yaml(one, console)
     is_wrong = any(not one.is_declared or one.undeclared or one.unreadable for one in found)
-    is_wrong = is_wrong or any(part.problem for one in found for part in one.different)
     return Exit.FAILED if options.check and is_wrong else Exit.OK
+
+
+def failed(error: LakeError, code: Exit) -> Exit:
+    """Say why, and how to exit."""
+    print(f"discover: {error}", file=sys.stderr)
+    return code
 
 
 def show(found: list[Discovery], console: Console) -> None:
@@ -114,18 +128,21 @@ def show(found: list[Discovery], console: Console) -> None:
         if not one.is_declared:
             console.print(
                 f"  is not declared; {len(one.columns)} columns: {', '.join(one.columns)}. "
-                f"To add it: --add {one.label}",
+                f"To add it: make discover ADD={one.label}",
                 markup=False,
             )
         table = Table("", "", "", box=None, show_header=False, padding=(0, 2))
         table.columns[0].overflow = "fold"
+        refused = dict(one.unreadable)
         for part in one.different:
-            fits = part.problem or f"is fed as the declared {shortened(part.declared)}"
-            table.add_row(part.name, "other type", f"{shortened(part.landed)} {fits}; {part.path}")
+            fits = "cannot be fed as" if part.path in refused else "is fed as"
+            said = f"{shortened(part.landed)} {fits} the declared {shortened(part.declared)}"
+            table.add_row(part.name, "other type", f"{said}; first in {part.path}")
         for part in one.undeclared:
             table.add_row(part.name, "not declared", shortened(part.landed))
+        never = "never landed" if one.looked_into == one.files else "in none of these files"
         for part in one.missing:
-            table.add_row(part.name, "never landed", shortened(part.declared))
+            table.add_row(part.name, never, shortened(part.declared))
         for path, reason in one.unreadable:
             table.add_row(path, "cannot be fed", reason)
         if table.rows:
@@ -133,21 +150,30 @@ def show(found: list[Discovery], console: Console) -> None:
     looked, files = sum(one.looked_into for one in found), sum(one.files for one in found)
     in_step = f"{sum(one.in_step for one in found)} of {len(found)} streams are in step"
     console.print(f"\n{in_step}; {looked:,} of {files:,} files looked into.")
+    if any(one.is_declared and one.undeclared for one in found):
+        console.print("What is not declared stays in staging. To declare it: make discover YAML=1")
 
 
 def show_yaml(one: Discovery, console: Console) -> None:
     """What to add to a source's YAML."""
-    tops = {part.name.split(".")[0].split("[")[0] for part in one.undeclared}
-    columns = {name: type_ for name, type_ in one.columns.items() if name in tops}
-    if one.is_declared and columns:
-        console.print(
-            f"\n# {one.label}, in models/landing/{one.source}/_{one.source}__sources.yml:"
-        )
-        console.print("# what is declared already stands here with its new fields", style="dim")
-        console.print(columns_text(columns), markup=False, soft_wrap=True)
+    if not (one.is_declared and one.undeclared):
+        return
+    whole = {part.name for part in one.undeclared}
+    inside = {re.split(r"[.\[]", name)[0] for name in whole} - whole
+    added = {name: type_ for name, type_ in one.columns.items() if name in whole}
+    grown = {name: type_ for name, type_ in one.columns.items() if name in inside}
+    console.print(f"\n# {one.label}, in models/landing/{one.source}/_{one.source}__sources.yml:")
+    if added:
+        console.print("# new columns", style="dim")
+        console.print(columns_text(added), markup=False, soft_wrap=True)
+    if grown:
+        console.print("# the data_type of columns that have new fields", style="dim")
+        console.print(columns_text(grown, described=grown), markup=False, soft_wrap=True)
 
 
-def show_added(stream: new_stream.NewStream, files: list[Path], console: Console) -> None:
+def show_added(
+    stream: new_stream.NewStream, files: list[Path], project: Path, console: Console
+) -> None:
     """What was written, and what to do next."""
     how = f"newest by {stream.cursor}" if stream.cursor else "newest by the file that came last"
     if stream.is_sent_whole:
@@ -155,12 +181,17 @@ def show_added(stream: new_stream.NewStream, files: list[Path], console: Console
     console.print(f"{stream.found.label}: key {stream.key}, {how}. Written or changed:")
     for file in files:
         console.print(f"  {file}", markup=False)
+    source = stream.found.source
+    terraform = (project / "deploy/airbyte/main.tf").read_text(encoding="utf-8")
+    if stream.found.is_airbyte and f'"airbyte_connection" "{source}"' not in terraform:
+        console.print(
+            f"Airbyte has no connection for {source} yet: give it a source and a connection in "
+            "deploy/airbyte/main.tf, as its neighbours have them.",
+            markup=False,
+        )
     console.print(
         "Next: say in the YAML what it is and what its columns mean, leave out those that nobody "
-        "needs; then\n"
-        "  make format\n"
-        f"  dbt build --select {stream.staging}+\n"
-        "  make airbyte-catalog",
+        f"needs; then\n  dbt build --select {stream.staging}+\n  make lint",
         markup=False,
     )
 

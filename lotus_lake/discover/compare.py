@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
 
 from lotus_lake.config import LakeError
+from lotus_lake.discover.texts import written_types
+from lotus_lake.feeder.fitting import Columns, Fitter, Group, Quarantine
 from lotus_lake.landing import LandedFile, Landing
 from lotus_lake.probe import Probe, Prober
-from lotus_lake.schema import Conflict, Type, convert, differences, merge
+from lotus_lake.schema import Type, differences, merge
 from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
 
 # Of a stream's files, so many are looked into: the oldest, the newest, and others in between.
 FILES = 20
+
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+
+
+class UnknownStream(LakeError):
+    """A stream that neither landed nor is declared."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +33,13 @@ class Part:
         name: As people write it: ``line_items[].price``.
         declared: Its declared type; None when it is not declared.
         landed: The type that landed; None when it never did.
-        path: The first file that had it; empty when none did.
-        problem: Why its values cannot be fed as declared; empty when they can.
+        path: The first file that had it so; empty when none did.
     """
 
     name: str
     declared: Type | None
     landed: Type | None
     path: str = ""
-    problem: str = ""
 
 
 @dataclass
@@ -45,7 +51,8 @@ class Discovery:
         files: How many files there are.
         looked_into: How many of them were looked into.
         is_declared: Whether a dbt source declares it.
-        columns: What landed, Airbyte's own columns left out.
+        columns: What landed, Airbyte's own columns left out; of a column that is declared, the
+            declared type with what else landed in it.
         is_airbyte: Whether Airbyte's own columns landed.
         parts: What is not as declared.
         unreadable: Files that cannot be fed, and why.
@@ -104,14 +111,15 @@ def discover(
         files: How many files of each stream to look into; 0 for all of them.
 
     Raises:
-        LakeError: The landing zone cannot be read, or there is no such stream.
+        UnknownStream: There is no such stream.
+        LakeError: The landing zone cannot be read.
     """
     folders = {f"{source}.{stream}": (source, stream) for source, stream in landing.streams()}
     for label, one in declared.items():
         folders.setdefault(label, (one.source, one.name))
     for label in only:
         if label not in folders:
-            raise LakeError(
+            raise UnknownStream(
                 f"There is no stream {label}, neither landed nor declared. There are: "
                 f"{', '.join(sorted(folders))}."
             )
@@ -133,24 +141,133 @@ def _look(
     listed = landing.files(f"{source}/{name}/")
     chosen = _spread(listed, files)
     found = Discovery(source, name, len(listed), len(chosen), is_declared=stream is not None)
-    first: dict[str, str] = {}
-    is_text = False
-    for file, probe in Prober(connection, landing).probe(chosen):
+    declared = _own(stream) if stream else {}
+    own = Type.struct(list(declared.items()))
+    # Capitals do not tell columns apart.
+    names = {name.lower(): name for name in declared}
+    prober = Prober(connection, landing)
+    landed = Type.struct([])
+    # By name and type, in the order of the files.
+    other: dict[tuple[str, str], Part] = {}
+    for file, probe in prober.probe(chosen):
         if not isinstance(probe, Probe):
             found.unreadable.append((file.path, str(probe)))
             continue
-        # A CSV file has no types of its own.
-        is_text = is_text or probe.format == "csv"
-        for column, type_ in probe.schema.items():
-            if column in AIRBYTE_COLUMNS:
-                found.is_airbyte = True
-            elif not type_.unknown:
-                first.setdefault(column, file.path)
-                known = found.columns.get(column)
-                found.columns[column] = merge(known, type_) if known else type_.known()
+        found.is_airbyte = found.is_airbyte or not AIRBYTE_COLUMNS.keys().isdisjoint(probe.schema)
+        schema = {
+            column: type_
+            for column, type_ in _types(connection, prober, probe, declared).items()
+            if column not in AIRBYTE_COLUMNS and not type_.unknown
+        }
+        for column, type_ in schema.items():
+            known = names.setdefault(column.lower(), column)
+            before = found.columns.get(known, declared.get(known))
+            grow = merge if known in declared else common
+            found.columns[known] = grow(before, type_) if before else type_
+        if stream:
+            refused = _refused(connection, stream, landing, prober, probe)
+            if refused:
+                found.unreadable.append((file.path, refused))
+            row = Type.struct(list(schema.items()))
+            landed = common(landed, row)
+            for path, before, after in differences(own, row):
+                if before and not _has_no_types(probe, before, after):
+                    part = Part(dotted(path), before, after, file.path)
+                    other.setdefault((part.name, after.sql()), part)
     if stream:
-        found.parts = _parts(stream, found.columns, first, is_text=is_text)
+        found.parts = [*other.values(), *_apart(own, found.columns, landed)]
     return found
+
+
+def _own(stream: Stream) -> dict[str, Type]:
+    """The declared columns, without those that Airbyte adds by itself."""
+    return {
+        name: type_
+        for name, type_ in stream.columns.items()
+        if not (stream.airbyte and name in AIRBYTE_COLUMNS)
+    }
+
+
+def _types(
+    connection: duckdb.DuckDBPyConnection,
+    prober: Prober,
+    probe: Probe,
+    declared: Collection[str],
+) -> dict[str, Type]:
+    """A file's columns; text that nobody declared has the type that its values are written in."""
+    is_declared = {name.lower() for name in declared}
+    types = {column: type_.known() for column, type_ in probe.schema.items() if not type_.unknown}
+    texts = [
+        column
+        for column, type_ in types.items()
+        if probe.format != "parquet"
+        and type_.name == "VARCHAR"
+        and column.lower() not in is_declared
+        and column not in AIRBYTE_COLUMNS
+    ]
+    return types | written_types(connection, prober, probe, texts)
+
+
+def common(one: Type, other: Type) -> Type:
+    """The type of a column that landed as both: what the feeder can take either into."""
+    if one.kind == "struct" and other.kind == "struct":
+        fields = [
+            (name, common(child, same) if (same := other.child(name)) else child)
+            for name, child in one.fields
+        ]
+        return Type.struct([*fields, *((n, c) for n, c in other.fields if one.child(n) is None)])
+    if one.element and other.element:
+        return Type.list_of(common(one.element, other.element))
+    if one == other or (one.nested and other.name == "VARCHAR"):
+        return one  # An object may land as a text of JSON.
+    if other.nested and one.name == "VARCHAR":
+        return other
+    types = {one.name, other.name}
+    if types <= set(_INTEGERS):
+        return max(one, other, key=lambda type_: _INTEGERS.index(type_.name))
+    if is_number(one) and is_number(other):
+        return Type.scalar("DOUBLE")
+    if all(name == "DATE" or name.startswith("TIMESTAMP") for name in types):
+        return Type.scalar("TIMESTAMP WITH TIME ZONE")
+    return Type.scalar("VARCHAR")
+
+
+def _refused(
+    connection: duckdb.DuckDBPyConnection,
+    stream: Stream,
+    landing: Landing,
+    prober: Prober,
+    probe: Probe,
+) -> str | None:
+    """Why the feeder would not feed a file into the declared columns."""
+    quarantine = Quarantine()
+    fitter = Fitter(connection, stream, landing, prober)
+    fitter.fit(Group([probe], dict(probe.schema)), Columns(stream.columns), quarantine)
+    return quarantine.get(probe.file.path)
+
+
+def _has_no_types(probe: Probe, declared: Type, landed: Type) -> bool:
+    """Whether it is only the format that has no other type: the values tell whether they fit."""
+    if declared.nested or landed.nested:
+        return False
+    return probe.format == "csv" or (
+        probe.format == "jsonl" and is_number(declared) == is_number(landed)
+    )
+
+
+def is_number(type_: Type) -> bool:
+    """Whether a type is one of numbers."""
+    return type_.name in (*_INTEGERS, "FLOAT", "DOUBLE") or type_.name.startswith("DECIMAL")
+
+
+def _apart(declared: Type, columns: Mapping[str, Type], landed: Type) -> Iterator[Part]:
+    """What landed and is not declared, and the other way round."""
+    for path, before, after in differences(declared, Type.struct(list(columns.items()))):
+        if before is None:
+            yield Part(dotted(path), None, after)
+    for path, before, after in differences(landed, declared):
+        if before is None:
+            yield Part(dotted(path), after, None)
 
 
 def _spread(files: Sequence[LandedFile], most: int) -> list[LandedFile]:
@@ -159,38 +276,6 @@ def _spread(files: Sequence[LandedFile], most: int) -> list[LandedFile]:
         return list(files)
     step = (len(files) - 1) / max(most - 1, 1)
     return [files[round(place * step)] for place in range(most)]
-
-
-def _parts(
-    stream: Stream, columns: Mapping[str, Type], first: Mapping[str, str], *, is_text: bool
-) -> list[Part]:
-    own = {
-        name: type_
-        for name, type_ in stream.columns.items()
-        if not (stream.airbyte and name in AIRBYTE_COLUMNS)
-    }
-    declared, landed = Type.struct(list(own.items())), Type.struct(list(columns.items()))
-    parts = []
-    for path, before, after in differences(declared, landed):
-        file = next((first[name] for name in first if name.lower() == path[0].lower()), "")
-        if before is None:
-            parts.append(Part(dotted(path), None, after, file))
-        elif not is_text:
-            parts.append(Part(dotted(path), before, after, file, _problem(after, before)))
-    parts += [
-        Part(dotted(path), after, None)
-        for path, before, after in differences(landed, declared)
-        if before is None
-    ]
-    return parts
-
-
-def _problem(landed: Type, declared: Type) -> str:
-    try:
-        convert("value", landed, declared)
-    except Conflict as conflict:
-        return str(conflict)
-    return ""
 
 
 def dotted(path: Sequence[str]) -> str:

@@ -7,12 +7,21 @@ its form is what landed.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 from lotus_lake.config import LakeError
 from lotus_lake.discover.compare import Discovery
-from lotus_lake.discover.yaml_text import columns_text, quote_if_needed, type_text
+from lotus_lake.discover.yaml_text import (
+    column_sql,
+    columns_text,
+    is_plain,
+    type_text,
+    yaml_text,
+)
 from lotus_lake.schema import Type
 
 # What sources call the time of a record's last change, the most telling first.
@@ -47,17 +56,22 @@ class NewStream:
             reason = f": {found.unreadable[0][1]}" if found.unreadable else ""
             raise LakeError(f"No file of {found.label} has a column{reason}.")
         for name in (found.source, found.stream):
-            if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            if not (re.fullmatch(r"[a-z][a-z0-9_]*", name) and is_plain(name)):
                 raise LakeError(
-                    f"'{name}' is no name for a table: small letters, digits and _ only. Have "
-                    "Airbyte call the stream or the folder so."
+                    f"'{name}' is no name for a table: small letters, digits and _ only, and no "
+                    "word of SQL. Have Airbyte call the stream or the folder so."
                 )
         names = {name.lower(): name for name in found.columns}
         chosen_key = names.get((key or "id").lower())
         if not chosen_key:
             raise LakeError(
-                f"{found.label} has no column {key or 'id'}: name its key with --key. There are: "
-                f"{', '.join(found.columns)}."
+                f"{found.label} has no column {key or 'id'}: name its key with KEY=... (--key). "
+                f"There are: {', '.join(found.columns)}."
+            )
+        if not is_plain(chosen_key.lower()):
+            raise LakeError(
+                f"'{chosen_key}' of {found.label} is no name for a key: letters, digits and _ "
+                "only, and no word of SQL. Name another with KEY=... (--key), or have it renamed."
             )
         if cursor and cursor.lower() not in names:
             raise LakeError(
@@ -84,28 +98,45 @@ class NewStream:
     @property
     def key_name(self) -> str:
         """The key in the int_ model: ``order_id`` for ``id`` of ``orders``."""
-        if self.key.lower() != "id":
-            return self.key.lower()
-        return f"{re.sub(r'ies$', 'y', self.found.stream).removesuffix('s')}_id"
+        return self._output_name(self.key) if self.key.lower() != "id" else f"{self._record}_id"
+
+    @property
+    def _record(self) -> str:
+        """What a record is called: ``order`` for ``orders``."""
+        return re.sub(r"ies$", "y", self.found.stream).removesuffix("s")
+
+    def _output_name(self, name: str) -> str:
+        """A column's name in the int_ model: letters, digits and _, and no word of SQL."""
+        letters = unicodedata.normalize("NFKD", name.lower()).encode("ascii", "ignore").decode()
+        plain = re.sub(r"\W+", "_", letters).strip("_")
+        return plain if is_plain(plain) else f"{self._record}_{plain}".rstrip("_")
 
     def outputs(self) -> dict[str, tuple[str, Type]]:
         """The int_ model's columns, with the expression and type of each: what is not nested, and
         the fields of objects that are not."""
-        found: dict[str, tuple[str, Type]] = {
-            self.key_name: (quote_if_needed(self.key), self.found.columns[self.key])
-        }
+        found = {self.key_name: (column_sql(self.key), self.found.columns[self.key])}
+
+        taken = {name.lower() for name in self.found.columns}
+
+        def add(names: list[str], expression: str, type_: Type) -> None:
+            numbered = (f"{names[-1]}_{number}" for number in count(2))
+            found[next(one for one in chain(names, numbered) if one not in found)] = (
+                expression,
+                type_,
+            )
+
+        objects = []
         for name, type_ in self.found.columns.items():
-            if name == self.key:
-                continue
             if type_.kind == "struct":
-                for child, inner in type_.fields:
-                    if not inner.nested:
-                        place = f"{quote_if_needed(name)}.{quote_if_needed(child)}"
-                        short = child.lower()
-                        taken = short in found or short in map(str.lower, self.found.columns)
-                        found[f"{name}_{child}".lower() if taken else short] = (place, inner)
-            elif not type_.nested:
-                found.setdefault(name.lower(), (quote_if_needed(name), type_))
+                objects.append((name, type_))
+            elif not type_.nested and name != self.key:
+                add([self._output_name(name)], column_sql(name), type_)
+        for name, type_ in objects:
+            for child, inner in type_.fields:
+                if not inner.nested:
+                    names = [self._output_name(one) for one in (child, f"{name}_{child}")]
+                    names = names[child.lower() in taken :]
+                    add(names, f"{column_sql(name)}.{column_sql(child)}", inner)
         return found
 
 
@@ -162,20 +193,19 @@ sources:
 
 
 def _declaration(stream: NewStream) -> str:
-    feeder = {
+    feeder: dict[str, Any] = {
         "sync_mode": "overwrite" if stream.is_sent_whole else "append",
         "primary_key": stream.key,
-        **({"source_cursor": stream.cursor} if stream.cursor else {}),
-        **({} if stream.found.is_airbyte else {"airbyte": "false"}),
+        **({"source_cursor": column_sql(stream.cursor)} if stream.cursor else {}),
+        **({} if stream.found.is_airbyte else {"airbyte": False}),
     }
-    settings = ", ".join(f"{name}: {value}" for name, value in feeder.items())
     source, name = stream.found.source, stream.found.stream
     return f"""\
       - name: {name}
         description: Records of {name} as they landed. Say what one of them is.
         config:
           meta:
-            feeder: {{{settings}}}
+            feeder: {yaml_text(feeder)}
           freshness:
             warn_after: {{count: 72, period: hour}}
           loaded_at_query: >
@@ -218,17 +248,20 @@ models:
 
 
 def _processed_model(stream: NewStream) -> str:
-    key = quote_if_needed(stream.key)
+    key = column_sql(stream.key)
     lines = []
     for name, (expression, _) in stream.outputs().items():
-        lines.append(f"        {expression}" + ("" if expression == name else f" as {name}"))
+        # The name is as landed, capitals included, unless it is said.
+        is_named = expression == name and name in stream.found.columns
+        lines.append(f"        {expression}" + ("" if is_named else f" as {name}"))
     body = ",\n".join(lines)
     source, name = stream.found.source, stream.found.stream
     changed = f"{{{{ changed.{stream.staging} }}}}"
-    keys = f"    select {key} as {stream.key_name} from {changed}"
+    named = key if key == stream.key_name else f"{key} as {stream.key_name}"
+    keys = f"    select {named} from {changed}"
     if stream.is_sent_whole:
         keys = (
-            f"    select {key} as {stream.key_name} from {{{{ ref('{stream.staging}') }}}}\n"
+            f"    select {named} from {{{{ ref('{stream.staging}') }}}}\n"
             f"    union\n    select {key} from {changed}"
         )
     version, newest = (
@@ -236,15 +269,22 @@ def _processed_model(stream: NewStream) -> str:
         f"    {{{{ newest_of('landed', '{source}', '{name}') }}}}",
     )
     if not stream.found.is_airbyte:
-        cursor = f"{quote_if_needed(stream.cursor)} desc nulls last, " if stream.cursor else ""
+        cursor = f"{column_sql(stream.cursor)} desc nulls last" if stream.cursor else ""
         version = ""
+        order = ",\n            ".join(
+            [
+                *([cursor] if cursor else []),
+                "{{ natural_sort_key('_source_file') }} desc",
+                "_cursor_version desc",
+                "_source_row desc",
+            ]
+        )
         newest = f"""\
     select * from landed
     qualify row_number() over (
         partition by {key}
         order by
-            {cursor}{{{{ natural_sort_key('_source_file') }}}} desc, _cursor_version desc,
-            _source_row desc
+            {order}
     ) = 1"""
     materialized = "" if version == "" else " not materialized"
     return f"""\
@@ -276,9 +316,10 @@ select * from final
 def _processed_yaml(stream: NewStream) -> str:
     lines = []
     for name, (expression, type_) in stream.outputs().items():
-        lines.append(f"      - name: {name}")
-        lines.append(f"        data_type: {type_text(type_)}")
-        lines.append(f"        description: What landed as {expression}. Say what it means.")
+        lines.append(f"      - name: {yaml_text(name)}")
+        lines.append(f"        data_type: {yaml_text(type_text(type_))}")
+        what = f"What landed as {expression}. Say what it means."
+        lines.append(f"        description: {yaml_text(what)}")
         if name == stream.key_name:
             lines += ["        data_tests:", "          - unique", "          - not_null"]
     columns = "\n".join(lines)
@@ -299,26 +340,24 @@ unit_tests:
 
 
 def _unit_test(stream: NewStream) -> str:
-    """Two versions of a record, the older one delivered last, and a row without a key."""
+    """Two versions of a record, and a row without a key."""
     columns = dict(stream.found.columns)
     key_type = columns.pop(stream.key)
-    is_text = key_type.sql() == "VARCHAR"
-    key = "'k1'" if is_text else "1"
-    times = ("2025-01-02", "2025-01-01")
-    cursor_type = (
-        columns.pop(stream.cursor) if stream.cursor and stream.cursor != stream.key else None
-    )
-    is_time = cursor_type is not None and cursor_type.sql() in _TIMES
-    versions = (
-        times if is_time or cursor_type is None or cursor_type.sql() == "VARCHAR" else ("2", "1")
-    )
+    outputs = {expression: name for name, (expression, _) in stream.outputs().items()}
+    # What tells the versions apart: the cursor, or else any column that the model has.
+    apart = [name for name in [stream.cursor, *columns] if name in columns]
+    version = next((name for name in apart if column_sql(name) in outputs), None)
+    version_type = columns.pop(version) if version else Type.scalar("BIGINT")
+    key, older, newer = _value(key_type, 1), _value(version_type, 1), _value(version_type, 2)
     selected = [
         "row_number() over () as rowid",
-        f"given.k::{type_text(key_type)} as {_name(stream.key)}",
+        f"given.k::{type_text(key_type)} as {column_sql(stream.key)}",
     ]
-    if stream.cursor and cursor_type:
-        selected.append(f"given.version::{type_text(cursor_type)} as {_name(stream.cursor)}")
-    selected += [f"null::{type_text(type_)} as {_name(name)}" for name, type_ in columns.items()]
+    if version:
+        selected.append(f"given.v::{type_text(version_type)} as {column_sql(version)}")
+    selected += [
+        f"null::{type_text(type_)} as {column_sql(name)}" for name, type_ in columns.items()
+    ]
     if stream.found.is_airbyte:
         selected += [
             "given.extracted_at::timestamptz as _airbyte_extracted_at",
@@ -331,16 +370,21 @@ def _unit_test(stream: NewStream) -> str:
         "given.place as _source_row",
         "1 as _cursor_version",
     ]
+    # With a cursor it decides, however late the older version comes; without one, what came last.
     # Of a stream that is sent whole, the later generation is the truth.
+    late, early = ("2025-01-03", 3), ("2025-01-01", 1)
+    (old_day, old_place), (new_day, new_place) = (late, early) if stream.cursor else (early, late)
     rows = [
-        f"({key}, '{versions[0]}', '2025-01-02', 1, 'a', 2)",
-        f"({key}, '{versions[1]}', '2025-01-01', {0 if stream.is_sent_whole else 1}, 'z', 1)",
-        f"(null, '{versions[0]}', '2025-01-01', 1, 'a', 3)",
+        f"('{key}', '{newer}', '{new_day}', 1, 'a', {new_place})",
+        f"('{key}', '{older}', '{old_day}', {int(not stream.is_sent_whole)}, 'z', {old_place})",
+        f"(null, '{newer}', '2025-01-02', 1, 'b', 2)",
     ]
     pad = " " * 14
     text = f",\n{pad}".join(selected)
     given = f",\n{pad}".join(rows)
-    expected = "k1" if is_text else "1"
+    expected = {stream.key_name: key}
+    if version:
+        expected[outputs[column_sql(version)]] = newer
     return f"""\
     given:
       - input: ref('{stream.staging}')
@@ -350,15 +394,22 @@ def _unit_test(stream: NewStream) -> str:
               {text}
           from (values
               {given}
-          ) as given (k, version, extracted_at, generation, raw_id, place)
+          ) as given (k, v, extracted_at, generation, raw_id, place)
     expect:
       rows:
-        - {{{stream.key_name}: {expected}}}
+        - {yaml_text(expected)}
 """
 
 
-def _name(name: str) -> str:
-    return quote_if_needed(name)
+def _value(type_: Type, number: int) -> str:
+    """A value of a type as text; a higher number is a later or greater value."""
+    if type_.name in _TIMES:
+        return f"2025-01-0{number}"
+    if type_.name == "BOOLEAN":
+        return ("false", "true")[number - 1]
+    if type_.name == "UUID":
+        return f"00000000-0000-0000-0000-00000000000{number}"
+    return f"v{number}" if type_.name == "VARCHAR" else str(number)
 
 
 def _waited_for(project: Path, stream: NewStream) -> str:

@@ -70,7 +70,7 @@ class Copy:
         self.lake = lake
         project.mkdir()
         for part in PROJECT.iterdir():
-            if part.name in ("models", "macros", "docs"):
+            if part.name in ("models", "macros", "docs", "deploy"):
                 shutil.copytree(part, project / part.name)
             elif part.name == "tests":
                 shutil.copytree(
