@@ -14,7 +14,7 @@ variable "airbyte_client_secret" {
 }
 
 variable "shopify_access_token" {
-  description = "Admin API access token of the shop's custom app; it needs to read orders and customers."
+  description = "Admin API access token of the shop's custom app: read_customers, read_orders, and read_all_orders for those of more than 60 days ago."
   type        = string
   sensitive   = true
 }

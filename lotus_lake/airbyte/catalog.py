@@ -99,6 +99,8 @@ def differences(file: Path, catalog: Catalog) -> list[str]:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return ["the file is missing"]
+    except UnicodeDecodeError:
+        return ["the file is no catalog"]
     if text == written(catalog):
         return []
     try:

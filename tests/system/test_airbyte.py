@@ -327,8 +327,8 @@ def test_what_the_catalogs_select_is_enough(lake: Lake) -> None:
         )
         build = lake.build_quickly()
         assert build.ok, build
-    assert delivered == 9
+    assert delivered >= 9
     assert not lake.quarantined()
-    assert len(lake.loaded()) == 2 * 9
+    assert len(lake.loaded()) == 2 * delivered
     for table in ("int_shopify__orders", "int_klaviyo__profiles", "fct_sales", "dim_customers"):
         assert lake.value(f"select count(*) from {table}") == 2
