@@ -27,10 +27,8 @@
         {% endif %}
     {% endfor %}
     {% set keys_sql = caller(changed) %}
-    {% if flags.WHICH == "compile" %}
-        {# It is run here and stands in no model, so the check of what models read finds it by this. #}
-        {{- "/* recompute: " ~ (keys_sql | trim) ~ " */" -}}
-    {% endif %}
+    {#- It is run here and stands in no model, so the check of what models read finds it by this. -#}
+    {{- "/* recompute: " ~ (keys_sql | trim) ~ " */" if flags.WHICH == "compile" }}
     {% if plan.mode == "delta" %}
         {% do run_query(
             "create or replace table memory.main.recompute__" ~ this.identifier ~ " as "

@@ -576,9 +576,7 @@ def test_the_keys_of_recompute_are_followed(compiled: Manifest) -> None:
         if node["resource_type"] == "model" and "recompute(" in node["raw_code"]
     ]
     assert len(models) > 10
-    assert [
-        one["name"] for one in models if "/* recompute: select" not in one["compiled_code"]
-    ] == []
+    assert [one["name"] for one in models if "/* recompute: " not in one["compiled_code"]] == []
     (read,) = missing_in(compiled, "/* recompute: select no_such as id from {table} */ select 1")
     assert (read.field, read.column) == ("no_such", "id")
 
