@@ -119,9 +119,8 @@ def _compare_by_key(pair: Pair, table: TableDiff, by_changes: bool) -> bool:
             rows = changed_rows(pair)
         else:
             rows, table.reason = differing_rows(pair)
+        if rows:
+            compare_rows(pair, table, rows)
     except NoKeyError:
         return False
-    if rows:
-        compare_rows(pair, table, rows)
-    # A join multiplies the rows of a key that names several.
     return table.added - table.removed == table.rows_after - table.rows_before

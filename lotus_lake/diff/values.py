@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lotus_lake.diff.pair import Pair
 from lotus_lake.diff.results import ColumnDiff, Example, TableDiff
-from lotus_lake.diff.rows import Rows, all_rows
+from lotus_lake.diff.rows import NoKeyError, Rows, all_rows
 from lotus_lake.diff.shifts import find_shifts, measures
 
 _EXAMPLES = 5
@@ -17,12 +17,22 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
         pair: The table on both sides.
         table: Is told all of it.
         rows: The rows that may differ.
+
+    Raises:
+        NoKeyError: The key turns out to be none.
     """
     matched = "there_before and there_after and"
     differs = [f"{matched} b{n} is distinct from a{n}" for n in range(len(rows.columns))]
     any_differs = " or ".join(differs) or "false"
     others_differ = f"{matched} hash_before <> hash_after" if rows.others else "false"
-    conditions = ["not there_before", "not there_after", others_differ, any_differs, *differs]
+    conditions = [
+        "true",
+        "not there_before",
+        "not there_after",
+        others_differ,
+        any_differs,
+        *differs,
+    ]
     counts = [f"count(*) filter ({one}) as count_{n}" for n, one in enumerate(conditions)]
     select = ", ".join(counts)
     if rows.sampled:
@@ -43,7 +53,13 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
     counted = ", ".join(f"count_{n}" for n in range(len(counts)))
     row = pair.connection.execute(f"select {counted} from diff_counts").fetchone()
     assert row
-    table.added, table.removed, others_changed, table.changed, *changed = row
+    rows_joined, table.added, table.removed, others_changed, table.changed, *changed = row
+    if rows.sides == pair.relations and (
+        rows_joined - table.added != pair.rows_before
+        or rows_joined - table.removed != pair.rows_after
+    ):
+        # A join multiplies the rows of a key that names several.
+        raise NoKeyError
     if others_changed:
         # The glance has seen no such row.
         return compare_rows(pair, table, all_rows(pair, pair.rows_after))

@@ -188,6 +188,26 @@ def test_each_way_to_find_rows(
     assert_what_sql_says(lake, found)
 
 
+def test_a_key_that_names_two_rows_on_both_sides(
+    lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are not counted twice."""
+    monkeypatch.setattr(rows, "_FEW", 100)
+    lake.execute(
+        "create or replace table fct_sales as"
+        " select * from (from fct_sales union all from fct_sales where order_id = 2500)"
+        " order by order_id"
+    )
+    before = side(lake)
+    lake.execute(
+        "create temp table new as select * replace (net_sales + 1 as net_sales) from fct_sales;"
+        "create or replace table fct_sales as from new order by random()"
+    )
+    found = diff_of(lake, before)
+    counted = (found.key, found.added, found.removed, found.changed)
+    assert counted == ((), ROWS + 1, ROWS + 1, 0)
+
+
 @pytest.mark.parametrize("key", [("order_id",), ("currency", "order_id")])
 @pytest.mark.parametrize("spread", [1, 2**40, 2**52])
 def test_keys_of_any_size(
