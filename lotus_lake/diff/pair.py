@@ -9,6 +9,9 @@ import duckdb
 
 from lotus_lake.diff.relations import Side, quote
 
+# Conditions on ``rowid`` that cut both sides into as many stretches, whose rows go together.
+Stretches = Sequence[tuple[str, str]]
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -68,7 +71,29 @@ class Pair:
         )
         return self.join_sql(ours, theirs, columns)
 
-    def join_sql(self, ours: str, theirs: str, columns: Sequence[str]) -> str:
+    def in_step_sql(
+        self,
+        stretches: Stretches,
+        columns: Sequence[str],
+        hashed: Sequence[str] = (),
+    ) -> str:
+        """All rows of both sides as ``join_sql`` has them, put side by side by their places.
+
+        Where their keys are not the same, ``in_step`` is false: nothing else holds then.
+        """
+        return " union all ".join(
+            self.join_sql(
+                f"({self.side_sql(self.before, columns, hashed, where_before)})",
+                f"({self.side_sql(self.after, columns, hashed, where_after)})",
+                columns,
+                in_step=True,
+            )
+            for where_before, where_after in stretches
+        )
+
+    def join_sql(
+        self, ours: str, theirs: str, columns: Sequence[str], in_step: bool = False
+    ) -> str:
         """Both sides' rows by key: ``k0`` and so on.
 
         With ``b0``, ``a0`` and so on for the columns, before and after.
@@ -77,6 +102,7 @@ class Pair:
             ours: A relation with the rows before, as ``side_sql`` selects them.
             theirs: The same with the rows after.
             columns: Their columns.
+            in_step: Put them side by side by their places, not by their keys.
         """
         keys = [f"coalesce(ours.{quote(one)}, theirs.{quote(one)})" for one in self.key]
         values = [
@@ -85,11 +111,17 @@ class Pair:
             "theirs.row_hash is not null as there_after",
             "ours.row_hash as hash_before",
             "theirs.row_hash as hash_after",
+            f"coalesce({self.same_key}, false) as in_step",
             f"hash({', '.join(keys)}) as row_key",
             *(f"{key} as k{n}" for n, key in enumerate(keys)),
             *(f"ours.{quote(column)} as b{n}" for n, column in enumerate(columns)),
             *(f"theirs.{quote(column)} as a{n}" for n, column in enumerate(columns)),
         ]
+        if in_step:
+            # The right side is held in memory.
+            return (
+                f"select {', '.join(values)} from {theirs} as theirs positional join {ours} as ours"
+            )
         return (
             f"select {', '.join(values)} from {ours} as ours full join {theirs} as theirs"
             f" on {self.same_key}"

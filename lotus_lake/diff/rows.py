@@ -11,17 +11,22 @@ large table says what is likely, and so what is tried first:
   are read for their hashes anyway; those before are fetched by their keys;
 - many rows differ: all are joined at once, value by value in the columns that were seen to differ,
   by one hash in the others.
+
+Where both sides seem to keep the rows in the same order, they are put side by side by their places
+instead, which costs a fraction of a join. Should the keys of a pair turn out not to be the same,
+the rows are joined after all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import duckdb
 
-from lotus_lake.diff.pair import Pair
+from lotus_lake.diff.pair import Pair, Stretches
+from lotus_lake.diff.places import stretches_in_step
 from lotus_lake.diff.relations import escape, one, quote
 
 # Up to so many rows are fetched and looked at one by one;
@@ -36,8 +41,17 @@ _BUCKET_BITS = 8
 _JOINED = 2_000_000
 
 
+# How all rows of a table were put side by side.
+BY_KEY = "all rows, joined by key"
+SIDE_BY_SIDE = "all rows, side by side"
+
+
 class NoKeyError(Exception):
     """What is declared as the key of a table names several of its rows."""
+
+
+class _NotInStepError(Exception):
+    """The sides do not keep their rows in the same order, although it looked as if they did."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,7 @@ class Rows:
         others: Columns that are compared by the hash of them all.
         examples: A relation with those that may serve as examples.
         sampled: If that has to be made, one in how many; else 0.
+        stretches: How the sides are put side by side, if that is done by their places.
     """
 
     joined: str
@@ -59,6 +74,7 @@ class Rows:
     others: Sequence[str] = ()
     examples: str = "diff_examples"
     sampled: int = 0
+    stretches: Stretches = ()
 
 
 def changed_rows(pair: Pair) -> Rows | None:
@@ -85,9 +101,13 @@ def differing_rows(pair: Pair) -> tuple[Rows | None, str]:
     """
     any_seen = False
     if min(pair.rows_before, pair.rows_after) > _FEW:
-        any_seen, many = _glance(pair)
+        stretches = stretches_in_step(pair)
+        any_seen, many = _glance(pair, stretches)
         if many:
-            return many, "all rows, joined by key"
+            return many, SIDE_BY_SIDE if stretches else BY_KEY
+        if stretches:
+            with suppress(_NotInStepError):
+                return _rows_with_other_hashes(pair, stretches), "hashes of all rows, side by side"
     if not any_seen:
         bucket = _bucket_sql(pair)
         count = _count_in_differing_buckets(pair, bucket)
@@ -97,18 +117,35 @@ def differing_rows(pair: Pair) -> tuple[Rows | None, str]:
     return _rows_with_other_hashes(pair), "hashes of all rows, joined by key"
 
 
-def all_rows(pair: Pair, differing: int) -> Rows:
+def all_rows(pair: Pair, differing: int, stretches: Stretches = ()) -> Rows:
     """Every row of both sides, compared in every column.
 
     Args:
         pair: The table.
         differing: How many may differ, of which a few are kept as examples.
+        stretches: How to put the sides side by side by their places, if that may be done.
     """
-    joined = f"({pair.joined_sql(pair.values)})"
-    return Rows(joined, pair.relations, pair.values, sampled=max(1, differing // _SAMPLE))
+    return whole(pair, pair.values, stretches=stretches, sampled=max(1, differing // _SAMPLE))
 
 
-def _glance(pair: Pair) -> tuple[bool, Rows | None]:
+def whole(
+    pair: Pair,
+    columns: Sequence[str],
+    others: Sequence[str] = (),
+    stretches: Stretches = (),
+    sampled: int = 0,
+) -> Rows:
+    """Every row of both sides; arguments as for ``Rows``."""
+    if stretches:
+        joined = pair.in_step_sql(stretches, columns, others)
+    else:
+        joined = pair.joined_sql(columns, others)
+    return Rows(
+        f"({joined})", pair.relations, columns, others, sampled=sampled, stretches=stretches
+    )
+
+
+def _glance(pair: Pair, stretches: Stretches) -> tuple[bool, Rows | None]:
     """Whether any of a few rows differ; and all rows, if so many of the few do.
 
     To find the keys first would cost time then, and leave out little. The rows of the glance are
@@ -136,8 +173,7 @@ def _glance(pair: Pair) -> tuple[bool, Rows | None]:
     )
     columns = [pair.values[n] for n in seen]
     others = [column for column in pair.values if column not in columns]
-    joined = f"({pair.joined_sql(columns, others)})"
-    return True, Rows(joined, pair.relations, columns, others)
+    return True, whole(pair, columns, others, stretches)
 
 
 def _count_in_differing_buckets(pair: Pair, bucket: str) -> int:
@@ -187,31 +223,43 @@ def _rows_of_buckets(pair: Pair, bucket: str) -> Rows:
     return _kept_rows(pair, f"from ({joined}) where {' or '.join(differ)}")
 
 
-def _rows_with_other_hashes(pair: Pair) -> Rows | None:
-    """The rows that have no row with the same key and hash on the other side."""
+def _rows_with_other_hashes(pair: Pair, stretches: Stretches = ()) -> Rows | None:
+    """The rows that have no row with the same key and hash on the other side.
+
+    Raises:
+        _NotInStepError: The sides do not keep their rows in the same order, as ``stretches`` say.
+    """
     keys = ", ".join(
         f"coalesce(ours.{quote(column)}, theirs.{quote(column)}) as {quote(column)}"
         for column in pair.key
     )
     values = "".join(f", theirs.{quote(column)}" for column in pair.values)
-    ours = pair.side_sql(pair.before, (), pair.values)
-    theirs = pair.side_sql(pair.after, pair.values, pair.values)
-    # The right side of the join, which it holds in memory, has no more than keys and hashes.
-    _keep(
-        pair,
-        "diff_found",
-        f"select {keys}{values}, theirs.row_hash"
-        f" from ({theirs}) as theirs full join ({ours}) as ours on {pair.same_key}"
-        f" where ours.row_hash is distinct from theirs.row_hash limit {_FEW + 1}",
-    )
+    in_step = f"{pair.same_key} and ours.row_hash is not null and theirs.row_hash is not null"
+
+    # The right side, which is held in memory, has no more than keys and hashes.
+    def found(where_before: str, where_after: str, join: str, on: str, or_else: str) -> str:
+        ours = pair.side_sql(pair.before, (), pair.values, where_before)
+        theirs = pair.side_sql(pair.after, pair.values, pair.values, where_after)
+        return (
+            f"select {keys}{values}, theirs.row_hash, {in_step} as in_step"
+            f" from ({theirs}) as theirs {join} ({ours}) as ours {on}"
+            f" where ours.row_hash is distinct from theirs.row_hash {or_else}"
+        )
+
+    query = " union all ".join(
+        found(*stretch, "positional join", "", f"or not ({in_step})") for stretch in stretches
+    ) or found("true", "true", "full join", f"on {pair.same_key}", "")
+    _keep(pair, "diff_found", f"from ({query}) limit {_FEW + 1}")
+    if stretches and one(pair.connection, "select count(*) from diff_found where not in_step"):
+        raise _NotInStepError
     where, count = _where_keys_of(pair, "diff_found")
     if not count:
         return None
     if count > _FEW:
-        return all_rows(pair, count)
+        return all_rows(pair, count, stretches)
     _keep(pair, "diff_before", pair.side_sql(pair.before, pair.values, where=where))
-    found = "(from diff_found where row_hash is not null)"
-    return _kept_rows(pair, pair.join_sql("diff_before", found, pair.values))
+    there = "(select * exclude (in_step) from diff_found where row_hash is not null)"
+    return _kept_rows(pair, pair.join_sql("diff_before", there, pair.values))
 
 
 def _where_keys_of(pair: Pair, rows: str) -> tuple[str, int]:

@@ -9,6 +9,7 @@ from typing import Any
 from lotus_lake.diff.pair import Pair
 from lotus_lake.diff.relations import escape, quote
 from lotus_lake.diff.results import Number, Shift, TableDiff
+from lotus_lake.diff.rows import Rows
 
 _CUSTOMER = "customer_id"
 _CUSTOMERS = 10
@@ -28,18 +29,18 @@ def measures(types: Mapping[str, str]) -> list[str]:
 
 
 def find_shifts(
-    pair: Pair, table: TableDiff, sides: tuple[str, str], moved: Collection[str]
+    pair: Pair, table: TableDiff, rows: Rows, moved: Collection[str]
 ) -> dict[str, Number]:
     """By how much the sum of each figure moved; of a fact also where.
 
     Args:
         pair: The table on both sides.
         table: Is told on which days, and of which customers.
-        sides: Relations with the rows that differ, before and after. Others may be among them:
-            rows that are the same on both sides cancel out.
+        rows: The rows that differ. Others may be among them: rows that are the same on both sides
+            cancel out.
         moved: Columns whose values may differ.
     """
-    by_group = _Sums(pair, sides, moved)
+    by_group = _Sums(pair, rows, moved)
     if not pair.name.partition(".")[2].startswith("fct_"):
         return by_group.totals()
     day = _day_of(pair.types)
@@ -60,7 +61,7 @@ def find_shifts(
             key=lambda column: sum(_size(one.shifts.get(column)) for one in table.by_day),
         )
         customer = quote(_CUSTOMER)
-        leaders = by_group.leaders(customer, ranking, _CUSTOMERS)
+        leaders = by_group.leaders(_CUSTOMER, ranking, _CUSTOMERS)
         if len(figures) > 1:
             kind = pair.types[_CUSTOMER]
             those = ", ".join(f"'{escape(str(one))}'::{kind}" for one, _ in leaders)
@@ -74,9 +75,9 @@ def find_shifts(
 class _Sums:
     """Sums after less sums before; arguments as for ``find_shifts``."""
 
-    def __init__(self, pair: Pair, sides: tuple[str, str], moved: Collection[str]) -> None:
+    def __init__(self, pair: Pair, rows: Rows, moved: Collection[str]) -> None:
         self._pair = pair
-        self._sides = sides
+        self._rows = rows
         self._moved = moved
 
     def figures(self, group: str) -> list[str]:
@@ -104,7 +105,7 @@ class _Sums:
             f"select {group} as group_value, "
             + ", ".join(f"{sign}sum({self._pair.read(figures[n])}) as moved_{n}" for n in places)
             + f" from {side} where {where} group by group_value"
-            for side, sign in zip(self._sides, ("-", ""), strict=True)
+            for side, sign in zip(self._rows.sides, ("-", ""), strict=True)
         )
         shifts = ", ".join(f"coalesce(sum(moved_{n}), 0) as shift_{n}" for n in places)
         some = " or ".join(f"shift_{n} <> 0" for n in places)
@@ -121,14 +122,23 @@ class _Sums:
         """
         # What is negated needs room: a small whole number has no counterpart to its smallest.
         wide = "::hugeint" if "INT" in self._pair.types[figure] else ""
-        before, after = (
-            f"select {group} as group_value, {sign}({self._pair.read(figure)}{wide}) as moved"
-            f" from {side} where {group} is not null"
-            for side, sign in zip(self._sides, ("-", ""), strict=True)
-        )
+        stretches = self._rows.stretches
+        if stretches and group in self._rows.others:
+            # The rows that go together are of one group: half as many to group.
+            rows = (
+                f"select a1 as group_value, coalesce(a0{wide}, 0) - coalesce(b0{wide}, 0) as moved"
+                f" from ({self._pair.in_step_sql(stretches, [figure, group])})"
+            )
+        else:
+            before, after = (
+                f"select {quote(group)} as group_value,"
+                f" {sign}({self._pair.read(figure)}{wide}) as moved from {side}"
+                for side, sign in zip(self._rows.sides, ("-", ""), strict=True)
+            )
+            rows = f"{after} union all {before}"
         return self._pair.connection.execute(
-            "select group_value, coalesce(sum(moved), 0) as shift"
-            f" from ({after} union all {before}) group by group_value having shift <> 0"
+            f"select group_value, coalesce(sum(moved), 0) as shift from ({rows})"
+            " where group_value is not null group by group_value having shift <> 0"
             f" order by abs(shift) desc, 1 limit {limit}"
         ).fetchall()
 

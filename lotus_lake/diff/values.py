@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lotus_lake.diff.pair import Pair
 from lotus_lake.diff.results import ColumnDiff, Example, TableDiff
-from lotus_lake.diff.rows import NoKeyError, Rows, all_rows
+from lotus_lake.diff.rows import BY_KEY, NoKeyError, Rows, all_rows, whole
 from lotus_lake.diff.shifts import find_shifts, measures
 
 _EXAMPLES = 5
@@ -21,18 +21,15 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
     Raises:
         NoKeyError: The key turns out to be none.
     """
-    matched = "there_before and there_after and"
+    # Rows that are in step are there on both sides.
+    matched = "" if rows.stretches else "there_before and there_after and"
     differs = [f"{matched} b{n} is distinct from a{n}" for n in range(len(rows.columns))]
     any_differs = " or ".join(differs) or "false"
     others_differ = f"{matched} hash_before <> hash_after" if rows.others else "false"
-    conditions = [
-        "true",
-        "not there_before",
-        "not there_after",
-        others_differ,
-        any_differs,
-        *differs,
-    ]
+    astray = "not (in_step and there_before and there_after)" if rows.stretches else "false"
+    conditions = ["true", "not there_before", "not there_after"]
+    conditions += [astray, others_differ, any_differs]
+    conditions += differs
     counts = [f"count(*) filter ({one}) as count_{n}" for n, one in enumerate(conditions)]
     select = ", ".join(counts)
     if rows.sampled:
@@ -50,10 +47,17 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
             "create or replace temp table diff_examples as"
             " select unnest(one) from (select unnest(examples) as one from diff_counts)"
         )
-    counted = ", ".join(f"count_{n}" for n in range(len(counts)))
-    row = pair.connection.execute(f"select {counted} from diff_counts").fetchone()
+    all_counts = ", ".join(f"count_{n}" for n in range(len(counts)))
+    row = pair.connection.execute(f"select {all_counts} from diff_counts").fetchone()
     assert row
-    rows_joined, table.added, table.removed, others_changed, table.changed, *changed = row
+    rows_joined, table.added, table.removed, *counted = row
+    out_of_step, others_changed, table.changed, *changed = counted
+    if out_of_step:
+        # They only looked as if they were.
+        table.reason = BY_KEY
+        return compare_rows(
+            pair, table, whole(pair, rows.columns, rows.others, sampled=rows.sampled)
+        )
     if rows.sides == pair.relations and (
         rows_joined - table.added != pair.rows_before
         or rows_joined - table.removed != pair.rows_after
@@ -62,13 +66,13 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
         raise NoKeyError
     if others_changed:
         # The glance has seen no such row.
-        return compare_rows(pair, table, all_rows(pair, pair.rows_after))
+        return compare_rows(pair, table, all_rows(pair, pair.rows_after, rows.stretches))
     if not (table.added or table.removed or table.changed):
         return None
     moved = set(rows.columns)
     if table.added or table.removed:
         moved.update(rows.others)
-    totals = find_shifts(pair, table, rows.sides, moved)
+    totals = find_shifts(pair, table, rows, moved)
     values_changed = dict(zip(rows.columns, changed, strict=True))
     for column in pair.types:
         count, shift, examples = values_changed.get(column, 0), totals.get(column), []
@@ -76,8 +80,9 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
             examples = _examples(pair, column, rows.examples, rows.columns.index(column))
         if count and not examples:
             # So few that none was among the sampled ones.
-            joined = f"(from ({pair.joined_sql([column])}) where there_before and there_after)"
-            examples = _examples(pair, column, joined, 0)
+            again = whole(pair, [column], stretches=rows.stretches).joined
+            matching = f"(from {again} where there_before and there_after)"
+            examples = _examples(pair, column, matching, 0)
         if count or shift:
             table.columns.append(ColumnDiff(column, count, shift, examples))
     return None
