@@ -46,12 +46,14 @@ class Outcome:
         diff: What is different; None when the build left nothing to compare.
         verdict: Whether both ways of building agree; None when no model was changed.
         problems: Nodes that failed, with what they say.
+        unbuilt: Models that were not built, since what they need failed.
     """
 
     name: str
     diff: LakeDiff | None = None
     verdict: Verdict | None = None
     problems: list[Problem] = field(default_factory=list)
+    unbuilt: list[str] = field(default_factory=list)
 
     @property
     def exit(self) -> Exit:
@@ -93,12 +95,12 @@ class PullRequest:
         made = branches.create(self._lake, self._branch.branch)
         self._say(f"branch {made.name} of snapshot {made.base_snapshot}")
         built = self._dbt("build", *_SELECTED)
-        outcome.problems = built.problems
+        outcome.problems, outcome.unbuilt = built.problems, built.unbuilt
         changed = self._changed_models() if built.nodes else []
         with opened(self._lake, made.name) as (connection, before, after):
             outcome.diff = compare(connection, before, after, self._keys())
         if changed and not built.problems:
-            outcome.verdict = self._both_ways(changed, outcome.diff)
+            self._build_again(changed, outcome)
         self._write(outcome)
         self._say(f"done in {time.monotonic() - started:.0f} s")
         return outcome
@@ -123,28 +125,33 @@ class PullRequest:
         )  # fmt: skip
         return listed.stdout.split()
 
-    def _both_ways(self, changed: Sequence[str], diff: LakeDiff) -> Verdict:
+    def _build_again(self, changed: Sequence[str], outcome: Outcome) -> None:
+        """The full refresh: whether it agrees, or what failed in it."""
+        assert outcome.diff
         rebuilt = self._dbt("run", "--full-refresh", "--select", *changed)
         if rebuilt.problems:
-            problem = rebuilt.problems[0]
-            raise LakeError(
-                "The full refresh failed where the build did not. "
-                f"{problem.node}: {problem.message.splitlines()[0]}"
-            )
+            outcome.problems = [
+                replace(one, node=f"{one.node} (full refresh)") for one in rebuilt.problems
+            ]
+            return
         with opened(self._lake, self._branch.branch) as (connection, _, after):
-            first = replace(after, snapshot=diff.after.snapshot, label="the first build")
+            first = replace(after, snapshot=outcome.diff.after.snapshot, label="the first build")
             second = replace(after, label="the full refresh")
-            verdict = Verdict.of(compare(connection, first, second, self._keys(), changed))
-        self._say(verdict.sentence)
-        return verdict
+            again = compare(connection, first, second, self._keys(), changed)
+        outcome.verdict = Verdict.of(again)
+        self._say(outcome.verdict.sentence)
 
     def _keys(self) -> dict[str, list[str]]:
-        return keys(self._out / MANIFEST)
+        # There is none of this checkout where dbt could not read it.
+        ours = self._out / MANIFEST
+        return keys(ours if ours.exists() else self._state / MANIFEST)
 
     def _write(self, outcome: Outcome) -> None:
         assert outcome.diff
         for name, render in (("report.md", markdown), ("report.html", page)):
-            (self._out / name).write_text(render(outcome.diff, outcome.verdict, outcome.problems))
+            (self._out / name).write_text(
+                render(outcome.diff, outcome.verdict, outcome.problems, outcome.unbuilt)
+            )
 
     def _dbt(self, command: str, *arguments: str) -> _Ran:
         started = time.monotonic()
@@ -153,7 +160,11 @@ class PullRequest:
         done = self._command(command, *arguments, capture=False)
         ran = _Ran.read(results)
         if done.returncode and not ran.problems:
-            ran.problems.append(Problem(f"dbt {command}", "it stopped before its first node"))
+            ran.problems.append(
+                Problem(
+                    f"dbt {command}", "it stopped before its first node; what it printed says why"
+                )
+            )
         self._say(
             f"dbt {command} {' '.join(arguments)}: {ran.nodes} nodes, {len(ran.problems)} failed, "
             f"{time.monotonic() - started:.0f} s"
@@ -195,13 +206,14 @@ class PullRequest:
 class _Ran:
     nodes: int
     problems: list[Problem]
+    unbuilt: list[str]
 
     @classmethod
     def read(cls, results: Path) -> _Ran:
         try:
             found: list[dict[str, Any]] = json.loads(results.read_bytes())["results"]
         except (OSError, ValueError):
-            return cls(0, [])
+            return cls(0, [], [])
         problems = [
             Problem(
                 result["unique_id"].split(".", 2)[2],
@@ -210,7 +222,16 @@ class _Ran:
             for result in found
             if result["status"] in _BAD
         ]
-        return cls(len(found), problems)
+        unbuilt = [
+            name
+            for kind, _, name in (
+                result["unique_id"].split(".", 2)
+                for result in found
+                if result["status"] == "skipped"
+            )
+            if kind in ("model", "seed", "snapshot")
+        ]
+        return cls(len(found), problems, unbuilt)
 
 
 def artifacts_url(lake: LakeConfig) -> str:

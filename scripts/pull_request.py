@@ -38,7 +38,7 @@ def main() -> int:
         return Exit.UNREACHABLE if isinstance(error, Unreachable) else Exit.USAGE
     console = Console()
     assert outcome.diff
-    print_report(outcome.diff, console, outcome.verdict, outcome.problems)
+    print_report(outcome.diff, console, outcome.verdict, outcome.problems, outcome.unbuilt)
     console.print(f"\nReports: {out}/report.md, {out}/report.html", highlight=False)
     return outcome.exit
 

@@ -23,12 +23,15 @@ def print_report(
     console: Console,
     verdict: Verdict | None = None,
     problems: Sequence[Problem] = (),
+    unbuilt: Sequence[str] = (),
 ) -> None:
     """Print the tables that differ, and what differs in each."""
     for problem in problems:
         first = problem.message.splitlines()[0]
         console.print(f"FAILED {problem.node}: {first}", highlight=False, markup=False)
     console.print(_headline(diff), highlight=False)
+    if unbuilt:
+        console.print(_unbuilt(unbuilt), highlight=False)
     if verdict:
         console.print(verdict.sentence, highlight=False)
     if not diff.changed:
@@ -47,7 +50,10 @@ def print_report(
 
 
 def markdown(
-    diff: LakeDiff, verdict: Verdict | None = None, problems: Sequence[Problem] = ()
+    diff: LakeDiff,
+    verdict: Verdict | None = None,
+    problems: Sequence[Problem] = (),
+    unbuilt: Sequence[str] = (),
 ) -> str:
     """The report for a pull request.
 
@@ -55,11 +61,17 @@ def markdown(
         diff: What differs.
         verdict: Whether the changed models come out the same both ways, where that was tried.
         problems: Nodes that failed, with what they say.
+        unbuilt: Models that were not built, since what they need failed.
     """
-    return _render("report.md", diff, verdict, problems)
+    return _render("report.md", diff, verdict, problems, unbuilt)
 
 
-def page(diff: LakeDiff, verdict: Verdict | None = None, problems: Sequence[Problem] = ()) -> str:
+def page(
+    diff: LakeDiff,
+    verdict: Verdict | None = None,
+    problems: Sequence[Problem] = (),
+    unbuilt: Sequence[str] = (),
+) -> str:
     """The report as one HTML page that needs nothing else; arguments as for ``markdown``."""
     charts = {
         table.name: [
@@ -69,7 +81,7 @@ def page(diff: LakeDiff, verdict: Verdict | None = None, problems: Sequence[Prob
         ]
         for table in diff.changed
     }
-    return _render("page.html", diff, verdict, problems, charts=charts)
+    return _render("page.html", diff, verdict, problems, unbuilt, charts=charts)
 
 
 def number(value: Number | None, *, signed: bool = False) -> str:
@@ -200,8 +212,20 @@ def _cell(text: str) -> str:
     return text.replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
 
 
+def _unbuilt(models: Sequence[str]) -> str:
+    return (
+        f"Not built, since what they need failed: {', '.join(models)}. "
+        "Nothing is known of what changes in them."
+    )
+
+
 def _render(
-    name: str, diff: LakeDiff, verdict: Verdict | None, problems: Sequence[Problem], **more: Any
+    name: str,
+    diff: LakeDiff,
+    verdict: Verdict | None,
+    problems: Sequence[Problem],
+    unbuilt: Sequence[str],
+    **more: Any,
 ) -> str:
     made = environment(
         Path(__file__).parent / "templates",
@@ -220,6 +244,7 @@ def _render(
         headline=_headline(diff),
         verdict=verdict,
         problems=problems,
+        unbuilt=_unbuilt(unbuilt) if unbuilt else "",
         days=_DAYS,
         **more,
     )

@@ -71,6 +71,10 @@ def test_a_changed_formula(lake: Lake, checkout: Path) -> None:
     assert "FAILED fct_sales.sales_net_of_all_refunds" in failed.stdout
     report = lake.target / "pr" / "report.md"
     assert "❌ `fct_sales.sales_net_of_all_refunds` failed" in report.read_text()
+    # What failed kept the table from being built: that it is the same says nothing of the change.
+    assert "Not built, since what they need failed: fct_sales, " in report.read_text()
+    assert "Not built, since" in failed.stdout
+    assert "Nothing.\n" not in report.read_text()
 
     models = checkout / "models/enriched/sales/fct_sales.yml"
     models.write_text(models.read_text().partition("unit_tests:")[0])
@@ -102,6 +106,34 @@ def test_both_ways(lake: Lake, checkout: Path) -> None:
     unsound = pr(lake, checkout)
     assert unsound.returncode == 20, unsound.stdout + unsound.stderr
     assert "NOT THE SAME after a full refresh: main.dim_products" in unsound.stdout
+
+
+def test_what_dbt_cannot_read(lake: Lake, checkout: Path) -> None:
+    """There is a report of that, too."""
+    change(checkout, "models/enriched/sales/fct_sales.sql", "select * from final", "{{ nothing")
+    done = pr(lake, checkout)
+    assert done.returncode == 20, done.stdout + done.stderr
+    assert "FAILED dbt build: it stopped before its first node" in done.stdout
+    assert "❌ `dbt build` failed" in (lake.target / "pr" / "report.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_full_refresh_that_fails(lake: Lake, checkout: Path) -> None:
+    """Where the build did not: that is reported beside what the build changed."""
+    amount = "cast(coalesce(units_sold, 0) as bigint)"
+    failing = """{{ "1" if is_incremental() else "error('never built in full')" }}"""
+    dimension = "models/enriched/products/dim_products"
+    change(checkout, f"{dimension}.sql", amount, f"{amount} + cast({failing} as bigint)")
+    tests = checkout / f"{dimension}.yml"
+    tests.write_text(tests.read_text().partition("unit_tests:")[0])
+    (checkout / "tests/integrity/integrity_dim_products.sql").unlink()
+    done = pr(lake, checkout)
+    assert done.returncode == 20, done.stdout + done.stderr
+    assert "FAILED dim_products (full refresh): " in done.stdout
+    report = (lake.target / "pr" / "report.md").read_text()
+    assert "❌ `dim_products (full refresh)` failed" in report
+    assert "never built in full" in report
+    assert "`main.dim_products`" in report
 
 
 def test_nothing_changed(lake: Lake, checkout: Path) -> None:
