@@ -71,20 +71,15 @@ class Pair:
         )
         return self.join_sql(ours, theirs, columns)
 
-    def in_step_sql(
-        self,
-        stretches: Stretches,
-        columns: Sequence[str],
-        hashed: Sequence[str] = (),
-    ) -> str:
+    def in_step_sql(self, stretches: Stretches, columns: Sequence[str]) -> str:
         """All rows of both sides as ``join_sql`` has them, put side by side by their places.
 
         Where their keys are not the same, ``in_step`` is false: nothing else holds then.
         """
         return " union all ".join(
             self.join_sql(
-                f"({self.side_sql(self.before, columns, hashed, where_before)})",
-                f"({self.side_sql(self.after, columns, hashed, where_after)})",
+                f"({self.side_sql(self.before, columns, where=where_before)})",
+                f"({self.side_sql(self.after, columns, where=where_after)})",
                 columns,
                 in_step=True,
             )
@@ -105,13 +100,18 @@ class Pair:
             in_step: Put them side by side by their places, not by their keys.
         """
         keys = [f"coalesce(ours.{quote(one)}, theirs.{quote(one)})" for one in self.key]
+        # Only a row that is not there has no hash; rows that are in step are there on both sides.
+        there = (
+            ("true", "true")
+            if in_step
+            else ("ours.row_hash is not null", "theirs.row_hash is not null")
+        )
         values = [
-            # Only a row that is not there has no hash.
-            "ours.row_hash is not null as there_before",
-            "theirs.row_hash is not null as there_after",
+            f"{there[0]} as there_before",
+            f"{there[1]} as there_after",
             "ours.row_hash as hash_before",
             "theirs.row_hash as hash_after",
-            f"coalesce({self.same_key}, false) as in_step",
+            f"{self.same_key if in_step else 'true'} as in_step",
             f"hash({', '.join(keys)}) as row_key",
             *(f"{key} as k{n}" for n, key in enumerate(keys)),
             *(f"ours.{quote(column)} as b{n}" for n, column in enumerate(columns)),

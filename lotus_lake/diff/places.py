@@ -1,7 +1,7 @@
 """Do both sides keep a table's rows in the same order, so that no join has to match them?
 
 So it is where both were built in full, in much the same way from the same rows. It is only guessed
-here, from rows at a few places. Whoever puts rows side by side compares the keys of each pair.
+here, from the first rows. Whoever puts rows side by side compares the keys of each pair.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import pairwise
 from lotus_lake.diff.pair import Pair, Stretches
 from lotus_lake.diff.relations import one, quote
 
-# So many rows are looked at, at each place.
+# So many rows are looked at.
 _LOOK = 100
 
 
@@ -36,17 +36,14 @@ def stretches_in_step(pair: Pair) -> Stretches:
         before, after = (f"rowid between {start + first} and {start + end - 1}" for start in starts)
         return before, after
 
-    if _in_step(pair, *stretch(rows - _LOOK, rows)):
+    if _begin_in_step(pair):
         return [stretch(*ends) for ends in pairwise(bounds)]
     return ()
 
 
-def _in_step(pair: Pair, where_before: str, where_after: str) -> bool:
+def _begin_in_step(pair: Pair) -> bool:
     key = ", ".join(map(quote, pair.key))
-    ours, theirs = (
-        f"(select {key} from {relation} where {where})"
-        for relation, where in zip(pair.relations, (where_before, where_after), strict=True)
-    )
+    ours, theirs = (f"(select {key} from {side} limit {_LOOK})" for side in pair.relations)
     return not one(
         pair.connection,
         f"select count(*) from {ours} as ours positional join {theirs} as theirs"

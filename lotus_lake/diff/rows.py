@@ -13,8 +13,8 @@ large table says what is likely, and so what is tried first:
   by one hash in the others.
 
 Where both sides seem to keep the rows in the same order, they are put side by side by their places
-instead, which costs a fraction of a join. Should the keys of a pair turn out not to be the same,
-the rows are joined after all.
+instead, and compared value by value, which costs half of a join. Should the keys of a pair turn out
+not to be the same, the rows are joined after all.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def differing_rows(pair: Pair) -> tuple[Rows | None, str]:
             return many, SIDE_BY_SIDE if stretches else BY_KEY
         if stretches:
             with suppress(_NotInStepError):
-                return _rows_with_other_hashes(pair, stretches), "hashes of all rows, side by side"
+                return _rows_in_step(pair, stretches), SIDE_BY_SIDE
     if not any_seen:
         bucket = _bucket_sql(pair)
         count = _count_in_differing_buckets(pair, bucket)
@@ -137,7 +137,7 @@ def whole(
 ) -> Rows:
     """Every row of both sides; arguments as for ``Rows``."""
     if stretches:
-        joined = pair.in_step_sql(stretches, columns, others)
+        joined = pair.in_step_sql(stretches, columns)
     else:
         joined = pair.joined_sql(columns, others)
     return Rows(
@@ -164,7 +164,8 @@ def _glance(pair: Pair, stretches: Stretches) -> tuple[bool, Rows | None]:
     # In as many rows of the table, more than are looked at one by one.
     if differing * max(pair.rows_before, pair.rows_after) <= _FEW * matched:
         return differing > 0 or matched < _GLANCE, None
-    seen = [n for n, differs in enumerate(flags) if differs]
+    # Side by side, to compare a value costs less than to hash it.
+    seen = [n for n, differs in enumerate(flags) if differs or stretches]
     shown = [f"k{n}" for n in range(len(pair.key))]
     shown += [f"{side}{n} as {side}{place}" for place, n in enumerate(seen) for side in "ba"]
     pair.connection.execute(
@@ -223,43 +224,54 @@ def _rows_of_buckets(pair: Pair, bucket: str) -> Rows:
     return _kept_rows(pair, f"from ({joined}) where {' or '.join(differ)}")
 
 
-def _rows_with_other_hashes(pair: Pair, stretches: Stretches = ()) -> Rows | None:
-    """The rows that have no row with the same key and hash on the other side.
+def _rows_in_step(pair: Pair, stretches: Stretches) -> Rows | None:
+    """The rows that differ, where both sides keep them in the same order.
 
     Raises:
-        _NotInStepError: The sides do not keep their rows in the same order, as ``stretches`` say.
+        _NotInStepError: They do not.
     """
+    differ = [f"b{n} is distinct from a{n}" for n in range(len(pair.values))]
+    keys = ", ".join(f"{quote(column)} := k{n}" for n, column in enumerate(pair.key))
+    # As one list, because DuckDB reads the stretches side by side only for an aggregate.
+    pair.connection.execute(
+        "create or replace temp table diff_lists as select bool_and(in_step) as in_step,"
+        f" list(struct_pack({keys})) filter ({' or '.join(differ) or 'false'}) as keys"
+        f" from ({pair.in_step_sql(stretches, pair.values)})"
+    )
+    if not one(pair.connection, "select in_step from diff_lists"):
+        raise _NotInStepError
+    found = "(select unnest(keys, max_depth := 2) from diff_lists)"
+    where, count = _where_keys_of(pair, found)
+    if not count:
+        return None
+    return _rows_where(pair, where) if count <= _FEW else all_rows(pair, count, stretches)
+
+
+def _rows_with_other_hashes(pair: Pair) -> Rows | None:
+    """The rows that have no row with the same key and hash on the other side."""
     keys = ", ".join(
         f"coalesce(ours.{quote(column)}, theirs.{quote(column)}) as {quote(column)}"
         for column in pair.key
     )
     values = "".join(f", theirs.{quote(column)}" for column in pair.values)
-    in_step = f"{pair.same_key} and ours.row_hash is not null and theirs.row_hash is not null"
-
-    # The right side, which is held in memory, has no more than keys and hashes.
-    def found(where_before: str, where_after: str, join: str, on: str, or_else: str) -> str:
-        ours = pair.side_sql(pair.before, (), pair.values, where_before)
-        theirs = pair.side_sql(pair.after, pair.values, pair.values, where_after)
-        return (
-            f"select {keys}{values}, theirs.row_hash, {in_step} as in_step"
-            f" from ({theirs}) as theirs {join} ({ours}) as ours {on}"
-            f" where ours.row_hash is distinct from theirs.row_hash {or_else}"
-        )
-
-    query = " union all ".join(
-        found(*stretch, "positional join", "", f"or not ({in_step})") for stretch in stretches
-    ) or found("true", "true", "full join", f"on {pair.same_key}", "")
-    _keep(pair, "diff_found", f"from ({query}) limit {_FEW + 1}")
-    if stretches and one(pair.connection, "select count(*) from diff_found where not in_step"):
-        raise _NotInStepError
+    ours = pair.side_sql(pair.before, (), pair.values)
+    theirs = pair.side_sql(pair.after, pair.values, pair.values)
+    # The right side of the join, which it holds in memory, has no more than keys and hashes.
+    _keep(
+        pair,
+        "diff_found",
+        f"select {keys}{values}, theirs.row_hash"
+        f" from ({theirs}) as theirs full join ({ours}) as ours on {pair.same_key}"
+        f" where ours.row_hash is distinct from theirs.row_hash limit {_FEW + 1}",
+    )
     where, count = _where_keys_of(pair, "diff_found")
     if not count:
         return None
     if count > _FEW:
-        return all_rows(pair, count, stretches)
+        return all_rows(pair, count)
     _keep(pair, "diff_before", pair.side_sql(pair.before, pair.values, where=where))
-    there = "(select * exclude (in_step) from diff_found where row_hash is not null)"
-    return _kept_rows(pair, pair.join_sql("diff_before", there, pair.values))
+    found = "(from diff_found where row_hash is not null)"
+    return _kept_rows(pair, pair.join_sql("diff_before", found, pair.values))
 
 
 def _where_keys_of(pair: Pair, rows: str) -> tuple[str, int]:

@@ -123,10 +123,10 @@ class _Sums:
         # What is negated needs room: a small whole number has no counterpart to its smallest.
         wide = "::hugeint" if "INT" in self._pair.types[figure] else ""
         stretches = self._rows.stretches
-        if stretches and group in self._rows.others:
+        if stretches and group not in self._moved:
             # The rows that go together are of one group: half as many to group.
             rows = (
-                f"select a1 as group_value, coalesce(a0{wide}, 0) - coalesce(b0{wide}, 0) as moved"
+                f"select a1 as group_value, coalesce(a0{wide} - b0{wide}, a0, -(b0{wide})) as moved"
                 f" from ({self._pair.in_step_sql(stretches, [figure, group])})"
             )
         else:
@@ -138,7 +138,7 @@ class _Sums:
             rows = f"{after} union all {before}"
         return self._pair.connection.execute(
             f"select group_value, coalesce(sum(moved), 0) as shift from ({rows})"
-            " where group_value is not null group by group_value having shift <> 0"
+            " group by group_value having group_value is not null and shift <> 0"
             f" order by abs(shift) desc, 1 limit {limit}"
         ).fetchall()
 

@@ -26,11 +26,11 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
     differs = [f"{matched} b{n} is distinct from a{n}" for n in range(len(rows.columns))]
     any_differs = " or ".join(differs) or "false"
     others_differ = f"{matched} hash_before <> hash_after" if rows.others else "false"
-    astray = "not (in_step and there_before and there_after)" if rows.stretches else "false"
+    astray = "not in_step" if rows.stretches else "false"
     conditions = ["true", "not there_before", "not there_after"]
     conditions += [astray, others_differ, any_differs]
     conditions += differs
-    counts = [f"count(*) filter ({one}) as count_{n}" for n, one in enumerate(conditions)]
+    counts = [f"count_if({one}) as count_{n}" for n, one in enumerate(conditions)]
     select = ", ".join(counts)
     if rows.sampled:
         shown = [f"k{n}" for n in range(len(pair.key))]
@@ -69,11 +69,11 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
         return compare_rows(pair, table, all_rows(pair, pair.rows_after, rows.stretches))
     if not (table.added or table.removed or table.changed):
         return None
-    moved = set(rows.columns)
-    if table.added or table.removed:
-        moved.update(rows.others)
-    totals = find_shifts(pair, table, rows, moved)
     values_changed = dict(zip(rows.columns, changed, strict=True))
+    moved = {column for column, count in values_changed.items() if count}
+    if table.added or table.removed:
+        moved.update(pair.values)
+    totals = find_shifts(pair, table, rows, moved)
     for column in pair.types:
         count, shift, examples = values_changed.get(column, 0), totals.get(column), []
         if count:
