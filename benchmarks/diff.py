@@ -1,7 +1,8 @@
 """How long a diff takes beside a full scan of both sides: `python -m benchmarks.diff`.
 
 A fact of so many rows is made on a lake, and changed in one of the ways below. A scan reads every
-column of both sides once, as DuckDB does it when it has to look at every value.
+column of both sides once, as DuckDB does it when it has to look at every value. DuckDB's threads
+write the rows in any order, as in every build; with --in-order both sides keep them in the same.
 
     none     nothing at all
     few      a thousand rows, with DuckLake's own delete and insert
@@ -63,6 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--memory", default="3GB")
+    parser.add_argument("--in-order", action="store_true", help="rows in the same order")
     options = parser.parse_args()
     rows = options.rows
     newest = f"range >= {rows} * 0.99"
@@ -81,12 +83,13 @@ def main() -> None:
     found = Table("change", "scan s", "diff s", "ratio", "added", "removed", "changed")
     with tempfile.TemporaryDirectory() as folder:
         for name, change in changes.items():
-            row = measure(Path(folder) / name, options.memory, fact(rows), change)
+            place = Path(folder) / name
+            row = measure(place, options.memory, fact(rows), change, options.in_order)
             found.add_row(name, *row)
     Console().print(found)
 
 
-def measure(folder: Path, memory: str, before: str, change: str) -> list[str]:
+def measure(folder: Path, memory: str, before: str, change: str, in_order: bool) -> list[str]:
     """Build both sides, scan them, compare them."""
     folder.mkdir()
     connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(folder)})
@@ -96,10 +99,12 @@ def measure(folder: Path, memory: str, before: str, change: str) -> list[str]:
         f"attach 'ducklake:sqlite:{folder}/catalog.sqlite' as lake (data_path '{folder}/data/')"
     )
     connection.execute("call lake.set_option('data_inlining_row_limit', 0); use lake")
+    connection.execute(f"set preserve_insertion_order = {in_order}")
     connection.execute(f"create table fct_sales as {before}")
     sides = [Side("lake", snapshot(connection), "before")]
     connection.execute(change)
     sides.append(Side("lake", snapshot(connection), "after"))
+    connection.execute("reset preserve_insertion_order")
     columns = [column for column, *_ in connection.execute("describe fct_sales").fetchall()]
     scan = [timed(connection, side, columns) for side in sides for _ in range(2)]
     seconds = min(scan[:2]) + min(scan[2:])

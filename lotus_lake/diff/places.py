@@ -1,6 +1,6 @@
 """Do both sides keep a table's rows in the same order, so that no join has to match them?
 
-So it is where both were built in full, in much the same way from the same rows. It is only guessed
+So it is where one thread wrote both, or ``preserve_insertion_order`` was on. It is only guessed
 here, from the first rows. Whoever puts rows side by side compares the keys of each pair.
 """
 

@@ -76,7 +76,6 @@ class SqliteCatalog:
         self._lock: int | None = None
 
     def lock(self) -> None:
-        self.snapshot()  # refuses somebody else's file before a lock is left beside it
         name = f"{self._path}.lock"
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -140,6 +140,7 @@ class Tick:
         try:
             try:
                 catalog = open_catalog(self._settings.config)
+                catalog.snapshot()  # refuses what is no lake's before a lock is left beside it
                 catalog.lock()
                 self._remember_from(catalog)
                 report = work(catalog)

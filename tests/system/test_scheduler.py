@@ -305,6 +305,10 @@ def test_places_that_are_away(ticks: Ticks, hook: Webhook) -> None:
     with sqlite3.connect(ticks.lake.home / "other.sqlite") as other:
         other.execute("create table t (a)")
     other.close()
+    foreign = {"LAKE_CATALOG": f"sqlite:{ticks.lake.home}/other.sqlite"}
+    done = ticks.command(environment=foreign)
+    assert done.code == 64 and done.says("something else"), done.output
+    assert not (ticks.lake.home / "other.sqlite.lock").exists()
     (ticks.lake.home / "broken.sqlite").write_bytes(b"SQLite it is not" * 100)
     broken = {"LAKE_CATALOG": f"sqlite:{ticks.lake.home}/broken.sqlite"}
     assert ticks.command(environment=broken).code == 40

@@ -259,12 +259,9 @@ def test_a_catalog_that_is_away_says_what_to_check(
 def test_a_catalog_that_is_something_else_is_a_wrong_configuration(config: LakeConfig) -> None:
     with closing(sqlite3.connect(config.catalog.removeprefix("sqlite:"))) as other:
         other.execute("create table t (a)")
-    catalog = open_catalog(config)
-    for use in (catalog.snapshot, catalog.lock):
-        with pytest.raises(LakeError, match=r"LAKE_CATALOG .* something else") as wrong:
-            use()
-        assert not isinstance(wrong.value, Unreachable)
-    assert not Path(f"{config.catalog.removeprefix('sqlite:')}.lock").exists()
+    with pytest.raises(LakeError, match=r"LAKE_CATALOG .* something else") as wrong:
+        open_catalog(config).snapshot()
+    assert not isinstance(wrong.value, Unreachable)
 
 
 # -- memory ----------------------------------------------------------------------------------------
