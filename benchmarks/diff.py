@@ -1,8 +1,8 @@
 """How long a diff takes beside a full scan of both sides: `python -m benchmarks.diff`.
 
 A fact of so many rows is made on a lake, and changed in one of the ways below. A scan reads every
-column of both sides once, as DuckDB does it when it has to look at every value. DuckDB's threads
-write the rows in any order, as in every build; with --in-order both sides keep them in the same.
+column of both sides once, as DuckDB does it when it has to look at every value. With --shuffled,
+what is made anew keeps its rows in another order than before, as several threads leave them.
 
     none     nothing at all
     few      a thousand rows, with DuckLake's own delete and insert
@@ -59,37 +59,42 @@ def fact(rows: int, other: int = 0, where: str = "true") -> str:
     return FACT.format(figures=figures, rows=rows)
 
 
+def made_anew(rows: str, order: str) -> str:
+    """The statement that makes the fact again."""
+    return f"create or replace table fct_sales as {rows} {order}"
+
+
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--memory", default="3GB")
-    parser.add_argument("--in-order", action="store_true", help="rows in the same order")
+    parser.add_argument("--shuffled", action="store_true", help="rows in another order")
     options = parser.parse_args()
     rows = options.rows
     newest = f"range >= {rows} * 0.99"
+    order = "order by hash(range)" if options.shuffled else ""
     changes = {
         "none": "select 1",
         "few": "begin; delete from fct_sales where order_id in"
         " (select order_id from fct_sales limit 1000);"
         f" insert into fct_sales {fact(1000, 8)}; commit",
-        "rebuilt": f"create or replace table fct_sales as {fact(rows)}",
-        "rare": f"create or replace table fct_sales as {fact(rows, 1, 'hash(range) % 10000 = 0')}",
-        "newest": f"create or replace table fct_sales as {fact(rows, 1, newest)}",
-        "some": f"create or replace table fct_sales as {fact(rows, 1, 'hash(range) % 100 = 0')}",
-        "column": f"create or replace table fct_sales as {fact(rows, 1)}",
-        "all": f"create or replace table fct_sales as {fact(rows, 8)}",
+        "rebuilt": made_anew(fact(rows), order),
+        "rare": made_anew(fact(rows, 1, "hash(range) % 10000 = 0"), order),
+        "newest": made_anew(fact(rows, 1, newest), order),
+        "some": made_anew(fact(rows, 1, "hash(range) % 100 = 0"), order),
+        "column": made_anew(fact(rows, 1), order),
+        "all": made_anew(fact(rows, 8), order),
     }
     found = Table("change", "scan s", "diff s", "ratio", "added", "removed", "changed")
     with tempfile.TemporaryDirectory() as folder:
         for name, change in changes.items():
-            place = Path(folder) / name
-            row = measure(place, options.memory, fact(rows), change, options.in_order)
+            row = measure(Path(folder) / name, options.memory, fact(rows), change)
             found.add_row(name, *row)
     Console().print(found)
 
 
-def measure(folder: Path, memory: str, before: str, change: str, in_order: bool) -> list[str]:
+def measure(folder: Path, memory: str, before: str, change: str) -> list[str]:
     """Build both sides, scan them, compare them."""
     folder.mkdir()
     connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(folder)})
@@ -99,12 +104,10 @@ def measure(folder: Path, memory: str, before: str, change: str, in_order: bool)
         f"attach 'ducklake:sqlite:{folder}/catalog.sqlite' as lake (data_path '{folder}/data/')"
     )
     connection.execute("call lake.set_option('data_inlining_row_limit', 0); use lake")
-    connection.execute(f"set preserve_insertion_order = {in_order}")
     connection.execute(f"create table fct_sales as {before}")
     sides = [Side("lake", snapshot(connection), "before")]
     connection.execute(change)
     sides.append(Side("lake", snapshot(connection), "after"))
-    connection.execute("reset preserve_insertion_order")
     columns = [column for column, *_ in connection.execute("describe fct_sales").fetchall()]
     scan = [timed(connection, side, columns) for side in sides for _ in range(2)]
     seconds = min(scan[:2]) + min(scan[2:])
