@@ -1,8 +1,7 @@
 """How long a diff takes beside a full scan of both sides: `python -m benchmarks.diff`.
 
 A fact of so many rows is made on a lake, and changed in one of the ways below. A scan reads every
-column of both sides once, as DuckDB does it when it has to look at every value. With --shuffled,
-what is made anew keeps its rows in another order than before, as several threads leave them.
+column of both sides once, as DuckDB does it when it has to look at every value.
 
     none     nothing at all
     few      a thousand rows, with DuckLake's own delete and insert
@@ -12,6 +11,13 @@ what is made anew keeps its rows in another order than before, as several thread
     some     made anew, with one column different in every hundredth row
     column   made anew, with one column different in every row
     all      made anew, with every figure different in every row
+
+The rows lie in one of these orders:
+
+    built    sorted by their key, as builds write them; before the change twenty ticks have written
+             a hundredth of them again
+    same     as they come from one thread, before and after
+    any      in another order after the change than before
 """
 
 from __future__ import annotations
@@ -59,9 +65,27 @@ def fact(rows: int, other: int = 0, where: str = "true") -> str:
     return FACT.format(figures=figures, rows=rows)
 
 
-def made_anew(rows: str, order: str) -> str:
-    """The statement that makes the fact again."""
-    return f"create or replace table fct_sales as {rows} {order}"
+def make(connection: duckdb.DuckDBPyConnection, rows: str, order: str) -> None:
+    """Make the fact, or make it anew."""
+    if order == "built":
+        connection.execute(
+            f"begin; create or replace table fct_sales as from ({rows}) limit 0;"
+            " alter table fct_sales set sorted by (order_id asc);"
+            f" set preserve_insertion_order = false; insert into fct_sales {rows};"
+            " reset preserve_insertion_order; commit"
+        )
+    else:
+        connection.execute(f"create or replace table fct_sales as {rows}")
+
+
+def tick(connection: duckdb.DuckDBPyConnection, number: int) -> None:
+    """Write a two-thousandth of the rows again, as a build for some keys does."""
+    connection.execute(
+        "create or replace temp table new_rows as"
+        f" from fct_sales where hash(order_id) % 2000 = {number};"
+        " begin; delete from fct_sales where order_id in (select order_id from new_rows);"
+        " insert into fct_sales from new_rows; commit"
+    )
 
 
 def main() -> None:
@@ -69,44 +93,56 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--memory", default="3GB")
-    parser.add_argument("--shuffled", action="store_true", help="rows in another order")
+    parser.add_argument("--order", choices=("built", "same", "any"), default="built")
     options = parser.parse_args()
     rows = options.rows
-    newest = f"range >= {rows} * 0.99"
-    order = "order by hash(range)" if options.shuffled else ""
+    # What the rows are afterwards; the first two are not made anew.
     changes = {
-        "none": "select 1",
-        "few": "begin; delete from fct_sales where order_id in"
-        " (select order_id from fct_sales limit 1000);"
-        f" insert into fct_sales {fact(1000, 8)}; commit",
-        "rebuilt": made_anew(fact(rows), order),
-        "rare": made_anew(fact(rows, 1, "hash(range) % 10000 = 0"), order),
-        "newest": made_anew(fact(rows, 1, newest), order),
-        "some": made_anew(fact(rows, 1, "hash(range) % 100 = 0"), order),
-        "column": made_anew(fact(rows, 1), order),
-        "all": made_anew(fact(rows, 8), order),
+        "none": None,
+        "few": None,
+        "rebuilt": fact(rows),
+        "rare": fact(rows, 1, "hash(range) % 10000 = 0"),
+        "newest": fact(rows, 1, f"range >= {rows} * 0.99"),
+        "some": fact(rows, 1, "hash(range) % 100 = 0"),
+        "column": fact(rows, 1),
+        "all": fact(rows, 8),
     }
     found = Table("change", "scan s", "diff s", "ratio", "added", "removed", "changed")
     with tempfile.TemporaryDirectory() as folder:
         for name, change in changes.items():
-            row = measure(Path(folder) / name, options.memory, fact(rows), change)
-            found.add_row(name, *row)
+            found.add_row(name, *measure(Path(folder) / name, options, name, change))
+            print(f"{name} done", flush=True)
     Console().print(found)
 
 
-def measure(folder: Path, memory: str, before: str, change: str) -> list[str]:
+def measure(folder: Path, options: argparse.Namespace, name: str, change: str | None) -> list[str]:
     """Build both sides, scan them, compare them."""
     folder.mkdir()
-    connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(folder)})
+    connection = duckdb.connect(
+        config={"memory_limit": options.memory, "temp_directory": str(folder)}
+    )
     for extension in ("sqlite_scanner", "ducklake"):
         connection.execute(f"load '{extension_file(extension)}'")
     connection.execute(
         f"attach 'ducklake:sqlite:{folder}/catalog.sqlite' as lake (data_path '{folder}/data/')"
     )
     connection.execute("call lake.set_option('data_inlining_row_limit', 0); use lake")
-    connection.execute(f"create table fct_sales as {before}")
+    make(connection, fact(options.rows), options.order)
+    if options.order == "built":
+        for number in range(20):
+            tick(connection, number)
     sides = [Side("lake", snapshot(connection), "before")]
-    connection.execute(change)
+    if change:
+        make(
+            connection,
+            f"{change} {'order by hash(range)' * (options.order == 'any')}",
+            options.order,
+        )
+    elif name == "few":
+        connection.execute(
+            "begin; delete from fct_sales where order_id < 1000 * 1000003;"
+            f" insert into fct_sales {fact(1000, 8)}; commit"
+        )
     sides.append(Side("lake", snapshot(connection), "after"))
     columns = [column for column, *_ in connection.execute("describe fct_sales").fetchall()]
     scan = [timed(connection, side, columns) for side in sides for _ in range(2)]

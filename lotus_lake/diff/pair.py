@@ -12,6 +12,12 @@ from lotus_lake.diff.relations import Side, quote
 # Conditions on ``rowid`` that cut both sides into as many stretches, whose rows go together.
 Stretches = Sequence[tuple[str, str]]
 
+# What a query stops with as soon as two rows that were put side by side have other keys.
+OUT_OF_STEP = "The rows of both sides are not in the same order"
+
+_CUSTOMER = "customer_id"
+_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE", "FLOAT", "DECIMAL")
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -39,6 +45,37 @@ class Pair:
     def values(self) -> list[str]:
         """The columns that are no key."""
         return [column for column in self.types if column not in self.key]
+
+    @property
+    def measures(self) -> list[str]:
+        """The columns whose sums mean something: numbers that are no key and no average."""
+        return [
+            column
+            for column, kind in self.types.items()
+            if kind.startswith(_NUMBERS)
+            and not kind.endswith("]")
+            and not column.endswith("_id")
+            and not column.startswith("average_")
+        ]
+
+    @property
+    def is_fact(self) -> bool:
+        """Whether it is asked by day and by customer where sums moved."""
+        return self.name.partition(".")[2].startswith("fct_")
+
+    @property
+    def day(self) -> str | None:
+        """The column that says which day a row belongs to: the first date, or the first time."""
+        for kind in ("DATE", "TIMESTAMP"):
+            for column, type_ in self.types.items():
+                if type_.startswith(kind):
+                    return column
+        return None
+
+    @property
+    def customer(self) -> str | None:
+        """The column that says whose row it is."""
+        return _CUSTOMER if _CUSTOMER in self.types else None
 
     @property
     def relations(self) -> tuple[str, str]:
@@ -74,7 +111,8 @@ class Pair:
     def in_step_sql(self, stretches: Stretches, columns: Sequence[str]) -> str:
         """All rows of both sides as ``join_sql`` has them, put side by side by their places.
 
-        Where their keys are not the same, ``in_step`` is false: nothing else holds then.
+        A query that reads ``there_before`` fails with ``OUT_OF_STEP`` as soon as it comes to two
+        rows with other keys.
         """
         return " union all ".join(
             self.join_sql(
@@ -102,7 +140,7 @@ class Pair:
         keys = [f"coalesce(ours.{quote(one)}, theirs.{quote(one)})" for one in self.key]
         # Only a row that is not there has no hash; rows that are in step are there on both sides.
         there = (
-            ("true", "true")
+            (f"if({self.same_key}, true, error('{OUT_OF_STEP}'))", "true")
             if in_step
             else ("ours.row_hash is not null", "theirs.row_hash is not null")
         )
@@ -111,7 +149,6 @@ class Pair:
             f"{there[1]} as there_after",
             "ours.row_hash as hash_before",
             "theirs.row_hash as hash_after",
-            f"{self.same_key if in_step else 'true'} as in_step",
             f"hash({', '.join(keys)}) as row_key",
             *(f"{key} as k{n}" for n, key in enumerate(keys)),
             *(f"ours.{quote(column)} as b{n}" for n, column in enumerate(columns)),

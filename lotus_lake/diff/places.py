@@ -1,18 +1,16 @@
 """Do both sides keep a table's rows in the same order, so that no join has to match them?
 
-So it is where one thread wrote both, or ``preserve_insertion_order`` was on. It is only guessed
-here, from the first rows. Whoever puts rows side by side compares the keys of each pair.
+So it is where one thread wrote both. It is only guessed here, from the least key of each row group:
+whoever puts rows side by side compares the keys of each two (``Pair.in_step_sql``).
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 from lotus_lake.diff.pair import Pair, Stretches
-from lotus_lake.diff.relations import one, quote
-
-# So many rows are looked at.
-_LOOK = 100
+from lotus_lake.diff.relations import Side, escape, one
 
 
 def stretches_in_step(pair: Pair) -> Stretches:
@@ -29,6 +27,9 @@ def stretches_in_step(pair: Pair) -> Stretches:
             # Rows were deleted, or written again, since.
             return ()
         starts.append(low)
+    before, after = (_row_groups(pair, side) for side in (pair.before, pair.after))
+    if not before or before != after:
+        return ()
     threads = one(pair.connection, "select current_setting('threads')")
     bounds = [rows * n // threads for n in range(threads + 1)]
 
@@ -36,16 +37,21 @@ def stretches_in_step(pair: Pair) -> Stretches:
         before, after = (f"rowid between {start + first} and {start + end - 1}" for start in starts)
         return before, after
 
-    if _begin_in_step(pair):
-        return [stretch(*ends) for ends in pairwise(bounds)]
-    return ()
+    return [stretch(*ends) for ends in pairwise(bounds)]
 
 
-def _begin_in_step(pair: Pair) -> bool:
-    key = ", ".join(map(quote, pair.key))
-    ours, theirs = (f"(select {key} from {side} limit {_LOOK})" for side in pair.relations)
-    return not one(
-        pair.connection,
-        f"select count(*) from {ours} as ours positional join {theirs} as theirs"
-        f" where not ({pair.same_key})",
-    )
+def _row_groups(pair: Pair, side: Side) -> list[tuple[Any, ...]]:
+    """How many rows each row group of a side has, and the least of the first column of its key."""
+    schema, _, name = pair.name.partition(".")
+    files = pair.connection.execute(
+        f"select data_file from ducklake_list_files('{side.database}', '{escape(name)}',"
+        f" schema => '{escape(schema)}', snapshot_version => {side.snapshot})"
+    ).fetchall()
+    paths = [path for (path,) in files]
+    if not paths:
+        return []
+    return pair.connection.execute(
+        "select row_group_num_rows, stats_min_value from parquet_metadata(?)"
+        " where path_in_schema = ? order by list_position(?, file_name), row_group_id",
+        [paths, pair.key[0], paths],
+    ).fetchall()

@@ -7,21 +7,20 @@ large table says what is likely, and so what is tried first:
 - nothing differs, or hardly anything: each side is read once, and the hashes of its rows are added
   up in buckets, by their keys. Buckets with the same sum have the same rows; of the others the
   rows are joined;
-- some rows differ: keys and hashes of all rows are joined. The rows after come along, since they
-  are read for their hashes anyway; those before are fetched by their keys;
-- many rows differ: all are joined at once, value by value in the columns that were seen to differ,
-  by one hash in the others.
+- some rows differ: all are joined, by value in the figures and in the columns that were seen to
+  differ, by one hash in the others; those that differ are kept, and looked at one by one;
+- many rows differ: all are joined likewise, and what differs is counted in the same pass.
 
-Where both sides seem to keep the rows in the same order, they are put side by side by their places
-instead, and compared value by value, which costs half of a join. Should the keys of a pair turn out
-not to be the same, the rows are joined after all.
+Where many differ and both sides seem to keep the rows in the same order, they are put side by side
+by their places instead, and compared value by value, which costs half of a join. As soon as the
+keys of two rows turn out not to be the same, all are joined after all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import duckdb
 
@@ -37,7 +36,7 @@ _SAMPLE = 2_000
 _GLANCE = 1_000
 # The buckets of keys are numbered with twice so many bits.
 _BUCKET_BITS = 8
-# So many rows of buckets that differ are joined with all of their values, of more only hashes.
+# Up to so many rows of each side, those of buckets that differ are joined; of more, all are.
 _JOINED = 2_000_000
 
 
@@ -48,10 +47,6 @@ SIDE_BY_SIDE = "all rows, side by side"
 
 class NoKeyError(Exception):
     """What is declared as the key of a table names several of its rows."""
-
-
-class _NotInStepError(Exception):
-    """The sides do not keep their rows in the same order, although it looked as if they did."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +61,7 @@ class Rows:
         examples: A relation with those that may serve as examples.
         sampled: If that has to be made, one in how many; else 0.
         stretches: How the sides are put side by side, if that is done by their places.
+        instead: What to compare if these turn out not to be in the same order.
     """
 
     joined: str
@@ -75,6 +71,20 @@ class Rows:
     examples: str = "diff_examples"
     sampled: int = 0
     stretches: Stretches = ()
+    instead: Rows | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a glance at a few rows let expect.
+
+    Args:
+        columns: Those that differ in any of them.
+        rows: How many rows of the whole table differ, if it is like these.
+    """
+
+    columns: Sequence[str]
+    rows: int
 
 
 def changed_rows(pair: Pair) -> Rows | None:
@@ -90,7 +100,9 @@ def changed_rows(pair: Pair) -> Rows | None:
     where, count = _where_keys_of(pair, changes)
     if not count:
         return None
-    return _rows_where(pair, where) if count <= _FEW else all_rows(pair, count)
+    if count <= _FEW:
+        return _rows_where(pair, where)
+    return all_rows(pair, pair.values, differing=count)
 
 
 def differing_rows(pair: Pair) -> tuple[Rows | None, str]:
@@ -99,82 +111,53 @@ def differing_rows(pair: Pair) -> tuple[Rows | None, str]:
     Raises:
         NoKeyError: The key turns out to be none.
     """
-    any_seen = False
+    seen: Seen | None = None
     if min(pair.rows_before, pair.rows_after) > _FEW:
-        stretches = stretches_in_step(pair)
-        any_seen, many = _glance(pair, stretches)
-        if many:
-            return many, SIDE_BY_SIDE if stretches else BY_KEY
-        if stretches:
-            with suppress(_NotInStepError):
-                return _rows_in_step(pair, stretches), SIDE_BY_SIDE
-    if not any_seen:
+        seen = _glance(pair)
+        if seen and seen.rows > _FEW:
+            many = _many_rows(pair, seen.columns)
+            return many, SIDE_BY_SIDE if many.stretches else BY_KEY
+    if not seen:
         bucket = _bucket_sql(pair)
         count = _count_in_differing_buckets(pair, bucket)
         if count <= 2 * _JOINED:
             rows = _rows_of_buckets(pair, bucket) if count else None
             return rows, "hashes of all rows, added up"
-    return _rows_with_other_hashes(pair), "hashes of all rows, joined by key"
+    return _some_rows(pair, seen.columns if seen else []), BY_KEY
 
 
-def all_rows(pair: Pair, differing: int, stretches: Stretches = ()) -> Rows:
-    """Every row of both sides, compared in every column.
+def all_rows(pair: Pair, columns: Sequence[str], differing: int = 0) -> Rows:
+    """Every row of both sides, joined by key.
 
     Args:
         pair: The table.
-        differing: How many may differ, of which a few are kept as examples.
-        stretches: How to put the sides side by side by their places, if that may be done.
+        columns: Are compared by value, the others by one hash.
+        differing: How many rows may differ, if a few of them are to be kept as examples.
     """
-    return whole(pair, pair.values, stretches=stretches, sampled=max(1, differing // _SAMPLE))
+    others = [column for column in pair.values if column not in columns]
+    joined = f"({pair.joined_sql(columns, others)})"
+    sampled = max(1, differing // _SAMPLE) if differing else 0
+    return Rows(joined, pair.relations, columns, others, sampled=sampled)
 
 
-def whole(
-    pair: Pair,
-    columns: Sequence[str],
-    others: Sequence[str] = (),
-    stretches: Stretches = (),
-    sampled: int = 0,
-) -> Rows:
-    """Every row of both sides; arguments as for ``Rows``."""
-    if stretches:
-        joined = pair.in_step_sql(stretches, columns)
-    else:
-        joined = pair.joined_sql(columns, others)
-    return Rows(
-        f"({joined})", pair.relations, columns, others, sampled=sampled, stretches=stretches
-    )
-
-
-def _glance(pair: Pair, stretches: Stretches) -> tuple[bool, Rows | None]:
-    """Whether any of a few rows differ; and all rows, if so many of the few do.
-
-    To find the keys first would cost time then, and leave out little. The rows of the glance are
-    the examples.
-    """
+def _glance(pair: Pair) -> Seen | None:
+    """What a few rows, which become the examples, let expect of all; None if they are the same."""
     _keep(pair, "diff_before", f"{pair.side_sql(pair.before, pair.values)} limit {_GLANCE}")
     where, _ = _where_keys_of(pair, "diff_before")
     _keep(pair, "diff_after", pair.side_sql(pair.after, pair.values, where=where))
-    glance = _kept_rows(pair, pair.join_sql("diff_before", "diff_after", pair.values))
+    joined = pair.join_sql("diff_before", "diff_after", pair.values)
+    _kept_rows(pair, joined, pair.values, name="diff_glance")
     differ = [f"b{n} is distinct from a{n}" for n in range(len(pair.values))]
     matched, differing, *flags = pair.connection.execute(
         f"select count(*), count(*) filter ({' or '.join(differ) or 'false'})"
         + "".join(f", coalesce(bool_or({one}), false)" for one in differ)
-        + f" from {glance.examples}"
+        + " from diff_glance where there_before and there_after"
     ).fetchone() or (0, 0)
-    # In as many rows of the table, more than are looked at one by one.
-    if differing * max(pair.rows_before, pair.rows_after) <= _FEW * matched:
-        return differing > 0 or matched < _GLANCE, None
-    # Side by side, to compare a value costs less than to hash it.
-    seen = [n for n, differs in enumerate(flags) if differs or stretches]
-    shown = [f"k{n}" for n in range(len(pair.key))]
-    shown += [f"{side}{n} as {side}{place}" for place, n in enumerate(seen) for side in "ba"]
-    pair.connection.execute(
-        "create or replace temp table diff_examples as"
-        f" select {', '.join(shown)} from {glance.examples}"
-    )
-    columns = [pair.values[n] for n in seen]
-    others = [column for column in pair.values if column not in columns]
-    return True, whole(pair, columns, others, stretches)
+    columns = [column for column, differs in zip(pair.values, flags, strict=True) if differs]
+    rows = max(pair.rows_before, pair.rows_after)
+    if differing or matched < _GLANCE:
+        return Seen(columns, rows * differing // matched if matched else 0)
+    return None
 
 
 def _count_in_differing_buckets(pair: Pair, bucket: str) -> int:
@@ -221,57 +204,55 @@ def _rows_of_buckets(pair: Pair, bucket: str) -> Rows:
     joined = pair.joined_sql(pair.values, where=f"{bucket} in (select bucket from diff_buckets)")
     differ = [f"b{n} is distinct from a{n}" for n in range(len(pair.values))]
     differ += ["not there_before", "not there_after"]
-    return _kept_rows(pair, f"from ({joined}) where {' or '.join(differ)}")
+    return _kept_rows(pair, f"from ({joined}) where {' or '.join(differ)}", pair.values)
 
 
-def _rows_in_step(pair: Pair, stretches: Stretches) -> Rows | None:
-    """The rows that differ, where both sides keep them in the same order.
-
-    Raises:
-        _NotInStepError: They do not.
-    """
-    differ = [f"b{n} is distinct from a{n}" for n in range(len(pair.values))]
-    keys = ", ".join(f"{quote(column)} := k{n}" for n, column in enumerate(pair.key))
-    # As one list, because DuckDB reads the stretches side by side only for an aggregate.
-    pair.connection.execute(
-        "create or replace temp table diff_lists as select bool_and(in_step) as in_step,"
-        f" list(struct_pack({keys})) filter ({' or '.join(differ) or 'false'}) as keys"
-        f" from ({pair.in_step_sql(stretches, pair.values)})"
-    )
-    if not one(pair.connection, "select in_step from diff_lists"):
-        raise _NotInStepError
-    found = "(select unnest(keys, max_depth := 2) from diff_lists)"
-    where, count = _where_keys_of(pair, found)
-    if not count:
-        return None
-    return _rows_where(pair, where) if count <= _FEW else all_rows(pair, count, stretches)
-
-
-def _rows_with_other_hashes(pair: Pair) -> Rows | None:
-    """The rows that have no row with the same key and hash on the other side."""
-    keys = ", ".join(
-        f"coalesce(ours.{quote(column)}, theirs.{quote(column)}) as {quote(column)}"
-        for column in pair.key
-    )
-    values = "".join(f", theirs.{quote(column)}" for column in pair.values)
-    ours = pair.side_sql(pair.before, (), pair.values)
-    theirs = pair.side_sql(pair.after, pair.values, pair.values)
-    # The right side of the join, which it holds in memory, has no more than keys and hashes.
-    _keep(
-        pair,
-        "diff_found",
-        f"select {keys}{values}, theirs.row_hash"
-        f" from ({theirs}) as theirs full join ({ours}) as ours on {pair.same_key}"
-        f" where ours.row_hash is distinct from theirs.row_hash limit {_FEW + 1}",
-    )
-    where, count = _where_keys_of(pair, "diff_found")
-    if not count:
-        return None
+def _some_rows(pair: Pair, seen: Sequence[str]) -> Rows | None:
+    """The rows that differ, found among all of them; the columns that were seen to differ help."""
+    wanted = {*seen, *pair.measures, *((pair.day, pair.customer) if pair.is_fact else ())}
+    columns = [column for column in pair.values if column in wanted]
+    joined = all_rows(pair, columns).joined
+    differ = [f"b{n} is distinct from a{n}" for n in range(len(columns))]
+    differ.append("hash_before is distinct from hash_after")
+    rows = _kept_rows(pair, f"from {joined} where {' or '.join(differ)} limit {_FEW + 1}", columns)
+    count, others_differ = pair.connection.execute(
+        "select count(*), bool_or(there_before and there_after and hash_before <> hash_after)"
+        " from diff_rows"
+    ).fetchone() or (0, None)
     if count > _FEW:
-        return all_rows(pair, count)
-    _keep(pair, "diff_before", pair.side_sql(pair.before, pair.values, where=where))
-    found = "(from diff_found where row_hash is not null)"
-    return _kept_rows(pair, pair.join_sql("diff_before", found, pair.values))
+        return all_rows(pair, columns, differing=count)
+    if others_differ:
+        keys = ", ".join(f"k{n} as {quote(column)}" for n, column in enumerate(pair.key))
+        where, _ = _where_keys_of(pair, f"(select {keys} from diff_rows)")
+        return _rows_where(pair, where)
+    return rows if count else None
+
+
+def _many_rows(pair: Pair, seen: Sequence[str]) -> Rows:
+    """Every row; those of the glance are the examples."""
+    by_key = all_rows(pair, seen)
+    by_key = replace(by_key, examples=_glanced(pair, by_key.columns))
+    stretches = stretches_in_step(pair)
+    if not stretches:
+        return by_key
+    # Side by side, to compare a value costs less than to hash it.
+    return Rows(
+        f"({pair.in_step_sql(stretches, pair.values)})",
+        pair.relations,
+        pair.values,
+        examples=_glanced(pair, pair.values),
+        stretches=stretches,
+        instead=by_key,
+    )
+
+
+def _glanced(pair: Pair, columns: Sequence[str]) -> str:
+    """The rows of the glance, with these columns."""
+    shown = [f"k{n}" for n in range(len(pair.key))]
+    for place, column in enumerate(columns):
+        n = pair.values.index(column)
+        shown += [f"{side}{n} as {side}{place}" for side in "ba"]
+    return f"(select {', '.join(shown)} from diff_glance where there_before and there_after)"
 
 
 def _where_keys_of(pair: Pair, rows: str) -> tuple[str, int]:
@@ -297,23 +278,23 @@ def _rows_where(pair: Pair, where: str) -> Rows:
     """The rows that meet a condition."""
     _keep(pair, "diff_before", pair.side_sql(pair.before, pair.values, where=where))
     _keep(pair, "diff_after", pair.side_sql(pair.after, pair.values, where=where))
-    return _kept_rows(pair, pair.join_sql("diff_before", "diff_after", pair.values))
+    return _kept_rows(pair, pair.join_sql("diff_before", "diff_after", pair.values), pair.values)
 
 
-def _kept_rows(pair: Pair, joined: str) -> Rows:
-    """What a query for both sides' rows by key, in all columns, gives; it is kept."""
-    _keep(pair, "diff_rows", joined)
-    if one(pair.connection, "select count(*) > count(distinct row_key) from diff_rows"):
+def _kept_rows(pair: Pair, joined: str, columns: Sequence[str], name: str = "diff_rows") -> Rows:
+    """What a query for both sides' rows by key, with these columns, gives; it is kept."""
+    _keep(pair, name, joined)
+    if one(pair.connection, f"select count(*) > count(distinct row_key) from {name}"):
         raise NoKeyError
     keys = [f"k{n} as {quote(column)}" for n, column in enumerate(pair.key)]
     before, after = (
         "(select "
-        + ", ".join([*keys, *(f"{side}{n} as {quote(one)}" for n, one in enumerate(pair.values))])
-        + f" from diff_rows where there_{name})"
-        for side, name in (("b", "before"), ("a", "after"))
+        + ", ".join([*keys, *(f"{side}{n} as {quote(one)}" for n, one in enumerate(columns))])
+        + f" from {name} where there_{which})"
+        for side, which in (("b", "before"), ("a", "after"))
     )
-    matched = "(from diff_rows where there_before and there_after)"
-    return Rows("diff_rows", (before, after), pair.values, examples=matched)
+    matched = f"(from {name} where there_before and there_after)"
+    return Rows(name, (before, after), columns, examples=matched)
 
 
 def _keep(pair: Pair, name: str, query: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 
@@ -11,21 +11,7 @@ from lotus_lake.diff.relations import escape, quote
 from lotus_lake.diff.results import Number, Shift, TableDiff
 from lotus_lake.diff.rows import Rows
 
-_CUSTOMER = "customer_id"
 _CUSTOMERS = 10
-_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE", "FLOAT", "DECIMAL")
-
-
-def measures(types: Mapping[str, str]) -> list[str]:
-    """The columns whose sums mean something: numbers that are no key and no average."""
-    return [
-        column
-        for column, kind in types.items()
-        if kind.startswith(_NUMBERS)
-        and not kind.endswith("]")
-        and not column.endswith("_id")
-        and not column.startswith("average_")
-    ]
 
 
 def find_shifts(
@@ -41,9 +27,9 @@ def find_shifts(
         moved: Columns whose values may differ.
     """
     by_group = _Sums(pair, rows, moved)
-    if not pair.name.partition(".")[2].startswith("fct_"):
+    if not pair.is_fact:
         return by_group.totals()
-    day = _day_of(pair.types)
+    day = pair.day
     if day and (figures := by_group.figures(day)):
         days = by_group.sums(_day_sql(day, pair.types[day]), figures)
         table.by_day = _shifts(days, figures)
@@ -54,16 +40,16 @@ def find_shifts(
         }
     else:
         totals = by_group.totals()
-    if _CUSTOMER in pair.types and (figures := by_group.figures(_CUSTOMER)):
+    if pair.customer and (figures := by_group.figures(pair.customer)):
         # Ranked by one figure; the others are only added up for those who lead.
         ranking = max(
             figures,
             key=lambda column: sum(_size(one.shifts.get(column)) for one in table.by_day),
         )
-        customer = quote(_CUSTOMER)
-        leaders = by_group.leaders(_CUSTOMER, ranking, _CUSTOMERS)
+        customer = quote(pair.customer)
+        leaders = by_group.leaders(pair.customer, ranking, _CUSTOMERS)
         if len(figures) > 1:
-            kind = pair.types[_CUSTOMER]
+            kind = pair.types[pair.customer]
             those = ", ".join(f"'{escape(str(one))}'::{kind}" for one, _ in leaders)
             leaders = by_group.sums(customer, figures, f"{customer} in ({those or 'null'})")
         table.by_customer = sorted(
@@ -84,13 +70,13 @@ class _Sums:
         """Whose sums may differ by group: a row that moves to another takes all of them along."""
         return [
             column
-            for column in measures(self._pair.types)
+            for column in self._pair.measures
             if group in self._moved or column in self._moved
         ]
 
     def totals(self) -> dict[str, Number]:
         """By how much the sum of each figure moved."""
-        figures = [column for column in measures(self._pair.types) if column in self._moved]
+        figures = [column for column in self._pair.measures if column in self._moved]
         if not figures:
             return {}
         sums = self.sums("null", figures)
@@ -150,15 +136,6 @@ def _shifts(sums: Sequence[tuple[Any, ...]], figures: Sequence[str]) -> list[Shi
         Shift(_text(group) or "", {figures[n]: moved_by[n] for n in kept})
         for group, *moved_by in sums
     ]
-
-
-def _day_of(types: Mapping[str, str]) -> str | None:
-    """The column that says which day a row belongs to: the first date, or else the first time."""
-    for kind in ("DATE", "TIMESTAMP"):
-        for column, type_ in types.items():
-            if type_.startswith(kind):
-                return column
-    return None
 
 
 def _day_sql(column: str, kind: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from lotus_lake.diff.pair import Pair
+import duckdb
+
+from lotus_lake.diff.pair import OUT_OF_STEP, Pair
 from lotus_lake.diff.results import ColumnDiff, Example, TableDiff
-from lotus_lake.diff.rows import BY_KEY, NoKeyError, Rows, all_rows, whole
-from lotus_lake.diff.shifts import find_shifts, measures
+from lotus_lake.diff.rows import BY_KEY, NoKeyError, Rows, all_rows
+from lotus_lake.diff.shifts import find_shifts
 
 _EXAMPLES = 5
 
@@ -21,15 +23,13 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
     Raises:
         NoKeyError: The key turns out to be none.
     """
-    # Rows that are in step are there on both sides.
+    # Rows that are side by side are there on both sides.
     matched = "" if rows.stretches else "there_before and there_after and"
-    differs = [f"{matched} b{n} is distinct from a{n}" for n in range(len(rows.columns))]
-    any_differs = " or ".join(differs) or "false"
+    values = [f"b{n} is distinct from a{n}" for n in range(len(rows.columns))]
+    any_differs = f"{matched} ({' or '.join(values) or 'false'})"
     others_differ = f"{matched} hash_before <> hash_after" if rows.others else "false"
-    astray = "not in_step" if rows.stretches else "false"
-    conditions = ["true", "not there_before", "not there_after"]
-    conditions += [astray, others_differ, any_differs]
-    conditions += differs
+    conditions = ["true", "not there_before", "not there_after", others_differ, any_differs]
+    conditions += [f"{matched} {one}" for one in values]
     counts = [f"count_if({one}) as count_{n}" for n, one in enumerate(conditions)]
     select = ", ".join(counts)
     if rows.sampled:
@@ -39,9 +39,15 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
             f", list(struct_pack({', '.join(f'{one} := {one}' for one in shown)}))"
             f" filter (row_key % {rows.sampled} = 0 and ({any_differs})) as examples"
         )
-    pair.connection.execute(
-        f"create or replace temp table diff_counts as select {select} from {rows.joined}"
-    )
+    try:
+        pair.connection.execute(
+            f"create or replace temp table diff_counts as select {select} from {rows.joined}"
+        )
+    except duckdb.Error as problem:
+        if not rows.instead or OUT_OF_STEP not in str(problem):
+            raise
+        table.reason = BY_KEY
+        return compare_rows(pair, table, rows.instead)
     if rows.sampled:
         pair.connection.execute(
             "create or replace temp table diff_examples as"
@@ -51,13 +57,7 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
     row = pair.connection.execute(f"select {all_counts} from diff_counts").fetchone()
     assert row
     rows_joined, table.added, table.removed, *counted = row
-    out_of_step, others_changed, table.changed, *changed = counted
-    if out_of_step:
-        # They only looked as if they were.
-        table.reason = BY_KEY
-        return compare_rows(
-            pair, table, whole(pair, rows.columns, rows.others, sampled=rows.sampled)
-        )
+    others_changed, table.changed, *changed = counted
     if rows.sides == pair.relations and (
         rows_joined - table.added != pair.rows_before
         or rows_joined - table.removed != pair.rows_after
@@ -66,7 +66,7 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
         raise NoKeyError
     if others_changed:
         # The glance has seen no such row.
-        return compare_rows(pair, table, all_rows(pair, pair.rows_after, rows.stretches))
+        return compare_rows(pair, table, all_rows(pair, pair.values, pair.rows_after))
     if not (table.added or table.removed or table.changed):
         return None
     values_changed = dict(zip(rows.columns, changed, strict=True))
@@ -80,7 +80,7 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
             examples = _examples(pair, column, rows.examples, rows.columns.index(column))
         if count and not examples:
             # So few that none was among the sampled ones.
-            again = whole(pair, [column], stretches=rows.stretches).joined
+            again = all_rows(pair, [column]).joined
             matching = f"(from {again} where there_before and there_after)"
             examples = _examples(pair, column, matching, 0)
         if count or shift:
@@ -99,6 +99,6 @@ def _examples(pair: Pair, column: str, rows: str, place: int) -> list[Example]:
     found = pair.connection.execute(
         f"select {text}, left({before}::varchar, 80), left({after}::varchar, 80) from {rows}"
         f" where {before} is distinct from {after}"
-        f" order by {size if column in measures(pair.types) else ''}{text} limit {_EXAMPLES}"
+        f" order by {size if column in pair.measures else ''}{text} limit {_EXAMPLES}"
     ).fetchall()
     return [Example(*row) for row in found]

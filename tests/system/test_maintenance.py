@@ -402,10 +402,14 @@ def test_half_done_clean_up(reference_copy: Lake) -> None:
 # -- DuckLake itself -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("inlined", [0, 20], ids=["files", "inlined"])
+@pytest.mark.parametrize(
+    ("inlined", "ordered"),
+    [(0, False), (0, True), (20, False)],
+    ids=["files", "sorted files", "inlined"],
+)
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_changes_cover_what_changed(
-    kind: str, inlined: int, tmp_path: Path, request: pytest.FixtureRequest
+    kind: str, inlined: int, ordered: bool, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Whatever is merged, rewritten, flushed and expired in between, a table has its rows, and the
     changes since a position name every key that changed. Incremental models rest on that.
@@ -424,6 +428,9 @@ def test_changes_cover_what_changed(
         connection.execute(f"attach 'ducklake:{catalog}' as lake (data_path '{tmp_path}/data/')")
         connection.execute(f"call lake.set_option('data_inlining_row_limit', {inlined})")
         connection.execute("use lake; create table t (key bigint, value bigint)")
+        if ordered:
+            # Not the order in which the rows are inserted below.
+            connection.execute("alter table t set sorted by (key desc)")
         rows: dict[int, int] = {}
         past = {_newest(connection): dict(rows)}
         for step in range(40):

@@ -55,6 +55,28 @@ def test_a_repeated_delivery_stops_where_nothing_changes(
     assert _data_files(reference_copy) == written
 
 
+def test_tables_lie_in_the_order_of_their_keys(reference_copy: Lake) -> None:
+    """Those that follow their inputs, after a full build; DuckLake keeps to it in later ones."""
+    catalog = "__ducklake_metadata_lakehouse"
+    sorted_by = dict(
+        reference_copy.query(
+            f"select table_name, expression from {catalog}.ducklake_sort_info as sorts"
+            f" join {catalog}.ducklake_sort_expression using (sort_id, table_id)"
+            f" join {catalog}.ducklake_table as tables using (table_id)"
+            " where sorts.end_snapshot is null and tables.end_snapshot is null"
+        )
+    )
+    assert sorted_by["fct_sales"] == "order_id"
+    assert sorted_by["dim_customers"] == "customer_id"
+    assert not [table for table in sorted_by if not table.startswith(("int_", "fct_", "dim_"))]
+    for table, key in sorted_by.items():
+        before_the_last = reference_copy.value(
+            f"select count(*) from (select {key} < lag({key}) over (order by rowid) as is_before"
+            f" from main.{table}) where is_before"
+        )
+        assert before_the_last == 0, table
+
+
 def test_full_refresh_changes_nothing(reference_copy: Lake, reference: Reference) -> None:
     """--full-refresh never drops staging, not even when landing was cleared since."""
     for path in reference_copy.landing.rglob("*"):
