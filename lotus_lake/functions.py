@@ -1,4 +1,4 @@
-"""Functions that macros call from SQL: what lies in the landing zone, and the lake's branches.
+"""Functions that macros call from SQL: the landing zone, the lake's branches, a transaction.
 
 They return errors as text instead of raising them, so that a macro can show exactly that text.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from lotus_lake import branches
+from lotus_lake import branches, races
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import CONNECT_CONFIG, load
 from lotus_lake.landing import LandedFile, Landing, open_landing
@@ -53,11 +53,19 @@ def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
     - ``landing_files(folder)``: list of (path, etag, size_bytes, last_modified, uri);
     - ``landed_rows(path, size)``: (row_count, reason), what the file itself says;
     - ``lake_branches(any)``: list of (name, base_snapshot, created_at, created_by);
-    - ``create_branch(name)``, ``drop_branch(name)``: what went wrong, or null.
+    - ``create_branch(name)``, ``drop_branch(name)``: what went wrong, or null;
+    - ``commit_to_lake(sql)``: runs statements in a transaction of their own, which begins again
+      when another run was faster; what went wrong, or null.
     """
     functions = _LandingFunctions(config)
     branching = _BranchFunctions(config)
     varchar = "VARCHAR"
+
+    def commit_to_lake(sql: str) -> str | None:
+        # One of its own: the one that is calling is busy with the query it calls from.
+        with connection.cursor() as other:
+            return races.commit(other, sql)
+
     for name, function, parameters, result, arrow in (
         ("declaration_problem", _Declarations().problem, [varchar], varchar, pa.string()),
         ("landing_problem", functions.problem, [varchar], varchar, pa.string()),
@@ -93,6 +101,7 @@ def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
         ),
         ("create_branch", branching.create, [varchar], varchar, pa.string()),
         ("drop_branch", branching.drop, [varchar], varchar, pa.string()),
+        ("commit_to_lake", commit_to_lake, [varchar], varchar, pa.string()),
     ):
         connection.create_function(  # type: ignore[call-overload]
             name,

@@ -5,7 +5,8 @@
     as it did before is not recorded, so that it writes no snapshot.
 
     Gives the SQL instead of running it: dbt catches what goes wrong in a hook's SQL, and the results
-    of the run itself are written all the same. All nodes travel as one text of JSON, which is one
+    of the run itself are written all the same. The transaction runs on a connection of its own, which
+    can begin again when another run was faster. All nodes travel as one text of JSON, which is one
     short statement to parse, however many they are.
 #}
 {% macro save_run_history(results) %}
@@ -68,7 +69,7 @@
     {% set has_failed = nodes | selectattr("status", "in", failed) | list | length > 0 %}
     set variable committed = (from ducklake_last_committed_snapshot('{{ target.database }}'));
 
-    create or replace temp table run_nodes as
+    create or replace table memory.main.run_nodes as
     with nodes as (
         select unnest(from_json(
             '{{ tojson(nodes) | replace("'", "''") }}',
@@ -114,14 +115,23 @@
             where status <> 'skipped' and getvariable('committed') is null
             group by node
         ) as before
-        right join run_nodes using (node)
+        right join memory.main.run_nodes using (node)
         where
             run_nodes.status <> 'skipped'
             and if(run_nodes.status in ('{{ good | join("', '") }}'), 'good', run_nodes.status)
             <> if(coalesce(before.status, 'pass') in ('{{ good | join("', '") }}'), 'good', before.status)
     );
 
-    begin;
+    {% set transaction = lotus_lake._save_run_history_transaction(manifest, failed) %}
+    set variable problem = if(
+        getvariable('is_recorded'), commit_to_lake('{{ transaction | replace("'", "''") }}'), null
+    );
+    drop table memory.main.run_nodes;
+    select error(problem) from (select unnest([getvariable('problem')]) as problem) where problem is not null;
+{% endmacro %}
+
+
+{% macro _save_run_history_transaction(manifest, failed) %}
     insert into {{ target.database }}.meta.invocations by name
     select
         {{ lotus_lake._invocation_columns(flags.WHICH) }},
@@ -134,13 +144,11 @@
             count(*) filter (status = 'warn') as warn_count,
             count(*) filter (is_built) as built_count,
             coalesce(sum(rows_affected), 0) as rows_affected
-        from run_nodes
-    )
-    where getvariable('is_recorded');
+        from memory.main.run_nodes
+    );
     insert into {{ target.database }}.meta.node_results by name
     select '{{ invocation_id }}' as invocation_id, now() as finished_at, * exclude (is_built)
-    from run_nodes
-    where getvariable('is_recorded');
+    from memory.main.run_nodes;
     {% if manifest.nodes %}
     insert into {{ target.database }}.meta.manifest_nodes by name
     select '{{ manifest.id }}' as manifest_id, now() as saved_at, *
@@ -150,11 +158,8 @@
             '[{"node": "varchar", "resource_type": "varchar", "path": "varchar", "relation": "varchar",
                "materialized": "varchar", "owner": "varchar", "checksum": "varchar", "inputs": "varchar"}]'
         ), max_depth := 2)
-    )
-    where getvariable('is_recorded');
+    );
     {% endif %}
-    commit;
-    drop table run_nodes;
 {% endmacro %}
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from unittest.mock import patch
 
 import duckdb
 import pytest
 
 from lotus_lake import races
+from lotus_lake.config import LakeConfig
+from lotus_lake.functions import register
 
 from .conftest import SmallLake
 
@@ -70,3 +74,31 @@ def test_an_error_of_its_own_is_not_tried_again(positions: SmallLake) -> None:
     assert problem and "nowhere" in problem
     assert snapshots(positions)["mine"] == 0
     assert not slept.called
+
+
+HOLD = """
+import sqlite3, sys, time
+catalog = sqlite3.connect(sys.argv[1])
+catalog.execute("begin immediate")
+print("held", flush=True)
+time.sleep(1)
+catalog.rollback()
+"""
+
+
+def test_a_hook_waits_for_another_process(positions: SmallLake) -> None:
+    """One that writes the catalog at that moment; what is wrong is given back, not raised."""
+    folder = positions.folder
+    register(positions.connection, LakeConfig(f"{folder}/landing", "sqlite:none", "data/"))
+    call = "select commit_to_lake(sql) from (values (?)) as statements (sql)"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, f"{folder}/catalog.sqlite"], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout and other.stdout.readline() == "held\n"
+        with pytest.raises(duckdb.Error, match="database is locked"):
+            positions.connection.execute(COUNT_UP + "'mine'")
+        found = positions.connection.execute(call, [COUNT_UP + "'mine'"]).fetchall()
+    assert found == [(None,)]
+    assert snapshots(positions)["mine"] == 1
+    ((problem,),) = positions.connection.execute(call, ["select * from nowhere"]).fetchall()
+    assert "nowhere" in problem
