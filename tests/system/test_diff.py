@@ -17,7 +17,7 @@ from lotus_lake.diff.relations import Side
 from lotus_lake.diff.report import markdown, page
 from lotus_lake.diff.results import LakeDiff, TableDiff
 from lotus_lake.diff.verdict import Problem, Verdict
-from tests.system import browser
+from tests.system import browser, services
 from tests.system.browser import NARROW, WIDE, Tab
 from tests.system.conftest import SEED
 
@@ -37,14 +37,17 @@ FACT = f"""
 def lake(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A lake with one fact."""
     with duckdb.connect() as connection:
-        for name in ("sqlite_scanner", "ducklake"):
-            connection.execute(f"load '{extension_file(name)}'")
-        connection.execute(
-            f"attach 'ducklake:sqlite:{tmp_path}/c.sqlite' as lake (data_path '{tmp_path}/data/')"
-        )
-        connection.execute("call lake.set_option('data_inlining_row_limit', 0); use lake")
-        connection.execute(f"create table fct_sales as {FACT}; create table dim as select 1 as id")
+        make_lake(connection, tmp_path, f"{tmp_path}/data/")
         yield connection
+
+
+def make_lake(connection: duckdb.DuckDBPyConnection, folder: Path, data: str) -> None:
+    """Attach a new lake with one fact."""
+    for name in ("sqlite_scanner", "httpfs", "ducklake"):
+        connection.execute(f"load '{extension_file(name)}'")
+    connection.execute(f"attach 'ducklake:sqlite:{folder}/c.sqlite' as lake (data_path '{data}')")
+    connection.execute("call lake.set_option('data_inlining_row_limit', 0); use lake")
+    connection.execute(f"create table fct_sales as {FACT}; create table dim as select 1 as id")
 
 
 def side(connection: duckdb.DuckDBPyConnection, label: str = "") -> Side:
@@ -253,6 +256,27 @@ def test_a_rare_difference_among_rows_in_the_same_order(
     assert_what_sql_says(lake, found)
 
 
+def test_rows_in_the_same_order_in_s3(
+    s3: services.S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their order is read from the files themselves, wherever these lie."""
+    monkeypatch.setattr(rows, "_FEW", 100)
+    bucket = tmp_path.name.replace("_", "-")
+    s3.client.create_bucket(Bucket=bucket)
+    with duckdb.connect() as lake:
+        lake.execute(f"load '{extension_file('httpfs')}'; {s3.duckdb_secret}")
+        make_lake(lake, tmp_path, f"s3://{bucket}/data/")
+        lake.execute("create temp table old as from fct_sales")
+        before = side(lake)
+        lake.execute(
+            "create or replace table fct_sales as"
+            " select * replace (net_sales + 1 as net_sales) from fct_sales"
+        )
+        found = diff_of(lake, before)
+        assert found.reason == "all rows, side by side"
+        assert_what_sql_says(lake, found)
+
+
 @pytest.mark.parametrize("order", ["order_id", "random()"])
 def test_a_key_that_names_two_rows_on_both_sides(
     lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, order: str
@@ -279,10 +303,27 @@ def test_a_key_that_names_two_rows_on_both_sides(
 
 @pytest.mark.parametrize("key", [("order_id",), ("currency", "order_id")])
 @pytest.mark.parametrize("spread", [1, 2**40, 2**52])
+@pytest.mark.parametrize(
+    ("few", "order", "reason"),
+    [
+        (10 * ROWS, "", "hashes of all rows, added up"),
+        (ROWS // 2, "", "all rows, joined by key"),
+        (100, "order by hash(order_id)", "all rows, joined by key"),
+        (100, "", "all rows, side by side"),
+    ],
+    ids=["rare", "some", "many", "in the same order"],
+)
 def test_keys_of_any_size(
-    lake: duckdb.DuckDBPyConnection, key: tuple[str, ...], spread: int
+    lake: duckdb.DuckDBPyConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    key: tuple[str, ...],
+    spread: int,
+    few: int,
+    order: str,
+    reason: str,
 ) -> None:
     """Negative, null or far apart: rows are found wherever their keys lie, of whatever type."""
+    monkeypatch.setattr(rows, "_FEW", few)
     lake.execute(
         "create or replace table fct_sales as select * replace"
         f" (if(order_id = 5, null, (order_id - 1500) * {spread}) as order_id) from fct_sales"
@@ -290,10 +331,10 @@ def test_keys_of_any_size(
     before = side(lake)
     lake.execute(
         "create or replace table fct_sales as"
-        " select * replace (net_sales + if(units = 5, 1, 0) as net_sales) from fct_sales"
+        f" select * replace (net_sales + if(units = 5, 1, 0) as net_sales) from fct_sales {order}"
     )
     found = diff_of(lake, before, key)
-    assert found.reason == "hashes of all rows, added up"
+    assert found.reason == reason
     changed = len([order for order in range(ROWS) if order % 7 == 5])
     assert (found.added, found.removed, found.changed) == (0, 0, changed)
     assert [(one.name, one.values, one.shift) for one in found.columns] == [
