@@ -10,6 +10,7 @@ column of both sides once, as DuckDB does it when it has to look at every value.
     newest   made anew, with one column different in the newest hundredth of the rows
     some     made anew, with one column different in every hundredth row
     column   made anew, with one column different in every row
+    two      made anew, with two columns different in every row
     all      made anew, with every figure different in every row
 
 The rows lie in one of these orders:
@@ -105,6 +106,7 @@ def main() -> None:
         "newest": fact(rows, 1, f"range >= {rows} * 0.99"),
         "some": fact(rows, 1, "hash(range) % 100 = 0"),
         "column": fact(rows, 1),
+        "two": fact(rows, 2),
         "all": fact(rows, 8),
     }
     found = Table("change", "scan s", "diff s", "ratio", "added", "removed", "changed")

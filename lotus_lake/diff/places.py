@@ -18,6 +18,9 @@ def stretches_in_step(pair: Pair) -> Stretches:
     rows = pair.rows_before
     if rows != pair.rows_after:
         return ()
+    before, after = (_row_groups(pair, side) for side in (pair.before, pair.after))
+    if not before or before != after:
+        return ()
     starts = []
     for relation in pair.relations:
         low, high = pair.connection.execute(
@@ -27,9 +30,6 @@ def stretches_in_step(pair: Pair) -> Stretches:
             # Rows were deleted, or written again, since.
             return ()
         starts.append(low)
-    before, after = (_row_groups(pair, side) for side in (pair.before, pair.after))
-    if not before or before != after:
-        return ()
     threads = one(pair.connection, "select current_setting('threads')")
     bounds = [rows * n // threads for n in range(threads + 1)]
 

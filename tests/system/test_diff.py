@@ -382,8 +382,12 @@ def test_a_rare_difference_beside_one_in_every_row(
     assert [one.examples[0].after for one in found.columns if one.name == "note"] == ["odd"]
 
 
-def test_a_time_belongs_to_its_day_in_utc(lake: duckdb.DuckDBPyConnection) -> None:
+@pytest.mark.parametrize("few", [10 * ROWS, 0], ids=["few", "many"])
+def test_a_time_belongs_to_its_day_in_utc(
+    lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
     """Wherever the reader's clock is."""
+    monkeypatch.setattr(rows, "_FEW", few)
     lake.execute(
         "set timezone = 'America/New_York';"
         "create or replace table fct_sales as select range as order_id, 1.5::decimal(18, 2) as"
@@ -391,10 +395,42 @@ def test_a_time_belongs_to_its_day_in_utc(lake: duckdb.DuckDBPyConnection) -> No
         " from range(2)"
     )
     before = side(lake)
-    lake.execute("update fct_sales set net_sales = net_sales * 2")
+    lake.execute(
+        "create or replace table fct_sales as"
+        " select * replace (net_sales * 2 as net_sales) from fct_sales"
+    )
     days = [(one.group, one.shifts) for one in diff_of(lake, before).by_day]
     moved = {"net_sales": Decimal("1.5")}
     assert days == [("2025-01-01", moved), ("2025-01-02", moved)]
+
+
+@pytest.mark.parametrize("few", [10 * ROWS, 100], ids=["few", "many"])
+@pytest.mark.parametrize("order", ["order_day, currency", "random()"])
+def test_a_fact_whose_key_is_a_day(
+    lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, few: int, order: str
+) -> None:
+    """Its days are in no column that is compared."""
+    monkeypatch.setattr(rows, "_FEW", few)
+    lake.execute(
+        "create or replace table fct_sales as select date '2020-01-01' + (range // 3)::int as"
+        " order_day, ['USD', 'EUR', null][range % 3 + 1] as currency, range::decimal(18, 2) as"
+        f" net_sales from range({ROWS})"
+    )
+    before = side(lake)
+    lake.execute(
+        "create temp table new as select * replace (net_sales + if(order_day > '2020-02-01', 1, 0)"
+        " as net_sales) from fct_sales;"
+        f"create or replace table fct_sales as from new order by {order}"
+    )
+    found = diff_of(lake, before, ("order_day", "currency"))
+    days = ROWS // 3 - 32
+    assert (found.added, found.removed, found.changed) == (0, 0, 3 * days)
+    assert [(one.name, one.values, one.shift) for one in found.columns] == [
+        ("net_sales", 3 * days, 3 * days)
+    ]
+    assert len(found.by_day) == days
+    assert found.by_day[0].group == "2020-02-02"
+    assert {one.shifts["net_sales"] for one in found.by_day} == {3}
 
 
 def test_the_same_is_proved(lake: duckdb.DuckDBPyConnection) -> None:
