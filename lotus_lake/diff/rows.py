@@ -9,7 +9,8 @@ large table says what is likely, and so what is tried first:
   rows are joined;
 - some rows differ: all are joined, by value in the figures and in the columns that were seen to
   differ, by one hash in the others; those that differ are kept, and looked at one by one;
-- many rows differ: all are joined likewise, and what differs is counted in the same pass.
+- many rows differ: all are joined likewise, and what differs is counted, and added up by day and by
+  customer, in the same pass (``one_pass``).
 
 Where many differ and both sides seem to keep the rows in the same order, they are put side by side
 by their places instead, and compared value by value, which costs half of a join. As soon as the
@@ -24,7 +25,7 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from lotus_lake.diff.pair import Pair, Stretches
+from lotus_lake.diff.pair import Pair
 from lotus_lake.diff.places import stretches_in_step
 from lotus_lake.diff.relations import escape, one, quote
 
@@ -38,7 +39,10 @@ _GLANCE = 1_000
 _BUCKET_BITS = 8
 # Up to so many rows of each side, those of buckets that differ are joined; of more, all are.
 _JOINED = 2_000_000
-
+# How much memory a joined row takes, about: DuckDB's hash table of one side, and what ``one_pass``
+# keeps.
+_BYTES_PER_ROW = 80
+_BYTES_PER_COLUMN = 17
 
 # How all rows of a table were put side by side.
 BY_KEY = "all rows, joined by key"
@@ -60,8 +64,11 @@ class Rows:
         others: Columns that are compared by the hash of them all.
         examples: A relation with those that may serve as examples.
         sampled: If that has to be made, one in how many; else 0.
-        stretches: How the sides are put side by side, if that is done by their places.
-        instead: What to compare if these turn out not to be in the same order.
+        figures: Columns to add up in the pass that counts what differs, the one that seems to have
+            moved most first; none if sums are asked of the sides.
+        in_step: Whether ``joined`` puts the sides side by side by their places.
+        instead: What to compare if these turn out not to be in the same order, or if a figure
+            moved too far to be added up.
     """
 
     joined: str
@@ -70,8 +77,29 @@ class Rows:
     others: Sequence[str] = ()
     examples: str = "diff_examples"
     sampled: int = 0
-    stretches: Stretches = ()
+    figures: Sequence[str] = ()
+    in_step: bool = False
     instead: Rows | None = None
+
+    @property
+    def flags(self) -> list[str]:
+        """SQL over ``joined``: on which sides a row is there, and what differs if it is on both."""
+        differs = [f"b{n} is distinct from a{n} as differs_{n}" for n in range(len(self.columns))]
+        others = f"{'hash_before <> hash_after' if self.others else 'false'} as others_differ"
+        return ["there_before", "there_after", others, *differs]
+
+    @property
+    def counts(self) -> str:
+        """SQL over ``flags``: a list of how many rows there are; came; went; differ in ``others``;
+        differ in ``columns``; differ in each of these.
+        """
+        differs = [f"differs_{n}" for n in range(len(self.columns))]
+        on_both = [
+            f"count_if(there_before and there_after and ({one}))"
+            for one in ("others_differ", " or ".join(differs) or "false", *differs)
+        ]
+        counts = ["count(*)", "count_if(not there_before)", "count_if(not there_after)", *on_both]
+        return f"[{', '.join(counts)}]"
 
 
 @dataclass(frozen=True)
@@ -81,10 +109,14 @@ class Seen:
     Args:
         columns: Those that differ in any of them.
         rows: How many rows of the whole table differ, if it is like these.
+        by_size: The figures, those first that moved most.
+        came_or_went: Whether one side has rows that the other has not.
     """
 
     columns: Sequence[str]
     rows: int
+    by_size: Sequence[str]
+    came_or_went: bool
 
 
 def changed_rows(pair: Pair) -> Rows | None:
@@ -115,8 +147,8 @@ def differing_rows(pair: Pair) -> tuple[Rows | None, str]:
     if min(pair.rows_before, pair.rows_after) > _FEW:
         seen = _glance(pair)
         if seen and seen.rows > _FEW:
-            many = _many_rows(pair, seen.columns)
-            return many, SIDE_BY_SIDE if many.stretches else BY_KEY
+            many = _many_rows(pair, seen)
+            return many, SIDE_BY_SIDE if many.in_step else BY_KEY
     if not seen:
         bucket = _bucket_sql(pair)
         count = _count_in_differing_buckets(pair, bucket)
@@ -148,16 +180,30 @@ def _glance(pair: Pair) -> Seen | None:
     joined = pair.join_sql("diff_before", "diff_after", pair.values)
     _kept_rows(pair, joined, pair.values, name="diff_glance")
     differ = [f"b{n} is distinct from a{n}" for n in range(len(pair.values))]
-    matched, differing, *flags = pair.connection.execute(
-        f"select count(*), count(*) filter ({' or '.join(differ) or 'false'})"
-        + "".join(f", coalesce(bool_or({one}), false)" for one in differ)
-        + " from diff_glance where there_before and there_after"
-    ).fetchone() or (0, 0)
-    columns = [column for column, differs in zip(pair.values, flags, strict=True) if differs]
-    rows = max(pair.rows_before, pair.rows_after)
-    if differing or matched < _GLANCE:
-        return Seen(columns, rows * differing // matched if matched else 0)
-    return None
+    figures = [column for column in pair.values if column in pair.measures]
+    moved = [
+        f"sum(abs(coalesce(a{n}, 0)::double - coalesce(b{n}, 0)::double))"
+        for n in map(pair.values.index, figures)
+    ]
+    here, matched, differing, flags, sizes = pair.connection.execute(
+        f"""
+        select
+            (select count(*) from diff_before), count(*),
+            count(*) filter ({" or ".join(differ) or "false"}),
+            [{", ".join(f"coalesce(bool_or({one}), false)" for one in differ)}],
+            [{", ".join(moved)}]
+        from diff_glance where there_before and there_after
+        """
+    ).fetchone() or (0, 0, 0, [], [])
+    if not differing and matched == _GLANCE:
+        return None
+    by_size = sorted(zip(figures, sizes, strict=True), key=lambda one: -(one[1] or 0))
+    return Seen(
+        [column for column, differs in zip(pair.values, flags, strict=True) if differs],
+        max(pair.rows_before, pair.rows_after) * differing // matched if matched else 0,
+        [figure for figure, _ in by_size],
+        matched < here or pair.rows_before != pair.rows_after,
+    )
 
 
 def _count_in_differing_buckets(pair: Pair, bucket: str) -> int:
@@ -228,10 +274,19 @@ def _some_rows(pair: Pair, seen: Sequence[str]) -> Rows | None:
     return rows if count else None
 
 
-def _many_rows(pair: Pair, seen: Sequence[str]) -> Rows:
+def _many_rows(pair: Pair, seen: Seen) -> Rows:
     """Every row; those of the glance are the examples."""
-    by_key = all_rows(pair, seen)
-    by_key = replace(by_key, examples=_glanced(pair, by_key.columns))
+    wanted = {*seen.columns, *((pair.day, pair.customer) if pair.is_fact else ())}
+    if seen.came_or_went:
+        wanted.update(pair.measures)
+    columns = [column for column in pair.values if column in wanted]
+    figures = [figure for figure in seen.by_size if figure in columns]
+    if not _fit_in_memory(pair, columns):
+        columns, figures = list(seen.columns), []
+    by_key = all_rows(pair, columns)
+    by_key = replace(by_key, examples=_glanced(pair, columns))
+    if figures:
+        by_key = replace(by_key, figures=figures, instead=by_key)
     stretches = stretches_in_step(pair)
     if not stretches:
         return by_key
@@ -241,9 +296,17 @@ def _many_rows(pair: Pair, seen: Sequence[str]) -> Rows:
         pair.relations,
         pair.values,
         examples=_glanced(pair, pair.values),
-        stretches=stretches,
+        figures=figures,
+        in_step=True,
         instead=by_key,
     )
+
+
+def _fit_in_memory(pair: Pair, columns: Sequence[str]) -> bool:
+    """Whether there is room, by and large, for all rows with these columns."""
+    limit = one(pair.connection, "select parse_formatted_bytes(current_setting('memory_limit'))")
+    row = _BYTES_PER_ROW + _BYTES_PER_COLUMN * len(columns)
+    return bool(max(pair.rows_before, pair.rows_after) * row < limit)
 
 
 def _glanced(pair: Pair, columns: Sequence[str]) -> str:

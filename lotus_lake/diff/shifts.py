@@ -6,16 +6,22 @@ from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 
+from lotus_lake.diff.one_pass import AddedUp
 from lotus_lake.diff.pair import Pair
 from lotus_lake.diff.relations import escape, quote
 from lotus_lake.diff.results import Number, Shift, TableDiff
 from lotus_lake.diff.rows import Rows
 
-_CUSTOMERS = 10
+# So many customers are shown.
+CUSTOMERS = 10
 
 
 def find_shifts(
-    pair: Pair, table: TableDiff, rows: Rows, moved: Collection[str]
+    pair: Pair,
+    table: TableDiff,
+    rows: Rows,
+    moved: Collection[str],
+    added_up: AddedUp | None = None,
 ) -> dict[str, Number]:
     """By how much the sum of each figure moved; of a fact also where.
 
@@ -25,13 +31,18 @@ def find_shifts(
         rows: The rows that differ. Others may be among them: rows that are the same on both sides
             cancel out.
         moved: Columns whose values may differ.
+        added_up: What was added up already, if anything.
     """
+    if added_up:
+        table.by_day = _shifts(added_up.by_day, added_up.figures)
+        table.by_customer = _most_first(_shifts(added_up.by_customer, added_up.figures))
+        return dict(zip(added_up.figures, added_up.totals, strict=True))
     by_group = _Sums(pair, rows, moved)
     if not pair.is_fact:
         return by_group.totals()
     day = pair.day
     if day and (figures := by_group.figures(day)):
-        days = by_group.sums(_day_sql(day, pair.types[day]), figures)
+        days = by_group.sums(pair.day_sql(quote(day)), figures)
         table.by_day = _shifts(days, figures)
         totals: dict[str, Number] = {
             column: sum(one.shifts.get(column, 0) for one in table.by_day)
@@ -47,14 +58,12 @@ def find_shifts(
             key=lambda column: sum(_size(one.shifts.get(column)) for one in table.by_day),
         )
         customer = quote(pair.customer)
-        leaders = by_group.leaders(pair.customer, ranking, _CUSTOMERS)
+        leaders = by_group.leaders(pair.customer, ranking, CUSTOMERS)
         if len(figures) > 1:
             kind = pair.types[pair.customer]
             those = ", ".join(f"'{escape(str(one))}'::{kind}" for one, _ in leaders)
             leaders = by_group.sums(customer, figures, f"{customer} in ({those or 'null'})")
-        table.by_customer = sorted(
-            _shifts(leaders, figures), key=lambda one: -max(map(_size, one.shifts.values()))
-        )
+        table.by_customer = _most_first(_shifts(leaders, figures))
     return totals
 
 
@@ -108,22 +117,14 @@ class _Sums:
         """
         # What is negated needs room: a small whole number has no counterpart to its smallest.
         wide = "::hugeint" if "INT" in self._pair.types[figure] else ""
-        stretches = self._rows.stretches
-        if stretches and group not in self._moved:
-            # The rows that go together are of one group: half as many to group.
-            rows = (
-                f"select a1 as group_value, coalesce(a0{wide} - b0{wide}, a0, -(b0{wide})) as moved"
-                f" from ({self._pair.in_step_sql(stretches, [figure, group])})"
-            )
-        else:
-            before, after = (
-                f"select {quote(group)} as group_value,"
-                f" {sign}({self._pair.read(figure)}{wide}) as moved from {side}"
-                for side, sign in zip(self._rows.sides, ("-", ""), strict=True)
-            )
-            rows = f"{after} union all {before}"
+        before, after = (
+            f"select {quote(group)} as group_value,"
+            f" {sign}({self._pair.read(figure)}{wide}) as moved from {side}"
+            for side, sign in zip(self._rows.sides, ("-", ""), strict=True)
+        )
         return self._pair.connection.execute(
-            f"select group_value, coalesce(sum(moved), 0) as shift from ({rows})"
+            "select group_value, coalesce(sum(moved), 0) as shift"
+            f" from ({after} union all {before})"
             " group by group_value having group_value is not null and shift <> 0"
             f" order by abs(shift) desc, 1 limit {limit}"
         ).fetchall()
@@ -138,12 +139,8 @@ def _shifts(sums: Sequence[tuple[Any, ...]], figures: Sequence[str]) -> list[Shi
     ]
 
 
-def _day_sql(column: str, kind: str) -> str:
-    """SQL for the day, in UTC, of a date or time."""
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        # A cast would ask the time zone's rules about each row, which takes longer than the sums.
-        return f"make_timestamp(epoch_us({quote(column)}))::date"
-    return f"{quote(column)}::date"
+def _most_first(shifts: list[Shift]) -> list[Shift]:
+    return sorted(shifts, key=lambda one: -max(map(_size, one.shifts.values())))
 
 
 def _size(value: Number | None) -> float:

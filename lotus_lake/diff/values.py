@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import duckdb
 
+from lotus_lake.diff.one_pass import AddedUp, count_and_add_up
 from lotus_lake.diff.pair import OUT_OF_STEP, Pair
+from lotus_lake.diff.relations import one
 from lotus_lake.diff.results import ColumnDiff, Example, TableDiff
 from lotus_lake.diff.rows import BY_KEY, NoKeyError, Rows, all_rows
-from lotus_lake.diff.shifts import find_shifts
+from lotus_lake.diff.shifts import CUSTOMERS, find_shifts
 
 _EXAMPLES = 5
 
@@ -23,40 +25,19 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
     Raises:
         NoKeyError: The key turns out to be none.
     """
-    # Rows that are side by side are there on both sides.
-    matched = "" if rows.stretches else "there_before and there_after and"
-    values = [f"b{n} is distinct from a{n}" for n in range(len(rows.columns))]
-    any_differs = f"{matched} ({' or '.join(values) or 'false'})"
-    others_differ = f"{matched} hash_before <> hash_after" if rows.others else "false"
-    conditions = ["true", "not there_before", "not there_after", others_differ, any_differs]
-    conditions += [f"{matched} {one}" for one in values]
-    counts = [f"count_if({one}) as count_{n}" for n, one in enumerate(conditions)]
-    select = ", ".join(counts)
-    if rows.sampled:
-        shown = [f"k{n}" for n in range(len(pair.key))]
-        shown += [f"{side}{n}" for n in range(len(rows.columns)) for side in "ba"]
-        select += (
-            f", list(struct_pack({', '.join(f'{one} := {one}' for one in shown)}))"
-            f" filter (row_key % {rows.sampled} = 0 and ({any_differs})) as examples"
-        )
+    added_up: AddedUp | None = None
     try:
-        pair.connection.execute(
-            f"create or replace temp table diff_counts as select {select} from {rows.joined}"
-        )
+        if rows.figures:
+            counts, added_up = count_and_add_up(pair, rows, CUSTOMERS)
+        else:
+            counts = _count(pair, rows)
     except duckdb.Error as problem:
-        if not rows.instead or OUT_OF_STEP not in str(problem):
+        out_of_step = OUT_OF_STEP in str(problem)
+        if not rows.instead or not (out_of_step or isinstance(problem, duckdb.OutOfRangeException)):
             raise
         table.reason = BY_KEY
         return compare_rows(pair, table, rows.instead)
-    if rows.sampled:
-        pair.connection.execute(
-            "create or replace temp table diff_examples as"
-            " select unnest(one) from (select unnest(examples) as one from diff_counts)"
-        )
-    all_counts = ", ".join(f"count_{n}" for n in range(len(counts)))
-    row = pair.connection.execute(f"select {all_counts} from diff_counts").fetchone()
-    assert row
-    rows_joined, table.added, table.removed, *counted = row
+    rows_joined, table.added, table.removed, *counted = counts
     others_changed, table.changed, *changed = counted
     if rows.sides == pair.relations and (
         rows_joined - table.added != pair.rows_before
@@ -70,10 +51,11 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
     if not (table.added or table.removed or table.changed):
         return None
     values_changed = dict(zip(rows.columns, changed, strict=True))
-    moved = {column for column, count in values_changed.items() if count}
-    if table.added or table.removed:
-        moved.update(pair.values)
-    totals = find_shifts(pair, table, rows, moved)
+    changed_columns = {column for column, count in values_changed.items() if count}
+    moved = {*pair.values} if table.added or table.removed else changed_columns
+    if added_up and not _suffices(pair, added_up, changed_columns, moved):
+        added_up = None
+    totals = find_shifts(pair, table, rows, moved, added_up)
     for column in pair.types:
         count, shift, examples = values_changed.get(column, 0), totals.get(column), []
         if count:
@@ -88,6 +70,37 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
     return None
 
 
+def _count(pair: Pair, rows: Rows) -> list[int]:
+    """Count as ``Rows.counts`` does; of rows that differ a sample is kept, if one is wanted."""
+    select = f"{rows.counts} as counts"
+    if rows.sampled:
+        shown = [f"k{n}" for n in range(len(pair.key))]
+        shown += [f"{side}{n}" for n in range(len(rows.columns)) for side in "ba"]
+        differs = " or ".join(f"differs_{n}" for n in range(len(rows.columns))) or "false"
+        select += (
+            f", list(struct_pack({', '.join(f'{one} := {one}' for one in shown)}))"
+            f" filter (row_key % {rows.sampled} = 0 and there_before and there_after"
+            f" and ({differs})) as examples"
+        )
+    pair.connection.execute(
+        f"create or replace temp table diff_counts as select {select}"
+        f" from (select *, {', '.join(rows.flags[2:])} from {rows.joined})"
+    )
+    if rows.sampled:
+        pair.connection.execute(
+            "create or replace temp table diff_examples as"
+            " select unnest(one) from (select unnest(examples) as one from diff_counts)"
+        )
+    counts: list[int] = one(pair.connection, "select counts from diff_counts")
+    return counts
+
+
+def _suffices(pair: Pair, added_up: AddedUp, changed: set[str], moved: set[str]) -> bool:
+    """Whether it has every figure that moved, and no row changed its day or customer."""
+    stayed = not pair.is_fact or changed.isdisjoint({pair.day, pair.customer})
+    return stayed and moved.intersection(pair.measures) <= set(added_up.figures)
+
+
 def _examples(pair: Pair, column: str, rows: str, place: int) -> list[Example]:
     """Of joined rows, whose column number ``place`` is this one, those that changed most.
 
@@ -95,7 +108,8 @@ def _examples(pair: Pair, column: str, rows: str, place: int) -> list[Example]:
     """
     text = " || ', ' || ".join(f"coalesce(k{n}::varchar, 'null')" for n in range(len(pair.key)))
     before, after = f"b{place}", f"a{place}"
-    size = f"abs(coalesce({after}, 0) - coalesce({before}, 0)) desc, "
+    # As doubles: what is far apart need not have room in the type.
+    size = f"abs(coalesce({after}, 0)::double - coalesce({before}, 0)::double) desc, "
     found = pair.connection.execute(
         f"select {text}, left({before}::varchar, 80), left({after}::varchar, 80) from {rows}"
         f" where {before} is distinct from {after}"
