@@ -64,7 +64,13 @@ def compare(
             table.rows_before = count(connection, before, name)
         else:
             same_table = before_tables[name] == after_tables[name]
-            _compare_table(connection, before, after, table, same_table, since)
+            if since is None or not same_table:
+                _compare_table(connection, before, after, table)
+            elif name in since:
+                _compare_table(connection, before, after, table, table_id=after_tables[name])
+            else:
+                table.reason = f"no snapshot after {before.snapshot} touches it"
+                table.rows_before = table.rows_after = count(connection, after, name)
         table.seconds = time.monotonic() - started
         found.append(table)
     order = {"changed": 0, "added": 1, "removed": 2, "same": 3}
@@ -76,13 +82,8 @@ def _compare_table(
     before: Side,
     after: Side,
     table: TableDiff,
-    same_table: bool,
-    since: set[str] | None,
+    table_id: int | None = None,
 ) -> None:
-    if same_table and since is not None and table.name not in since:
-        table.reason = f"no snapshot after {before.snapshot} touches it"
-        table.rows_before = table.rows_after = count(connection, after, table.name)
-        return
     ours, theirs = columns(connection, before, table.name), columns(connection, after, table.name)
     table.schema = [
         SchemaChange(column, ours.get(column), theirs.get(column))
@@ -102,7 +103,7 @@ def _compare_table(
         table.rows_before,
         table.rows_after,
     )
-    if not (pair.key and _compare_by_key(pair, table, same_table and since is not None)):
+    if not (pair.key and _compare_by_key(pair, table, table_id)):
         table.key, table.columns, table.changed = (), [], 0
         table.by_day, table.by_customer = [], []
         table.added, table.removed = compare_as_bags(pair)
@@ -111,12 +112,11 @@ def _compare_table(
         table.status = "changed"
 
 
-def _compare_by_key(pair: Pair, table: TableDiff, by_changes: bool) -> bool:
+def _compare_by_key(pair: Pair, table: TableDiff, table_id: int | None) -> bool:
     """Whether that went well, which it does not if the key turns out to name several rows."""
     try:
-        if by_changes:
-            table.reason = f"its changes since snapshot {pair.before.snapshot}"
-            rows = changed_rows(pair)
+        if table_id is not None:
+            rows, table.reason = changed_rows(pair, table_id)
         else:
             rows, table.reason = differing_rows(pair)
         if rows:

@@ -1,8 +1,9 @@
 """Which rows differ, and how they are found at the least cost.
 
 DuckLake says it itself where the branch changed rows of the lake's own table: the rows of these
-keys are fetched. Of a table that was built anew it says nothing. Then a glance at some rows of a
-large table says what is likely, and so what is tried first:
+keys are fetched. Of a table that was built anew it says nothing, and of very many rows it takes
+longer to say than to compare them all. Then a glance at some rows of a large table says what is
+likely, and so what is tried first:
 
 - nothing differs, or hardly anything: each side is read once, and the hashes of its rows are added
   up in buckets, by their keys. Buckets with the same sum have the same rows; of the others the
@@ -19,22 +20,23 @@ keys of two rows turn out not to be the same, all are joined after all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import duckdb
-
+from lotus_lake.diff.glance import Seen, glance
+from lotus_lake.diff.kept import keep, setting, where_keys_of
 from lotus_lake.diff.pair import Pair
 from lotus_lake.diff.places import stretches_in_step
-from lotus_lake.diff.relations import escape, one, quote
+from lotus_lake.diff.relations import one, quote
 
-# Up to so many rows are fetched and looked at one by one;
+# Up to so many rows are fetched by their keys;
 _FEW = 500_000
-# of more, so many are looked through for examples,
+# up to so many are kept where all rows are joined, and looked at one by one;
+_KEPT = 2_000_000
+# of more, so many are looked through for examples.
 _SAMPLE = 2_000
-# and so many to guess how many differ.
-_GLANCE = 1_000
+# Up to so many rows that differ are looked for in buckets.
+_RARE = 20_000
 # The buckets of keys are numbered with twice so many bits.
 _BUCKET_BITS = 8
 # Up to so many rows of each side, those of buckets that differ are joined; of more, all are.
@@ -102,39 +104,30 @@ class Rows:
         return f"[{', '.join(counts)}]"
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What a glance at a few rows let expect.
+def changed_rows(pair: Pair, table_id: int) -> tuple[Rows | None, str]:
+    """The rows that changed between the sides' snapshots of one table; None if there are none.
 
     Args:
-        columns: Those that differ in any of them.
-        rows: How many rows of the whole table differ, if it is like these.
-        by_size: The figures, those first that moved most.
-        came_or_went: Whether one side has rows that the other has not.
-    """
+        pair: The table on both sides.
+        table_id: DuckLake's number of it.
 
-    columns: Sequence[str]
-    rows: int
-    by_size: Sequence[str]
-    came_or_went: bool
-
-
-def changed_rows(pair: Pair) -> Rows | None:
-    """The rows of which DuckLake says that they changed between the sides' snapshots.
+    Returns:
+        The rows, or more, and how they were found.
 
     Raises:
         NoKeyError: The key turns out to be none.
     """
+    if _written(pair, table_id) > _FEW:
+        return differing_rows(pair)
     schema, _, name = pair.name.partition(".")
     since, until = pair.before.snapshot + 1, pair.after.snapshot
     database = pair.after.database
     changes = f"ducklake_table_changes('{database}', '{schema}', '{name}', {since}, {until})"
-    where, count = _where_keys_of(pair, changes)
-    if not count:
-        return None
-    if count <= _FEW:
-        return _rows_where(pair, where)
-    return all_rows(pair, pair.values, differing=count)
+    where, count = where_keys_of(pair, changes)
+    if count > _FEW:
+        return differing_rows(pair)
+    rows = _rows_where(pair, where) if count else None
+    return rows, f"its changes since snapshot {pair.before.snapshot}"
 
 
 def differing_rows(pair: Pair) -> tuple[Rows | None, str]:
@@ -143,13 +136,11 @@ def differing_rows(pair: Pair) -> tuple[Rows | None, str]:
     Raises:
         NoKeyError: The key turns out to be none.
     """
-    seen: Seen | None = None
-    if min(pair.rows_before, pair.rows_after) > _FEW:
-        seen = _glance(pair)
-        if seen and seen.rows > _FEW:
-            many = _many_rows(pair, seen)
-            return many, SIDE_BY_SIDE if many.in_step else BY_KEY
-    if not seen:
+    seen = glance(pair) if min(pair.rows_before, pair.rows_after) > _FEW else None
+    if seen and seen.rows > _KEPT:
+        many = _many_rows(pair, seen)
+        return many, SIDE_BY_SIDE if many.in_step else BY_KEY
+    if not seen or seen.rows <= _RARE:
         bucket = _bucket_sql(pair)
         count = _count_in_differing_buckets(pair, bucket)
         if count <= 2 * _JOINED:
@@ -172,37 +163,36 @@ def all_rows(pair: Pair, columns: Sequence[str], differing: int = 0) -> Rows:
     return Rows(joined, pair.relations, columns, others, sampled=sampled)
 
 
-def _glance(pair: Pair) -> Seen | None:
-    """What a few rows, which become the examples, let expect of all; None if they are the same."""
-    _keep(pair, "diff_before", f"{pair.side_sql(pair.before, pair.values)} limit {_GLANCE}")
-    where, _ = _where_keys_of(pair, "diff_before")
-    _keep(pair, "diff_after", pair.side_sql(pair.after, pair.values, where=where))
-    joined = pair.join_sql("diff_before", "diff_after", pair.values)
-    _kept_rows(pair, joined, pair.values, name="diff_glance")
-    differ = [f"b{n} is distinct from a{n}" for n in range(len(pair.values))]
-    figures = [column for column in pair.values if column in pair.measures]
-    moved = [
-        f"sum(abs(coalesce(a{n}, 0)::double - coalesce(b{n}, 0)::double))"
-        for n in map(pair.values.index, figures)
-    ]
-    here, matched, differing, flags, sizes = pair.connection.execute(
-        f"""
-        select
-            (select count(*) from diff_before), count(*),
-            count(*) filter ({" or ".join(differ) or "false"}),
-            [{", ".join(f"coalesce(bool_or({one}), false)" for one in differ)}],
-            [{", ".join(moved)}]
-        from diff_glance where there_before and there_after
-        """
-    ).fetchone() or (0, 0, 0, [], [])
-    if not differing and matched == _GLANCE:
-        return None
-    by_size = sorted(zip(figures, sizes, strict=True), key=lambda one: -(one[1] or 0))
-    return Seen(
-        [column for column, differs in zip(pair.values, flags, strict=True) if differs],
-        max(pair.rows_before, pair.rows_after) * differing // matched if matched else 0,
-        [figure for figure, _ in by_size],
-        matched < here or pair.rows_before != pair.rows_after,
+def _written(pair: Pair, table_id: int) -> int:
+    """How many rows DuckLake wrote between the sides' snapshots, or marked as deleted.
+
+    So the catalog says of files. What is kept in the catalog itself is not counted, and what was
+    merged since may be missing: it says only how to look.
+    """
+    catalog = f"__ducklake_metadata_{pair.after.database}"
+    before, after = pair.before.snapshot, pair.after.snapshot
+    deleted = " - ".join(
+        "coalesce(sum(delete_count) filter"
+        f" (begin_snapshot <= {at} and coalesce(end_snapshot > {at}, true)), 0)"
+        for at in (after, before)
+    )
+    return int(
+        one(
+            pair.connection,
+            f"""
+            select greatest(
+                (
+                    select coalesce(sum(record_count), 0) from {catalog}.ducklake_data_file
+                    where table_id = {table_id}
+                    and begin_snapshot > {before} and begin_snapshot <= {after}
+                ),
+                (
+                    select {deleted} from {catalog}.ducklake_delete_file
+                    where table_id = {table_id}
+                )
+            )
+            """,
+        )
     )
 
 
@@ -214,7 +204,7 @@ def _count_in_differing_buckets(pair: Pair, bucket: str) -> int:
         for relation, sign in zip(pair.relations, ("-", ""), strict=True)
     )
     # For so many groups DuckDB can keep an array of sums, which it else does for very few only.
-    with _setting(pair.connection, "perfect_ht_threshold", 2 * _BUCKET_BITS + 1):
+    with setting(pair.connection, "perfect_ht_threshold", 2 * _BUCKET_BITS + 1):
         pair.connection.execute(
             "create or replace temp table diff_buckets as"
             f" select bucket, count(*) as rows from ({before} union all {after})"
@@ -260,29 +250,31 @@ def _some_rows(pair: Pair, seen: Sequence[str]) -> Rows | None:
     joined = all_rows(pair, columns).joined
     differ = [f"b{n} is distinct from a{n}" for n in range(len(columns))]
     differ.append("hash_before is distinct from hash_after")
-    rows = _kept_rows(pair, f"from {joined} where {' or '.join(differ)} limit {_FEW + 1}", columns)
+    rows = _kept_rows(pair, f"from {joined} where {' or '.join(differ)} limit {_KEPT + 1}", columns)
     count, others_differ = pair.connection.execute(
         "select count(*), bool_or(there_before and there_after and hash_before <> hash_after)"
         " from diff_rows"
     ).fetchone() or (0, None)
-    if count > _FEW:
+    if count > _KEPT:
         return all_rows(pair, columns, differing=count)
     if others_differ:
         keys = ", ".join(f"k{n} as {quote(column)}" for n, column in enumerate(pair.key))
-        where, _ = _where_keys_of(pair, f"(select {keys} from diff_rows)")
+        where, _ = where_keys_of(pair, f"(select {keys} from diff_rows)")
         return _rows_where(pair, where)
     return rows if count else None
 
 
 def _many_rows(pair: Pair, seen: Seen) -> Rows:
     """Every row; those of the glance are the examples."""
-    wanted = {*seen.columns, *((pair.day, pair.customer) if pair.is_fact else ())}
-    if seen.came_or_went:
-        wanted.update(pair.measures)
-    columns = [column for column in pair.values if column in wanted]
-    figures = [figure for figure in seen.by_size if figure in columns]
-    if not _fit_in_memory(pair, columns):
-        columns, figures = list(seen.columns), []
+    columns: Sequence[str] = seen.columns
+    figures: Sequence[str] = ()
+    if not seen.came_or_went:
+        # Of rows that one side only has, all figures would have to be added up.
+        wanted = {*seen.columns, *((pair.day, pair.customer) if pair.is_fact else ())}
+        together = [column for column in pair.values if column in wanted]
+        if _fit_in_memory(pair, together):
+            columns = together
+            figures = [figure for figure in seen.by_size if figure in columns]
     by_key = all_rows(pair, columns)
     by_key = replace(by_key, examples=_glanced(pair, columns))
     if figures:
@@ -318,35 +310,16 @@ def _glanced(pair: Pair, columns: Sequence[str]) -> str:
     return f"(select {', '.join(shown)} from diff_glance where there_before and there_after)"
 
 
-def _where_keys_of(pair: Pair, rows: str) -> tuple[str, int]:
-    """A condition for the rows of either side that have one of the keys of ``rows``; how many."""
-    key = ", ".join(map(pair.read, pair.key))
-    first, kind = quote(pair.key[0]), pair.types[pair.key[0]]
-    pair.connection.execute(
-        "create or replace temp table diff_keys as"
-        f" select distinct hash({key}) as row_key, {first}::{kind} as first_key from {rows}"
-    )
-    # The range lets DuckLake leave out files; the hash decides, nulls and several columns included.
-    count, low, high, nulls = pair.connection.execute(
-        "select count(*), min(first_key)::varchar, max(first_key)::varchar,"
-        " bool_or(first_key is null) from diff_keys"
-    ).fetchone() or (0, None, None, None)
-    where = f"hash({key}) in (select row_key from diff_keys)"
-    if low is not None and not nulls:
-        where += f" and {first} between '{escape(low)}'::{kind} and '{escape(high)}'::{kind}"
-    return where, count
-
-
 def _rows_where(pair: Pair, where: str) -> Rows:
     """The rows that meet a condition."""
-    _keep(pair, "diff_before", pair.side_sql(pair.before, pair.values, where=where))
-    _keep(pair, "diff_after", pair.side_sql(pair.after, pair.values, where=where))
+    keep(pair, "diff_before", pair.side_sql(pair.before, pair.values, where=where))
+    keep(pair, "diff_after", pair.side_sql(pair.after, pair.values, where=where))
     return _kept_rows(pair, pair.join_sql("diff_before", "diff_after", pair.values), pair.values)
 
 
 def _kept_rows(pair: Pair, joined: str, columns: Sequence[str], name: str = "diff_rows") -> Rows:
     """What a query for both sides' rows by key, with these columns, gives; it is kept."""
-    _keep(pair, name, joined)
+    keep(pair, name, joined)
     if one(pair.connection, f"select count(*) > count(distinct row_key) from {name}"):
         raise NoKeyError
     keys = [f"k{n} as {quote(column)}" for n, column in enumerate(pair.key)]
@@ -358,22 +331,3 @@ def _kept_rows(pair: Pair, joined: str, columns: Sequence[str], name: str = "dif
     )
     matched = f"(from {name} where there_before and there_after)"
     return Rows(name, (before, after), columns, examples=matched)
-
-
-def _keep(pair: Pair, name: str, query: str) -> None:
-    """Make a temporary table of what a query gives; its joins keep their right side in memory.
-
-    DuckLake expects no rows of a table at a version, so DuckDB would look each of a few keys up
-    among all rows, and not the other way round.
-    """
-    with _setting(pair.connection, "disabled_optimizers", "build_side_probe_side"):
-        pair.connection.execute(f"create or replace temp table {name} as {query}")
-
-
-@contextmanager
-def _setting(connection: duckdb.DuckDBPyConnection, name: str, value: str | int) -> Iterator[None]:
-    connection.execute(f"set {name} = '{value}'")
-    try:
-        yield
-    finally:
-        connection.execute(f"reset {name}")

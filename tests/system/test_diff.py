@@ -50,6 +50,13 @@ def make_lake(connection: duckdb.DuckDBPyConnection, folder: Path, data: str) ->
     connection.execute(f"create table fct_sales as {FACT}; create table dim as select 1 as id")
 
 
+def few_are(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    """Have tables of a few thousand rows compared as if they were large."""
+    monkeypatch.setattr(rows, "_FEW", few)
+    monkeypatch.setattr(rows, "_KEPT", few)
+    monkeypatch.setattr(rows, "_RARE", few // 10)
+
+
 def side(connection: duckdb.DuckDBPyConnection, label: str = "") -> Side:
     """The lake as it is now."""
     row = connection.execute("select max(snapshot_id) from ducklake_snapshots('lake')").fetchone()
@@ -79,7 +86,7 @@ def test_random_changes(
 
     Whether they are few enough to be looked at one by one, or so many that sums are asked of all.
     """
-    monkeypatch.setattr(rows, "_FEW", few)
+    few_are(monkeypatch, few)
     chance = random.Random(f"{SEED} {trial}")
     lake.execute("create temp table old as from fct_sales")
     before = side(lake)
@@ -162,7 +169,7 @@ def assert_what_sql_says(lake: duckdb.DuckDBPyConnection, found: TableDiff) -> N
         ("order_id > 2980", 3_000, "hashes of all rows, added up"),
         ("order_id > 2980", 0, "all rows, joined by key"),
         ("order_id % 100 = 0", 3_000, "all rows, joined by key"),
-        ("order_id > 2500 or order_id = 0", 3_000, "all rows, joined by key"),
+        ("order_id > 2500 or order_id % 50 = 0", 3_000, "all rows, joined by key"),
         ("order_id % 2 = 0", 3_000, "all rows, joined by key"),
     ],
     ids=["rare", "in too many buckets", "some", "more than seen", "many"],
@@ -175,7 +182,7 @@ def test_each_way_to_find_rows(
     reason: str,
 ) -> None:
     """Of a table that was built anew, with rows that came, went and moved to another customer."""
-    monkeypatch.setattr(rows, "_FEW", 100)
+    few_are(monkeypatch, 100)
     monkeypatch.setattr(rows, "_JOINED", joined)
     lake.execute("create temp table old as from fct_sales")
     before = side(lake)
@@ -184,7 +191,8 @@ def test_each_way_to_find_rows(
         "delete from fct_sales where order_id = 2990;"
         "insert into fct_sales values (9000, 1, '2025-01-01', null, 7, 5, null);"
         "update fct_sales set customer_id = 49, note = null where order_id = 2991;"
-        "create temp table new as from fct_sales; create or replace table fct_sales as from new"
+        "create temp table new as from fct_sales order by order_id;"
+        "create or replace table fct_sales as from new"
     )
     found = diff_of(lake, before)
     assert found.reason == reason
@@ -195,19 +203,15 @@ def test_each_way_to_find_rows(
     "change",
     [
         "update fct_sales set net_sales = net_sales + customer_id, units = units + 1",
-        "update fct_sales set net_sales = net_sales + customer_id;"
-        "delete from fct_sales where order_id % 100 = 7;"
-        "insert into fct_sales select order_id + 5000, * exclude (order_id) from fct_sales"
-        " where order_id % 50 = 3",
         "update fct_sales set net_sales = case when order_id % 3 > 0 then net_sales + 1 end",
     ],
-    ids=["values", "rows come and go", "values go"],
+    ids=["values", "values go"],
 )
 def test_many_rows_are_read_once(
     lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     """What differs in them is counted, and added up by day and by customer, in the same pass."""
-    monkeypatch.setattr(rows, "_FEW", 100)
+    few_are(monkeypatch, 100)
     monkeypatch.setattr(shifts, "_Sums", None)  # which asks the sides again
     lake.execute("create temp table old as from fct_sales")
     before = side(lake)
@@ -242,7 +246,7 @@ def test_many_rows_that_move(
     room: bool,
 ) -> None:
     """To other days, to other customers, far: sums are right, if one pass can tell them or not."""
-    monkeypatch.setattr(rows, "_FEW", 100)
+    few_are(monkeypatch, 100)
     if not room:
         monkeypatch.setattr(rows, "_BYTES_PER_ROW", 2**60)
     lake.execute("update fct_sales set net_sales = -9e15 where order_id = 4")
@@ -285,7 +289,7 @@ def test_rows_in_the_same_order(
     reason: str,
 ) -> None:
     """If many differ they need no join; where only some are in order, the result is that of one."""
-    monkeypatch.setattr(rows, "_FEW", 100)
+    few_are(monkeypatch, 100)
     lake.execute("create or replace table fct_sales as from fct_sales order by order_id")
     lake.execute("create temp table old as from fct_sales")
     before = side(lake)
@@ -310,7 +314,7 @@ def test_a_rare_difference_among_rows_in_the_same_order(
     lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a column that a glance takes for unchanged, beside one that changes in every row."""
-    monkeypatch.setattr(rows, "_FEW", 100)
+    few_are(monkeypatch, 100)
     lake.execute("create temp table old as from fct_sales")
     before = side(lake)
     lake.execute(
@@ -326,7 +330,7 @@ def test_rows_in_the_same_order_in_s3(
     s3: services.S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their order is read from the files themselves, wherever these lie."""
-    monkeypatch.setattr(rows, "_FEW", 100)
+    few_are(monkeypatch, 100)
     bucket = tmp_path.name.replace("_", "-")
     s3.client.create_bucket(Bucket=bucket)
     with duckdb.connect() as lake:
@@ -348,7 +352,7 @@ def test_a_key_that_names_two_rows_on_both_sides(
     lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, order: str
 ) -> None:
     """Its rows are not counted twice: they go together by their places, or as whole rows."""
-    monkeypatch.setattr(rows, "_FEW", 100)
+    few_are(monkeypatch, 100)
     lake.execute(
         "create or replace table fct_sales as"
         " select * from (from fct_sales union all from fct_sales where order_id = 2500)"
@@ -389,7 +393,7 @@ def test_keys_of_any_size(
     reason: str,
 ) -> None:
     """Negative, null or far apart: rows are found wherever their keys lie, of whatever type."""
-    monkeypatch.setattr(rows, "_FEW", few)
+    few_are(monkeypatch, few)
     lake.execute(
         "create or replace table fct_sales as select * replace"
         f" (if(order_id = 5, null, (order_id - 1500) * {spread}) as order_id) from fct_sales"
@@ -430,7 +434,7 @@ def test_a_rare_difference_beside_one_in_every_row(
     lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, added: int
 ) -> None:
     """A glance at the first rows does not see it; and new rows add to sums that else are equal."""
-    monkeypatch.setattr(rows, "_FEW", 100)
+    few_are(monkeypatch, 100)
     before = side(lake)
     lake.execute(
         "create or replace table fct_sales as"
@@ -453,7 +457,7 @@ def test_a_time_belongs_to_its_day_in_utc(
     lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     """Wherever the reader's clock is."""
-    monkeypatch.setattr(rows, "_FEW", few)
+    few_are(monkeypatch, few)
     lake.execute(
         "set timezone = 'America/New_York';"
         "create or replace table fct_sales as select range as order_id, 1.5::decimal(18, 2) as"
@@ -476,7 +480,7 @@ def test_a_fact_whose_key_is_a_day(
     lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, few: int, order: str
 ) -> None:
     """Its days are in no column that is compared."""
-    monkeypatch.setattr(rows, "_FEW", few)
+    few_are(monkeypatch, few)
     lake.execute(
         "create or replace table fct_sales as select date '2020-01-01' + (range // 3)::int as"
         " order_day, ['USD', 'EUR', null][range % 3 + 1] as currency, range::decimal(18, 2) as"
