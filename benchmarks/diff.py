@@ -4,7 +4,8 @@ A fact of so many rows is made on a lake, and changed in one of the ways below. 
 column of both sides once, as DuckDB does it when it has to look at every value.
 
     none     nothing at all
-    few      a thousand rows, with DuckLake's own delete and insert
+    few      a thousand rows written again, with every figure different
+    tenth    a tenth of the rows written again, with one column different
     rebuilt  the table is made anew, with the same rows
     rare     made anew, with one column different in every ten-thousandth row
     newest   made anew, with one column different in the newest hundredth of the rows
@@ -13,6 +14,10 @@ column of both sides once, as DuckDB does it when it has to look at every value.
     two      made anew, with two columns different in every row
     four     made anew, with four columns different in every row
     all      made anew, with every figure different in every row
+    fewer    made anew, without a tenth of the rows
+    more     made anew, with a tenth more rows between them
+    both     made anew, with one column different in every row, without a tenth of the rows
+    keys     made anew, with another key in every row
 
 The rows lie in one of these orders:
 
@@ -57,6 +62,8 @@ FIGURES = (
     "refunded_amount",
 )  # fmt: skip
 
+TENTH = "hash(order_id) % 10 = 3"
+
 
 def fact(rows: int, other: int = 0, where: str = "true") -> str:
     """The SELECT of the fact, its first so many figures being others than usual in some rows."""
@@ -81,11 +88,10 @@ def make(connection: duckdb.DuckDBPyConnection, rows: str, order: str) -> None:
         connection.execute(f"create or replace table fct_sales as {rows}")
 
 
-def tick(connection: duckdb.DuckDBPyConnection, number: int) -> None:
-    """Write a two-thousandth of the rows again, as a build for some keys does."""
+def write_again(connection: duckdb.DuckDBPyConnection, rows: str) -> None:
+    """Write rows of the fact again, as a build for some keys does."""
     connection.execute(
-        "create or replace temp table new_rows as"
-        f" from fct_sales where hash(order_id) % 2000 = {number};"
+        f"create or replace temp table new_rows as {rows};"
         " begin; delete from fct_sales where order_id in (select order_id from new_rows);"
         " insert into fct_sales from new_rows; commit"
     )
@@ -99,10 +105,13 @@ def main() -> None:
     parser.add_argument("--order", choices=("built", "same", "any"), default="built")
     options = parser.parse_args()
     rows = options.rows
-    # What the rows are afterwards; the first two are not made anew.
-    changes = {
+    # What is written again, with DuckLake's own delete and insert, or else what is made anew.
+    written = {
         "none": None,
-        "few": None,
+        "few": fact(1000, 8),
+        "tenth": f"from ({fact(rows, 1)}) where {TENTH}",
+    }
+    changes = written | {
         "rebuilt": fact(rows),
         "rare": fact(rows, 1, "hash(range) % 10000 = 0"),
         "newest": fact(rows, 1, f"range >= {rows} * 0.99"),
@@ -111,16 +120,24 @@ def main() -> None:
         "two": fact(rows, 2),
         "four": fact(rows, 4),
         "all": fact(rows, 8),
+        "fewer": f"from ({fact(rows)}) where not {TENTH}",
+        "more": f"{fact(rows)} union all select * replace (order_id + 500000 as order_id)"
+        f" from ({fact(rows)}) where {TENTH}",
+        "both": f"from ({fact(rows, 1)}) where not {TENTH}",
+        "keys": f"select * replace (order_id + 1 as order_id) from ({fact(rows)})",
     }
     found = Table("change", "scan s", "diff s", "ratio", "added", "removed", "changed")
     with tempfile.TemporaryDirectory() as folder:
         for name, change in changes.items():
-            found.add_row(name, *measure(Path(folder) / name, options, name, change))
+            anew = name not in written
+            found.add_row(name, *measure(Path(folder) / name, options, change, anew=anew))
             print(f"{name} done", flush=True)
     Console().print(found)
 
 
-def measure(folder: Path, options: argparse.Namespace, name: str, change: str | None) -> list[str]:
+def measure(
+    folder: Path, options: argparse.Namespace, change: str | None, *, anew: bool
+) -> list[str]:
     """Build both sides, scan them, compare them."""
     folder.mkdir()
     connection = duckdb.connect(
@@ -135,19 +152,13 @@ def measure(folder: Path, options: argparse.Namespace, name: str, change: str | 
     make(connection, fact(options.rows), options.order)
     if options.order == "built":
         for number in range(20):
-            tick(connection, number)
+            write_again(connection, f"from fct_sales where hash(order_id) % 2000 = {number}")
     sides = [Side("lake", snapshot(connection), "before")]
-    if change:
-        make(
-            connection,
-            f"{change} {'order by hash(range)' * (options.order == 'any')}",
-            options.order,
-        )
-    elif name == "few":
-        connection.execute(
-            "begin; delete from fct_sales where order_id < 1000 * 1000003;"
-            f" insert into fct_sales {fact(1000, 8)}; commit"
-        )
+    if change and anew:
+        order = "order by hash(order_id)" if options.order == "any" else ""
+        make(connection, f"from ({change}) {order}", options.order)
+    elif change:
+        write_again(connection, change)
     sides.append(Side("lake", snapshot(connection), "after"))
     # What was just written would still be on its way to the disk while the clock runs.
     os.sync()

@@ -31,20 +31,30 @@ class Seen:
     came_or_went: bool
 
 
-def glance(pair: Pair) -> Seen:
+def glance(pair: Pair, written: int | None = None) -> Seen:
     """Look at rows of the later side, and at those of the earlier one with the same keys.
 
     They are kept in ``diff_glance``, as ``Pair.join_sql`` has them.
+
+    Args:
+        pair: The table on both sides.
+        written: How many rows were written since, if that is known: then these are looked at.
     """
-    after = pair.side_sql(pair.after, pair.values)
+    low, high = pair.connection.execute(
+        f"select min(rowid), max(rowid) from {pair.relations[1]}"
+    ).fetchone() or (0, 0)
+    places = 1 if written else _PLACES
+    each = _ROWS // places
+    last = max(high - each + 1, low)
+    starts = [last - (last - low) * n // _PLACES for n in range(places)]
     some = (
-        f"(select *, {n} as place from ({after}) limit {_ROWS // _PLACES}"
-        f" offset {pair.rows_after * n // _PLACES})"
-        for n in range(_PLACES)
+        f"(select *, {n} as place from ({pair.side_sql(pair.after, [], where=f'rowid >= {start}')})"
+        f" limit {each})"
+        for n, start in enumerate(starts)
     )
-    keep(pair, "diff_after", " union all ".join(some))
-    where, _ = where_keys_of(pair, "diff_after", place="place")
+    where, _ = where_keys_of(pair, f"({' union all '.join(some)})", place="place")
     keep(pair, "diff_before", pair.side_sql(pair.before, pair.values, where=where))
+    keep(pair, "diff_after", pair.side_sql(pair.after, pair.values, where=where))
     keep(pair, "diff_glance", pair.join_sql("diff_before", "diff_after", pair.values))
     differs = [f"b{n} is distinct from a{n}" for n in range(len(pair.values))]
     figures = [column for column in pair.values if column in pair.measures]
@@ -68,7 +78,7 @@ def glance(pair: Pair) -> Seen:
     size = dict(zip(figures, sizes, strict=True))
     return Seen(
         columns=[column for column, seen in zip(pair.values, flags, strict=True) if seen],
-        rows=came + went + changed,
+        rows=written or came + went + changed,
         by_size=sorted(figures, key=lambda figure: -size[figure]),
         came_or_went=bool(came or went),
     )

@@ -29,9 +29,9 @@ from lotus_lake.diff.pair import Pair
 from lotus_lake.diff.places import stretches_in_step
 from lotus_lake.diff.relations import one, quote
 
-# Up to so many rows are fetched by their keys;
+# Up to so many rows are fetched by their keys, or kept where all are joined, and looked at one by one;
 _FEW = 500_000
-# up to so many are kept where all rows are joined, and looked at one by one;
+# up to so many if rows came or went;
 _KEPT = 2_000_000
 # of more, so many are looked through for examples.
 _SAMPLE = 2_000
@@ -117,27 +117,33 @@ def changed_rows(pair: Pair, table_id: int) -> tuple[Rows | None, str]:
     Raises:
         NoKeyError: The key turns out to be none.
     """
-    if _written(pair, table_id) > _FEW:
-        return differing_rows(pair)
+    written = _written(pair, table_id)
+    if written > _FEW:
+        return differing_rows(pair, written)
     schema, _, name = pair.name.partition(".")
     since, until = pair.before.snapshot + 1, pair.after.snapshot
     database = pair.after.database
     changes = f"ducklake_table_changes('{database}', '{schema}', '{name}', {since}, {until})"
     where, count = where_keys_of(pair, changes)
     if count > _FEW:
-        return differing_rows(pair)
+        return differing_rows(pair, count)
     rows = _rows_where(pair, where) if count else None
     return rows, f"its changes since snapshot {pair.before.snapshot}"
 
 
-def differing_rows(pair: Pair) -> tuple[Rows | None, str]:
+def differing_rows(pair: Pair, written: int | None = None) -> tuple[Rows | None, str]:
     """The rows that differ, or more, and how they were found; None if there are none.
+
+    Args:
+        pair: The table on both sides.
+        written: About how many rows were written since, if that is known.
 
     Raises:
         NoKeyError: The key turns out to be none.
     """
-    seen = glance(pair) if min(pair.rows_before, pair.rows_after) > _FEW else None
-    if seen and seen.rows > _KEPT:
+    seen = glance(pair, written) if min(pair.rows_before, pair.rows_after) > _FEW else None
+    # Rows that came or went have all their figures: to keep them costs less than to add these up.
+    if seen and seen.rows > (_KEPT if seen.came_or_went else _FEW):
         many = _many_rows(pair, seen)
         return many, SIDE_BY_SIDE if many.in_step else BY_KEY
     if not seen or seen.rows <= _RARE:
