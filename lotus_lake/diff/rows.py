@@ -29,7 +29,7 @@ from lotus_lake.diff.pair import Pair
 from lotus_lake.diff.places import stretches_in_step
 from lotus_lake.diff.relations import one, quote
 
-# Up to so many rows are fetched by their keys, or kept where all are joined, and looked at one by one;
+# Up to so many rows are fetched by their keys, or kept where all are joined, and looked at;
 _FEW = 500_000
 # up to so many if rows came or went;
 _KEPT = 2_000_000
