@@ -12,23 +12,32 @@ from lotus_lake.diff.pair import Pair
 _ROWS = 1_000
 # at so many places of the table: what changed may be what is old, or what is new.
 _PLACES = 4
+# Of rows that came, a glance tells the number to so large a part of all rows.
+_CERTAINTY = 0.05
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a glance lets expect.
+    """What a glance lets expect of the whole table.
 
     Args:
-        columns: Those that differ in any of the rows.
-        rows: How many rows of the whole table differ, those that came or went included.
+        columns: Those that differ in any of the rows that both sides have.
         by_size: The figures, those first that moved most.
-        came_or_went: Whether there are rows that one side only has.
+        came: How many rows the later side only has.
+        went: How many rows the earlier side only has.
+        changed: How many rows differ that both sides have.
     """
 
     columns: Sequence[str]
-    rows: int
     by_size: Sequence[str]
-    came_or_went: bool
+    came: int
+    went: int
+    changed: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows differ, those that came or went included."""
+        return self.came + self.went + self.changed
 
 
 def glance(pair: Pair, written: int | None = None) -> Seen:
@@ -40,45 +49,73 @@ def glance(pair: Pair, written: int | None = None) -> Seen:
         pair: The table on both sides.
         written: How many rows were written since, if that is known: then these are looked at.
     """
-    low, high = pair.connection.execute(
-        f"select min(rowid), max(rowid) from {pair.relations[1]}"
-    ).fetchone() or (0, 0)
-    places = 1 if written else _PLACES
-    each = _ROWS // places
-    last = max(high - each + 1, low)
-    starts = [last - (last - low) * n // _PLACES for n in range(places)]
-    some = (
-        f"(select *, {n} as place from ({pair.side_sql(pair.after, [], where=f'rowid >= {start}')})"
-        f" limit {each})"
-        for n, start in enumerate(starts)
-    )
-    where, _ = where_keys_of(pair, f"({' union all '.join(some)})", place="place")
+    _keep_some(pair, 1 if written else _PLACES)
+    where, _ = where_keys_of(pair, "diff_after", place="place")
     keep(pair, "diff_before", pair.side_sql(pair.before, pair.values, where=where))
-    keep(pair, "diff_after", pair.side_sql(pair.after, pair.values, where=where))
     keep(pair, "diff_glance", pair.join_sql("diff_before", "diff_after", pair.values))
     differs = [f"b{n} is distinct from a{n}" for n in range(len(pair.values))]
     figures = [column for column in pair.values if column in pair.measures]
+    # Rows that went are not seen; their figures may be as large as those of others.
+    share = max(0, pair.rows_before - pair.rows_after) / max(pair.rows_after, 1)
     moved = [
-        f"sum(abs(coalesce(a{n}, 0)::double - coalesce(b{n}, 0)::double))"
+        f"sum(abs(coalesce(a{n}, 0)::double - coalesce(b{n}, 0)::double)"
+        f" + {share} * abs(coalesce(a{n}, 0)::double))"
         for n in map(pair.values.index, figures)
     ]
     looked_at, matched, differing, flags, sizes = pair.connection.execute(
         f"""
         select
-            (select count(*) from diff_glance), count(*),
-            count(*) filter ({" or ".join(differs) or "false"}),
-            [{", ".join(f"coalesce(bool_or({one}), false)" for one in differs)}],
+            count(*), count_if(there_before and there_after),
+            count_if(there_before and there_after and ({" or ".join(differs) or "false"})),
+            [{
+            ", ".join(
+                f"coalesce(bool_or(there_before and there_after and {one}), false)"
+                for one in differs
+            )
+        }],
             [{", ".join(f"coalesce({one}, 0)" for one in moved)}]
-        from diff_glance where there_before and there_after
+        from diff_glance
         """
     ).fetchone() or (0, 0, 0, [], [])
-    came = pair.rows_after * (looked_at - matched) // max(looked_at, 1)
-    went = max(0, pair.rows_before - (pair.rows_after - came))
-    changed = (pair.rows_after - came) * differing // max(matched, 1)
+    rows = written or pair.rows_after
+    came, went = _came_and_went(pair, rows * (looked_at - matched) // max(looked_at, 1))
     size = dict(zip(figures, sizes, strict=True))
     return Seen(
         columns=[column for column, seen in zip(pair.values, flags, strict=True) if seen],
-        rows=written or came + went + changed,
         by_size=sorted(figures, key=lambda figure: -size[figure]),
-        came_or_went=bool(came or went),
+        came=came,
+        went=went,
+        changed=max(0, rows - came) * differing // max(matched, 1),
     )
+
+
+def _keep_some(pair: Pair, places: int) -> None:
+    """Keep some rows of the later side in ``diff_after``, with the place they were found at.
+
+    That is at its end, and at places before it.
+    """
+    low, high = pair.connection.execute(
+        f"select min(rowid), max(rowid) from {pair.relations[1]}"
+    ).fetchone() or (0, 0)
+    each = _ROWS // places
+    last = max(high - each + 1, low)
+    some = []
+    for place in range(places):
+        start = last - (last - low) * place // _PLACES
+        side = pair.side_sql(pair.after, pair.values, where=f"rowid >= {start}")
+        some.append(f"(select *, {place} as place from ({side}) limit {each})")
+    # Where row numbers are missing, two places may begin with the same rows.
+    key = ", ".join(map(pair.read, pair.key))
+    pair.connection.execute(
+        f"create or replace temp table diff_after as select distinct on ({key}) *"
+        f" from ({' union all '.join(some)})"
+    )
+
+
+def _came_and_went(pair: Pair, came: int) -> tuple[int, int]:
+    """How many rows came and went, where about so many seem to have come."""
+    more = pair.rows_after - pair.rows_before
+    went = came - more
+    if not came or (more > 0 and went < _CERTAINTY * pair.rows_after):
+        return max(0, more), max(0, -more)
+    return came, max(0, went)

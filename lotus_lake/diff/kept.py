@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import duckdb
 
@@ -12,13 +12,18 @@ from lotus_lake.diff.relations import escape, quote
 
 
 def keep(pair: Pair, name: str, query: str) -> None:
-    """Make a temporary table of what a query gives; its joins keep their right side in memory.
+    """Make a temporary table of what a query gives, ``joining`` while it is made."""
+    with joining(pair.connection):
+        pair.connection.execute(f"create or replace temp table {name} as {query}")
+
+
+def joining(connection: duckdb.DuckDBPyConnection) -> AbstractContextManager[None]:
+    """Have joins hold their right side in memory for a while.
 
     DuckLake expects no rows of a table at a version, so DuckDB would look each of a few keys up
-    among all rows, and not the other way round.
+    among all rows, and not the other way round, or hold the wider of two sides.
     """
-    with setting(pair.connection, "disabled_optimizers", "build_side_probe_side"):
-        pair.connection.execute(f"create or replace temp table {name} as {query}")
+    return setting(connection, "disabled_optimizers", "build_side_probe_side")
 
 
 def where_keys_of(pair: Pair, rows: str, place: str = "0") -> tuple[str, int]:

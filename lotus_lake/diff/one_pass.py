@@ -1,8 +1,8 @@
 """Counts what differs and adds up where sums moved, in one pass over the rows of both sides.
 
 What a row differs in, by how much each figure moved, its day and its customer are kept in memory;
-counts and sums need no more. What they cannot tell is the figures of a row before and after: sums
-by day or by customer are asked of both sides again if rows have changed their day or customer.
+counts and sums need no more. They cannot tell the figures of a row before and after, which are
+asked for where rows change their day or customer.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lotus_lake.diff.kept import joining
 from lotus_lake.diff.pair import Pair
 from lotus_lake.diff.rows import Rows
 
@@ -37,22 +38,25 @@ def count_and_add_up(pair: Pair, rows: Rows, customers: int) -> tuple[list[int],
 
     Args:
         pair: The table on both sides.
-        rows: Its rows. A fact's day and customer are among the columns, or of the key.
+        rows: Its rows. A fact's day and customer are carried, among the columns or of the key, and
+            the same on both sides.
         customers: How many customers are wanted.
 
     Raises:
         duckdb.OutOfRangeException: A figure moved further than its type can say.
     """
 
+    known = [*rows.columns, *rows.carried]
+
     def shift(figure: str) -> str:
-        n = rows.columns.index(figure)
+        n = known.index(figure)
         wide = "::bigint" if pair.types[figure] in ("TINYINT", "SMALLINT", "INTEGER") else ""
         return f"coalesce(a{n}{wide} - b{n}{wide}, a{n}{wide}, -(b{n}{wide}))"
 
     def group(column: str) -> str:
         if column in pair.key:
             return f"k{pair.key.index(column)}"
-        n = rows.columns.index(column)
+        n = known.index(column)
         return f"coalesce(a{n}, b{n})"
 
     day = pair.day_sql(group(pair.day)) if pair.is_fact and pair.day else "null"
@@ -61,9 +65,9 @@ def count_and_add_up(pair: Pair, rows: Rows, customers: int) -> tuple[list[int],
     moves += [f"{shift(figure)} as shift_{n}" for n, figure in enumerate(rows.figures)]
     sums = ", ".join(f"coalesce(sum(shift_{n}), 0) as sum_{n}" for n in range(len(rows.figures)))
     row = ", ".join(f"sum_{n}" for n in range(len(rows.figures)))
+    totals = ", ".join(f"sum(sum_{n})" for n in range(len(rows.figures)))
     moved = " or ".join(f"sum_{n} <> 0" for n in range(len(rows.figures)))
-    found = pair.connection.execute(
-        f"""
+    query = f"""
         with moves as materialized (
             select {", ".join(moves)} from {rows.joined}
         ),
@@ -73,7 +77,7 @@ def count_and_add_up(pair: Pair, rows: Rows, customers: int) -> tuple[list[int],
             order by abs(sum(shift_0)) desc, customer limit {customers}
         ),
         days as (
-            select day, {sums} from moves group by day having {moved}
+            select day, {sums} from moves group by day
         ),
         customers as (
             select customer, {sums} from moves
@@ -81,11 +85,12 @@ def count_and_add_up(pair: Pair, rows: Rows, customers: int) -> tuple[list[int],
         )
         select
             (select {rows.counts} from moves),
-            (select row({row}) from (select {sums} from moves)),
-            (select list(row(day, {row}) order by day) from days),
+            (select row({totals}) from days),
+            (select list(row(day, {row}) order by day) from days where {moved}),
             (select list(row(customer, {row}) order by customer) from customers)
-        """
-    ).fetchone()
+    """
+    with joining(pair.connection):
+        found = pair.connection.execute(query).fetchone()
     assert found
     counts, totals, by_day, by_customer = found
     return counts, AddedUp(rows.figures, totals, by_day or [], by_customer or [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import duckdb
 
@@ -11,6 +12,9 @@ from lotus_lake.diff.relations import Side, quote
 
 # Conditions on ``rowid`` that cut both sides into as many stretches, whose rows go together.
 Stretches = Sequence[tuple[str, str]]
+
+# A side of a pair.
+Carrier = Literal["before", "after"]
 
 # What a query stops with as soon as two rows that were put side by side have other keys.
 OUT_OF_STEP = "The rows of both sides are not in the same order"
@@ -107,13 +111,22 @@ class Pair:
         return f"select {wanted}hash({hashes}) as row_hash from {relation} where {where}"
 
     def joined_sql(
-        self, columns: Sequence[str], hashed: Sequence[str] = (), where: str = "true"
+        self,
+        columns: Sequence[str],
+        hashed: Sequence[str] = (),
+        where: str = "true",
+        carried: Sequence[str] = (),
+        carrier: Carrier = "after",
     ) -> str:
-        """Rows of both sides, as ``join_sql`` has them; arguments as for ``side_sql``."""
+        """Rows of both sides; arguments as for ``side_sql`` and ``join_sql``."""
         ours, theirs = (
-            f"({self.side_sql(side, columns, hashed, where)})" for side in (self.before, self.after)
+            f"({self.side_sql(side, [*columns, *more], hashed, where)})"
+            for side, more in (
+                (self.before, carried if carrier == "before" else ()),
+                (self.after, carried if carrier == "after" else ()),
+            )
         )
-        return self.join_sql(ours, theirs, columns)
+        return self.join_sql(ours, theirs, columns, carried, carrier)
 
     def in_step_sql(self, stretches: Stretches, columns: Sequence[str]) -> str:
         """All rows of both sides as ``join_sql`` has them, put side by side by their places.
@@ -132,16 +145,27 @@ class Pair:
         )
 
     def join_sql(
-        self, ours: str, theirs: str, columns: Sequence[str], in_step: bool = False
+        self,
+        ours: str,
+        theirs: str,
+        columns: Sequence[str],
+        carried: Sequence[str] = (),
+        carrier: Carrier = "after",
+        in_step: bool = False,
     ) -> str:
         """Both sides' rows by key: ``k0`` and so on.
 
-        With ``b0``, ``a0`` and so on for the columns, before and after.
+        With ``b0``, ``a0`` and so on for the columns and the carried ones, before and after.
 
         Args:
             ours: A relation with the rows before, as ``side_sql`` selects them.
             theirs: The same with the rows after.
-            columns: Their columns.
+            columns: Columns of both.
+            carried: Columns that are read of the carrier only, and among those hashed. Where the
+                hashes agree, the other side has the same values; rows that only the other side has
+                show none.
+            carrier: The side whose rows pass by, where ``kept.joining`` is set; those of the other
+                are held in memory, which is what a join costs.
             in_step: Put them side by side by their places, not by their keys.
         """
         keys = [f"coalesce(ours.{quote(one)}, theirs.{quote(one)})" for one in self.key]
@@ -161,15 +185,18 @@ class Pair:
             *(f"ours.{quote(column)} as b{n}" for n, column in enumerate(columns)),
             *(f"theirs.{quote(column)} as a{n}" for n, column in enumerate(columns)),
         ]
+        sides = [f"{theirs} as theirs", f"{ours} as ours"]
+        passing, held = ("theirs", "ours") if carrier == "after" else ("ours", "theirs")
+        for n, column in enumerate(carried, start=len(columns)):
+            value = f"{passing}.{quote(column)}"
+            on_both = f"case when {held}.row_hash is not null then {value} end"
+            before, after = (on_both, value) if carrier == "after" else (value, on_both)
+            values += [f"{before} as b{n}", f"{after} as a{n}"]
         if in_step:
-            # The right side is held in memory.
-            return (
-                f"select {', '.join(values)} from {theirs} as theirs positional join {ours} as ours"
-            )
-        return (
-            f"select {', '.join(values)} from {ours} as ours full join {theirs} as theirs"
-            f" on {self.same_key}"
-        )
+            return f"select {', '.join(values)} from {' positional join '.join(sides)}"
+        if carrier == "before":
+            sides.reverse()
+        return f"select {', '.join(values)} from {' full join '.join(sides)} on {self.same_key}"
 
     @property
     def same_key(self) -> str:

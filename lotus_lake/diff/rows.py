@@ -8,10 +8,13 @@ likely, and so what is tried first:
 - nothing differs, or hardly anything: each side is read once, and the hashes of its rows are added
   up in buckets, by their keys. Buckets with the same sum have the same rows; of the others the
   rows are joined;
-- some rows differ: all are joined, by value in the figures and in the columns that were seen to
-  differ, by one hash in the others; those that differ are kept, and looked at one by one;
+- some rows differ: all are joined, and compared by value in the columns that were seen to differ,
+  by one hash in the others; those that differ are kept, and looked at one by one;
 - many rows differ: all are joined likewise, and what differs is counted, and added up by day and by
   customer, in the same pass (``one_pass``).
+
+A join costs by the columns that it holds in memory of one side's rows: they are those that were
+seen to differ. The rows of the other side, that which has rows of its own, carry further ones.
 
 Where many differ and both sides seem to keep the rows in the same order, they are put side by side
 by their places instead, and compared value by value, which costs half of a join. As soon as the
@@ -25,7 +28,7 @@ from dataclasses import dataclass, replace
 
 from lotus_lake.diff.glance import Seen, glance
 from lotus_lake.diff.kept import keep, setting, where_keys_of
-from lotus_lake.diff.pair import Pair
+from lotus_lake.diff.pair import Carrier, Pair
 from lotus_lake.diff.places import stretches_in_step
 from lotus_lake.diff.relations import one, quote
 
@@ -41,10 +44,10 @@ _RARE = 20_000
 _BUCKET_BITS = 8
 # Up to so many rows of each side, those of buckets that differ are joined; of more, all are.
 _JOINED = 2_000_000
-# How much memory a joined row takes, about: DuckDB's hash table of one side, and what ``one_pass``
-# keeps.
+# How much memory a joined row takes, about, in DuckDB's hash table of one side and in what
+# ``one_pass`` keeps, and how much each column of it.
 _BYTES_PER_ROW = 80
-_BYTES_PER_COLUMN = 17
+_BYTES_PER_COLUMN = 9
 
 # How all rows of a table were put side by side.
 BY_KEY = "all rows, joined by key"
@@ -64,6 +67,9 @@ class Rows:
         sides: Relations with the rows of each side, before and after.
         columns: The columns whose values are compared, in the order of ``joined``.
         others: Columns that are compared by the hash of them all.
+        carried: Those among them that ``joined`` has too, after ``columns``, as far as the carrier
+            knows them (``Pair.join_sql``).
+        carrier: The side that does.
         examples: A relation with those that may serve as examples.
         sampled: If that has to be made, one in how many; else 0.
         figures: Columns to add up in the pass that counts what differs, the one that seems to have
@@ -77,6 +83,8 @@ class Rows:
     sides: tuple[str, str]
     columns: Sequence[str]
     others: Sequence[str] = ()
+    carried: Sequence[str] = ()
+    carrier: Carrier = "after"
     examples: str = "diff_examples"
     sampled: int = 0
     figures: Sequence[str] = ()
@@ -143,7 +151,7 @@ def differing_rows(pair: Pair, written: int | None = None) -> tuple[Rows | None,
     """
     seen = glance(pair, written) if min(pair.rows_before, pair.rows_after) > _FEW else None
     # Rows that came or went have all their figures: to keep them costs less than to add these up.
-    if seen and seen.rows > (_KEPT if seen.came_or_went else _FEW):
+    if seen and seen.rows > (_KEPT if seen.came or seen.went else _FEW):
         many = _many_rows(pair, seen)
         return many, SIDE_BY_SIDE if many.in_step else BY_KEY
     if not seen or seen.rows <= _RARE:
@@ -152,21 +160,29 @@ def differing_rows(pair: Pair, written: int | None = None) -> tuple[Rows | None,
         if count <= 2 * _JOINED:
             rows = _rows_of_buckets(pair, bucket) if count else None
             return rows, "hashes of all rows, added up"
-    return _some_rows(pair, seen.columns if seen else []), BY_KEY
+    return _some_rows(pair, seen), BY_KEY
 
 
-def all_rows(pair: Pair, columns: Sequence[str], differing: int = 0) -> Rows:
+def all_rows(
+    pair: Pair,
+    columns: Sequence[str],
+    differing: int = 0,
+    carried: Sequence[str] = (),
+    carrier: Carrier = "after",
+) -> Rows:
     """Every row of both sides, joined by key.
 
     Args:
         pair: The table.
         columns: Are compared by value, the others by one hash.
         differing: How many rows may differ, if a few of them are to be kept as examples.
+        carried: Others that the rows are to have too, as ``Pair.join_sql`` has them.
+        carrier: The side that carries them.
     """
     others = [column for column in pair.values if column not in columns]
-    joined = f"({pair.joined_sql(columns, others)})"
+    joined = f"({pair.joined_sql(columns, others, carried=carried, carrier=carrier)})"
     sampled = max(1, differing // _SAMPLE) if differing else 0
-    return Rows(joined, pair.relations, columns, others, sampled=sampled)
+    return Rows(joined, pair.relations, columns, others, carried, carrier, sampled=sampled)
 
 
 def _written(pair: Pair, table_id: int) -> int:
@@ -246,45 +262,85 @@ def _rows_of_buckets(pair: Pair, bucket: str) -> Rows:
     joined = pair.joined_sql(pair.values, where=f"{bucket} in (select bucket from diff_buckets)")
     differ = [f"b{n} is distinct from a{n}" for n in range(len(pair.values))]
     differ += ["not there_before", "not there_after"]
-    return _kept_rows(pair, f"from ({joined}) where {' or '.join(differ)}", pair.values)
+    keep(pair, "diff_rows", f"from ({joined}) where {' or '.join(differ)}")
+    return _kept_rows(pair, pair.values)
 
 
-def _some_rows(pair: Pair, seen: Sequence[str]) -> Rows | None:
-    """The rows that differ, found among all of them; the columns that were seen to differ help."""
-    wanted = {*seen, *pair.measures, *((pair.day, pair.customer) if pair.is_fact else ())}
-    columns = [column for column in pair.values if column in wanted]
-    joined = all_rows(pair, columns).joined
+def _some_rows(pair: Pair, seen: Seen | None) -> Rows | None:
+    """The rows that differ, found among all of them."""
+    wanted = _wanted(pair, pair.measures)
+    if seen and (seen.columns or seen.came or seen.went) and not (seen.came and seen.went):
+        columns: Sequence[str] = seen.columns
+        carried = [column for column in wanted if column not in columns]
+    else:
+        sought = {*wanted, *(seen.columns if seen else ())}
+        columns, carried = [one for one in pair.values if one in sought], []
+    carrier: Carrier = "before" if seen and seen.went else "after"
+    joined = all_rows(pair, columns, carried=carried, carrier=carrier).joined
     differ = [f"b{n} is distinct from a{n}" for n in range(len(columns))]
     differ.append("hash_before is distinct from hash_after")
-    rows = _kept_rows(pair, f"from {joined} where {' or '.join(differ)} limit {_KEPT + 1}", columns)
-    count, others_differ = pair.connection.execute(
-        "select count(*), bool_or(there_before and there_after and hash_before <> hash_after)"
-        " from diff_rows"
-    ).fetchone() or (0, None)
+    # What a side carries is the same on the other, so that one of them is enough to keep.
+    held, held_side, passing = ("before", "b", "a") if carrier == "after" else ("after", "a", "b")
+    places = range(len(columns), len(columns) + len(carried))
+    unknown = "there_before and there_after and hash_before <> hash_after"
+    if carried:
+        unknown += f" or not there_{carrier}"
+    left_out = ["hash_before", "hash_after", *(f"{held_side}{n}" for n in places)]
+    keep(
+        pair,
+        "diff_rows",
+        f"select * exclude ({', '.join(left_out)}), {unknown} as is_unknown"
+        f" from {joined} where {' or '.join(differ)} limit {_KEPT + 1}",
+    )
+    put_back = "".join(
+        f", case when there_{held} then {passing}{n} end as {held_side}{n}" for n in places
+    )
+    kept = f"(select *{put_back} from diff_rows)"
+    count, unknowns = pair.connection.execute(
+        "select count(*), count_if(is_unknown) from diff_rows"
+    ).fetchone() or (0, 0)
     if count > _KEPT:
         return all_rows(pair, columns, differing=count)
-    if others_differ:
-        keys = ", ".join(f"k{n} as {quote(column)}" for n, column in enumerate(pair.key))
-        where, _ = where_keys_of(pair, f"(select {keys} from diff_rows)")
-        return _rows_where(pair, where)
-    return rows if count else None
+    if unknowns:
+        _keep_with_unknown(pair, kept, [*columns, *carried])
+        return _kept_rows(pair, pair.values)
+    return _kept_rows(pair, [*columns, *carried], kept) if count else None
+
+
+def _keep_with_unknown(pair: Pair, kept: str, known: Sequence[str]) -> None:
+    """Keep rows anew: of unknown ones all values are read; of others those that were kept."""
+    keys = ", ".join(f"k{n} as {quote(column)}" for n, column in enumerate(pair.key))
+    where, _ = where_keys_of(pair, f"(select {keys} from diff_rows where is_unknown)")
+    read = _whole_rows_sql(pair, where)
+    shown = ["there_before", "there_after", "row_key", *(f"k{n}" for n in range(len(pair.key)))]
+    places = {column: n for n, column in enumerate(known)}
+    shown += [
+        f"{f'{side}{places[column]}' if column in places else 'null'} as {side}{n}"
+        for n, column in enumerate(pair.values)
+        for side in "ba"
+    ]
+    keep(
+        pair,
+        "diff_rows",
+        f"({read}) union all by name (select {', '.join(shown)} from {kept} where not is_unknown)",
+    )
 
 
 def _many_rows(pair: Pair, seen: Seen) -> Rows:
     """Every row; those of the glance are the examples."""
-    columns: Sequence[str] = seen.columns
-    figures: Sequence[str] = ()
-    if not seen.came_or_went:
-        # Of rows that one side only has, all figures would have to be added up.
-        wanted = {*seen.columns, *((pair.day, pair.customer) if pair.is_fact else ())}
-        together = [column for column in pair.values if column in wanted]
-        if _fit_in_memory(pair, together):
-            columns = together
-            figures = [figure for figure in seen.by_size if figure in columns]
-    by_key = all_rows(pair, columns)
-    by_key = replace(by_key, examples=_glanced(pair, columns))
+    figures = _figures_to_add_up(pair, seen)
+    carried: Sequence[str] = ()
     if figures:
-        by_key = replace(by_key, figures=figures, instead=by_key)
+        carried = [one for one in _wanted(pair, figures) if one not in seen.columns]
+    carrier: Carrier = "before" if seen.went else "after"
+    by_key = all_rows(pair, seen.columns)
+    if seen.came == pair.rows_after:
+        # No key is the same.
+        by_key = Rows(f"({pair.joined_sql([])})", pair.relations, [])
+    by_key = replace(by_key, examples=_glanced(pair, seen.columns))
+    if figures:
+        carrying = all_rows(pair, seen.columns, carried=carried, carrier=carrier)
+        by_key = replace(carrying, examples=by_key.examples, figures=figures, instead=by_key)
     stretches = stretches_in_step(pair)
     if not stretches:
         return by_key
@@ -300,11 +356,22 @@ def _many_rows(pair: Pair, seen: Seen) -> Rows:
     )
 
 
-def _fit_in_memory(pair: Pair, columns: Sequence[str]) -> bool:
-    """Whether there is room, by and large, for all rows with these columns."""
+def _wanted(pair: Pair, figures: Sequence[str]) -> list[str]:
+    """The values that sums are made of: some figures, and a fact's day and customer."""
+    wanted = {*figures, *((pair.day, pair.customer) if pair.is_fact else ())}
+    return [column for column in pair.values if column in wanted]
+
+
+def _figures_to_add_up(pair: Pair, seen: Seen) -> list[str]:
+    """The figures that may move, if they can be added up while rows are counted."""
+    moves = pair.is_fact and {pair.day, pair.customer}.intersection(seen.columns)
+    if moves or (seen.came and seen.went):
+        # A row that moves takes its figures along, before and after; and one side carries them.
+        return []
+    figures = [one for one in seen.by_size if seen.came or seen.went or one in seen.columns]
     limit = one(pair.connection, "select parse_formatted_bytes(current_setting('memory_limit'))")
-    row = _BYTES_PER_ROW + _BYTES_PER_COLUMN * len(columns)
-    return bool(max(pair.rows_before, pair.rows_after) * row < limit)
+    row = _BYTES_PER_ROW + _BYTES_PER_COLUMN * (len(seen.columns) + len(figures))
+    return figures if max(pair.rows_before, pair.rows_after) * row < limit else []
 
 
 def _glanced(pair: Pair, columns: Sequence[str]) -> str:
@@ -318,22 +385,27 @@ def _glanced(pair: Pair, columns: Sequence[str]) -> str:
 
 def _rows_where(pair: Pair, where: str) -> Rows:
     """The rows that meet a condition."""
+    keep(pair, "diff_rows", _whole_rows_sql(pair, where))
+    return _kept_rows(pair, pair.values)
+
+
+def _whole_rows_sql(pair: Pair, where: str) -> str:
+    """Both sides' rows that meet a condition, as ``Pair.join_sql`` has them with all columns."""
     keep(pair, "diff_before", pair.side_sql(pair.before, pair.values, where=where))
     keep(pair, "diff_after", pair.side_sql(pair.after, pair.values, where=where))
-    return _kept_rows(pair, pair.join_sql("diff_before", "diff_after", pair.values), pair.values)
+    return pair.join_sql("diff_before", "diff_after", pair.values)
 
 
-def _kept_rows(pair: Pair, joined: str, columns: Sequence[str], name: str = "diff_rows") -> Rows:
-    """What a query for both sides' rows by key, with these columns, gives; it is kept."""
-    keep(pair, name, joined)
-    if one(pair.connection, f"select count(*) > count(distinct row_key) from {name}"):
+def _kept_rows(pair: Pair, columns: Sequence[str], kept: str = "diff_rows") -> Rows:
+    """Those of ``diff_rows``, in a relation that has them as ``Pair.join_sql`` does."""
+    if one(pair.connection, "select count(*) > count(distinct row_key) from diff_rows"):
         raise NoKeyError
     keys = [f"k{n} as {quote(column)}" for n, column in enumerate(pair.key)]
     before, after = (
         "(select "
         + ", ".join([*keys, *(f"{side}{n} as {quote(one)}" for n, one in enumerate(columns))])
-        + f" from {name} where there_{which})"
+        + f" from {kept} where there_{which})"
         for side, which in (("b", "before"), ("a", "after"))
     )
-    matched = f"(from {name} where there_before and there_after)"
-    return Rows(name, (before, after), columns, examples=matched)
+    matched = f"(from {kept} where there_before and there_after)"
+    return Rows(kept, (before, after), columns, examples=matched)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
+from lotus_lake.diff.kept import keep
 from lotus_lake.diff.one_pass import AddedUp, count_and_add_up
 from lotus_lake.diff.pair import OUT_OF_STEP, Pair
 from lotus_lake.diff.relations import one
@@ -39,6 +40,9 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
         return compare_rows(pair, table, rows.instead)
     rows_joined, table.added, table.removed, *counted = counts
     others_changed, table.changed, *changed = counted
+    if not (rows.columns or rows.others) and pair.values:
+        # The glance has seen no key on both sides, so that only keys were compared.
+        others_changed = rows_joined - table.added - table.removed
     if rows.sides == pair.relations and (
         rows_joined - table.added != pair.rows_before
         or rows_joined - table.removed != pair.rows_after
@@ -53,7 +57,7 @@ def compare_rows(pair: Pair, table: TableDiff, rows: Rows) -> None:
     values_changed = dict(zip(rows.columns, changed, strict=True))
     changed_columns = {column for column, count in values_changed.items() if count}
     moved = {*pair.values} if table.added or table.removed else changed_columns
-    if added_up and not _suffices(pair, added_up, changed_columns, moved):
+    if added_up and not _suffices(pair, table, rows, added_up, moved):
         added_up = None
     totals = find_shifts(pair, table, rows, moved, added_up)
     for column in pair.types:
@@ -82,9 +86,10 @@ def _count(pair: Pair, rows: Rows) -> list[int]:
             f" filter (row_key % {rows.sampled} = 0 and there_before and there_after"
             f" and ({differs})) as examples"
         )
-    pair.connection.execute(
-        f"create or replace temp table diff_counts as select {select}"
-        f" from (select *, {', '.join(rows.flags[2:])} from {rows.joined})"
+    keep(
+        pair,
+        "diff_counts",
+        f"select {select} from (select *, {', '.join(rows.flags[2:])} from {rows.joined})",
     )
     if rows.sampled:
         pair.connection.execute(
@@ -95,10 +100,14 @@ def _count(pair: Pair, rows: Rows) -> list[int]:
     return counts
 
 
-def _suffices(pair: Pair, added_up: AddedUp, changed: set[str], moved: set[str]) -> bool:
-    """Whether it has every figure that moved, and no row changed its day or customer."""
-    stayed = not pair.is_fact or changed.isdisjoint({pair.day, pair.customer})
-    return stayed and moved.intersection(pair.measures) <= set(added_up.figures)
+def _suffices(pair: Pair, table: TableDiff, rows: Rows, added_up: AddedUp, moved: set[str]) -> bool:
+    """Whether it has every figure that moved, and each row's figures, day and customer are known.
+
+    They are not where one side carries them, and the other has rows of its own.
+    """
+    unknown = table.removed if rows.carrier == "after" else table.added
+    known = not (rows.carried and unknown)
+    return known and moved.intersection(pair.measures) <= set(added_up.figures)
 
 
 def _examples(pair: Pair, column: str, rows: str, place: int) -> list[Example]:

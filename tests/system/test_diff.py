@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from lotus_lake.connection import extension_file
-from lotus_lake.diff import rows, shifts
+from lotus_lake.diff import glance, rows, shifts
 from lotus_lake.diff.compare import compare
 from lotus_lake.diff.relations import Side
 from lotus_lake.diff.report import markdown, page
@@ -31,6 +31,20 @@ FACT = f"""
         case when range % 4 > 0 then 'note ' || range end as note
     from range({ROWS})
 """
+
+# Changes of some of its rows, and of the keys of nearly all.
+SOME = {
+    "changed": "update fct_sales set net_sales = net_sales + 1 where order_id % 3 = 0",
+    "fewer": "delete from fct_sales where order_id % 3 = 0",
+    "more": "insert into fct_sales select order_id + 5000, * exclude (order_id) from fct_sales"
+    " where order_id % 3 = 0",
+    "other keys": "update fct_sales set order_id = order_id + 5000 where order_id % 12 = 0;"
+    " update fct_sales set note = 'odd' where order_id % 6 = 1",
+}
+KEYS = {
+    "keys": "update fct_sales set order_id = order_id + 5000"
+    " where order_id not in (101, 102, 103, 1601)",
+}
 
 
 @pytest.fixture
@@ -142,18 +156,17 @@ def assert_what_sql_says(lake: duckdb.DuckDBPyConnection, found: TableDiff) -> N
     for name in ("units", "net_sales"):
         moved = one(f"select (select sum({name}) from fct_sales) - (select sum({name}) from old)")
         assert (columns[name].shift or 0 if name in columns else 0) == moved
-    expected = lake.execute(
-        "select coalesce(n.order_day, o.order_day) as day, coalesce(n.s, 0) - coalesce(o.s, 0)"
-        " from (select order_day, sum(net_sales) as s from fct_sales group by all) as n full join"
-        " (select order_day, sum(net_sales) as s from old group by all) as o using (order_day)"
-        " where coalesce(n.s, 0) <> coalesce(o.s, 0)"
-    ).fetchall()
-    by_day = {
-        shift.group: shift.shifts.get("net_sales", Decimal(0))
-        for shift in found.by_day
-        if shift.shifts.get("net_sales")
-    }
-    assert by_day == {day.isoformat(): moved for day, moved in expected}
+    for name in ("units", "net_sales"):
+        expected = lake.execute(
+            "select coalesce(n.order_day, o.order_day) as day, coalesce(n.s, 0) - coalesce(o.s, 0)"
+            f" from (select order_day, sum({name}) as s from fct_sales group by all) as n full join"
+            f" (select order_day, sum({name}) as s from old group by all) as o using (order_day)"
+            " where coalesce(n.s, 0) <> coalesce(o.s, 0)"
+        ).fetchall()
+        by_day = {
+            shift.group: shift.shifts[name] for shift in found.by_day if shift.shifts.get(name)
+        }
+        assert by_day == {day.isoformat(): moved for day, moved in expected}
     for shift in found.by_customer:
         for name, moved in shift.shifts.items():
             where = f"where customer_id = {shift.group}"
@@ -252,8 +265,11 @@ def test_a_glance_sees_many_rows_wherever_they_are(
     [
         "update fct_sales set net_sales = net_sales + customer_id, units = units + 1",
         "update fct_sales set net_sales = case when order_id % 3 > 0 then net_sales + 1 end",
+        "delete from fct_sales where order_id % 2 = 0",
+        "insert into fct_sales select order_id + 5000, * exclude (order_id) from fct_sales",
+        "delete from fct_sales where order_id % 2 = 0; update fct_sales set units = units + 1",
     ],
-    ids=["values", "values go"],
+    ids=["values", "values go", "fewer", "more", "fewer and values"],
 )
 def test_many_rows_are_read_once(
     lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, change: str
@@ -268,6 +284,60 @@ def test_many_rows_are_read_once(
     found = diff_of(lake, before)
     assert found.reason == "all rows, joined by key"
     assert len(found.by_customer) == 10
+    assert_what_sql_says(lake, found)
+
+
+@pytest.mark.parametrize("change", [*SOME], ids=[*SOME])
+def test_some_rows_are_read_once(
+    lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """What is asked of them is kept from the join in which they are found."""
+    few_are(monkeypatch, 1500)
+    monkeypatch.setattr(rows, "_whole_rows_sql", None)  # which reads them by their keys
+    lake.execute("create temp table old as from fct_sales")
+    before = side(lake)
+    lake.execute(f"{SOME[change]}; create temp table new as from fct_sales order by hash(order_id)")
+    lake.execute("create or replace table fct_sales as from new")
+    found = diff_of(lake, before)
+    assert found.reason == "all rows, joined by key"
+    assert_what_sql_says(lake, found)
+
+
+@pytest.mark.parametrize("few", [1500, 100], ids=["some", "many"])
+@pytest.mark.parametrize("change", [*(SOME | KEYS)], ids=[*(SOME | KEYS)])
+@pytest.mark.parametrize(
+    "missed",
+    [
+        "delete from fct_sales where {these}",
+        "insert into fct_sales select order_id * -1, * exclude (order_id) from fct_sales"
+        " where {these}",
+        "update fct_sales set order_id = order_id * -1, units = 60 where {these}",
+        "update fct_sales set note = 'odd' where {these}",
+        "update fct_sales set customer_id = 7 where {these}",
+        "update fct_sales set order_day = date '2025-03-01', units = 60 where {these}",
+    ],
+    ids=["fewer", "more", "other keys", "notes", "customers", "days"],
+)
+def test_a_glance_misses_few_rows(
+    lake: duckdb.DuckDBPyConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    few: int,
+    change: str,
+    missed: str,
+) -> None:
+    """They differ in another way than the rows that it sees, and are found all the same."""
+    few_are(monkeypatch, few)
+    monkeypatch.setattr(glance, "_ROWS", 40)
+    lake.execute("create temp table old as from fct_sales")
+    before = side(lake)
+    lake.execute((SOME | KEYS)[change])
+    lake.execute(missed.format(these="order_id in (101, 102, 103, 1601)"))
+    # So that they lie where nobody looks, and no two tables have the same order.
+    place = "order_id % 5000"
+    lake.execute(f"create temp table new as from fct_sales order by {place} % 2, {place}")
+    lake.execute("create or replace table fct_sales as from new")
+    found = diff_of(lake, before)
+    assert found.reason == "all rows, joined by key"
     assert_what_sql_says(lake, found)
 
 
