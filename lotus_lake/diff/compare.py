@@ -3,7 +3,7 @@
 For each table, in this order, each with a module of its own:
 
 1. may it differ at all (``tables``);
-2. which of its rows do (``rows``);
+2. which of its rows do (``finding``);
 3. what differs in them (``values``), and where the sums moved (``shifts``).
 
 A table without a key is compared as a bag of rows (``bags``).
@@ -17,10 +17,11 @@ from collections.abc import Mapping, Sequence
 import duckdb
 
 from lotus_lake.diff.bags import compare_as_bags
+from lotus_lake.diff.finding import changed_rows, differing_rows
 from lotus_lake.diff.pair import Pair
 from lotus_lake.diff.relations import Side, columns, count
 from lotus_lake.diff.results import LakeDiff, SchemaChange, TableDiff
-from lotus_lake.diff.rows import NoKeyError, changed_rows, differing_rows
+from lotus_lake.diff.rows import NoKeyError
 from lotus_lake.diff.tables import tables, touched
 from lotus_lake.diff.values import compare_rows
 

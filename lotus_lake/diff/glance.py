@@ -50,7 +50,7 @@ def glance(pair: Pair, written: int | None = None) -> Seen:
         written: How many rows were written since, if that is known: then these are looked at.
     """
     _keep_some(pair, 1 if written else _PLACES)
-    where, _ = where_keys_of(pair, "diff_after", place="place")
+    where, _ = where_keys_of(pair, "diff_after", place="diff_place")
     keep(pair, "diff_before", pair.side_sql(pair.before, pair.values, where=where))
     keep(pair, "diff_glance", pair.join_sql("diff_before", "diff_after", pair.values))
     differs = [f"b{n} is distinct from a{n}" for n in range(len(pair.values))]
@@ -103,7 +103,7 @@ def _keep_some(pair: Pair, places: int) -> None:
     for place in range(places):
         start = last - (last - low) * place // _PLACES
         side = pair.side_sql(pair.after, pair.values, where=f"rowid >= {start}")
-        some.append(f"(select *, {place} as place from ({side}) limit {each})")
+        some.append(f"(select *, {place} as diff_place from ({side}) limit {each})")
     # Where row numbers are missing, two places may begin with the same rows.
     key = ", ".join(map(pair.read, pair.key))
     pair.connection.execute(

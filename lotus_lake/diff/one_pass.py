@@ -46,17 +46,15 @@ def count_and_add_up(pair: Pair, rows: Rows, customers: int) -> tuple[list[int],
         duckdb.OutOfRangeException: A figure moved further than its type can say.
     """
 
-    known = [*rows.columns, *rows.carried]
-
     def shift(figure: str) -> str:
-        n = known.index(figure)
+        n = rows.known.index(figure)
         wide = "::bigint" if pair.types[figure] in ("TINYINT", "SMALLINT", "INTEGER") else ""
         return f"coalesce(a{n}{wide} - b{n}{wide}, a{n}{wide}, -(b{n}{wide}))"
 
     def group(column: str) -> str:
         if column in pair.key:
             return f"k{pair.key.index(column)}"
-        n = known.index(column)
+        n = rows.known.index(column)
         return f"coalesce(a{n}, b{n})"
 
     day = pair.day_sql(group(pair.day)) if pair.is_fact and pair.day else "null"

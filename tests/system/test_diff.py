@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from lotus_lake.connection import extension_file
-from lotus_lake.diff import glance, rows, shifts
+from lotus_lake.diff import finding, glance, shifts
 from lotus_lake.diff.compare import compare
 from lotus_lake.diff.relations import Side
 from lotus_lake.diff.report import markdown, page
@@ -66,9 +66,9 @@ def make_lake(connection: duckdb.DuckDBPyConnection, folder: Path, data: str) ->
 
 def few_are(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
     """Have tables of a few thousand rows compared as if they were large."""
-    monkeypatch.setattr(rows, "_FEW", few)
-    monkeypatch.setattr(rows, "_KEPT", few)
-    monkeypatch.setattr(rows, "_RARE", few // 10)
+    monkeypatch.setattr(finding, "_FEW", few)
+    monkeypatch.setattr(finding, "_KEPT", few)
+    monkeypatch.setattr(finding, "_RARE", few // 10)
 
 
 def side(connection: duckdb.DuckDBPyConnection, label: str = "") -> Side:
@@ -196,7 +196,7 @@ def test_each_way_to_find_rows(
 ) -> None:
     """Of a table that was built anew, with rows that came, went and moved to another customer."""
     few_are(monkeypatch, 100)
-    monkeypatch.setattr(rows, "_JOINED", joined)
+    monkeypatch.setattr(finding, "_JOINED", joined)
     lake.execute("create temp table old as from fct_sales")
     before = side(lake)
     lake.execute(
@@ -250,8 +250,8 @@ def test_a_glance_sees_many_rows_wherever_they_are(
 ) -> None:
     """So that no other way is tried first in vain."""
     few_are(monkeypatch, 100)
-    monkeypatch.setattr(rows, "_some_rows", None)
-    monkeypatch.setattr(rows, "_bucket_sql", None)
+    monkeypatch.setattr(finding, "_some_rows", None)
+    monkeypatch.setattr(finding, "bucket_sql", None)
     lake.execute("create temp table old as from fct_sales")
     before = side(lake)
     lake.execute(change.format(place=place))
@@ -293,7 +293,7 @@ def test_some_rows_are_read_once(
 ) -> None:
     """What is asked of them is kept from the join in which they are found."""
     few_are(monkeypatch, 1500)
-    monkeypatch.setattr(rows, "_whole_rows_sql", None)  # which reads them by their keys
+    monkeypatch.setattr(finding, "whole_rows_sql", None)  # which reads them by their keys
     lake.execute("create temp table old as from fct_sales")
     before = side(lake)
     lake.execute(f"{SOME[change]}; create temp table new as from fct_sales order by hash(order_id)")
@@ -366,7 +366,7 @@ def test_many_rows_that_move(
     """To other days, to other customers, far: sums are right, if one pass can tell them or not."""
     few_are(monkeypatch, 100)
     if not room:
-        monkeypatch.setattr(rows, "_BYTES_PER_ROW", 2**60)
+        monkeypatch.setattr(finding, "_BYTES_PER_ROW", 2**60)
     lake.execute("update fct_sales set net_sales = -9e15 where order_id = 4")
     lake.execute("create or replace table fct_sales as from fct_sales order by order_id")
     lake.execute("create temp table old as from fct_sales")
