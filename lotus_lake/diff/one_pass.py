@@ -46,15 +46,23 @@ def count_and_add_up(pair: Pair, rows: Rows, customers: int) -> tuple[list[int],
         duckdb.OutOfRangeException: A figure moved further than its type can say.
     """
 
+    after = rows.carrier == "after"
+
     def shift(figure: str) -> str:
         n = rows.known.index(figure)
         wide = "::bigint" if pair.types[figure] in ("TINYINT", "SMALLINT", "INTEGER") else ""
+        if figure in rows.carried:
+            # It moves with rows that the carrier only has.
+            value, there = (f"a{n}{wide}", "before") if after else (f"-(b{n}{wide})", "after")
+            return f"case when not there_{there} then {value} end"
         return f"coalesce(a{n}{wide} - b{n}{wide}, a{n}{wide}, -(b{n}{wide}))"
 
     def group(column: str) -> str:
         if column in pair.key:
             return f"k{pair.key.index(column)}"
         n = rows.known.index(column)
+        if column in rows.carried:
+            return f"a{n}" if after else f"b{n}"
         return f"coalesce(a{n}, b{n})"
 
     day = pair.day_sql(group(pair.day)) if pair.is_fact and pair.day else "null"
