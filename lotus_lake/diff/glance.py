@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lotus_lake.diff.kept import keep, where_keys_of
 from lotus_lake.diff.pair import Pair
+from lotus_lake.diff.relations import quote
 
 # So many rows are looked at,
 _ROWS = 1_000
@@ -99,16 +100,14 @@ def _keep_some(pair: Pair, places: int) -> None:
     ).fetchone() or (0, 0)
     each = _ROWS // places
     last = max(high - each + 1, low)
-    some = []
-    for place in range(places):
-        start = last - (last - low) * place // _PLACES
-        side = pair.side_sql(pair.after, pair.values, where=f"rowid >= {start}")
-        some.append(f"(select *, {place} as diff_place from ({side}) limit {each})")
-    # Where row numbers are missing, two places may begin with the same rows.
-    key = ", ".join(map(pair.read, pair.key))
+    starts = [last - (last - low) * place // _PLACES for place in range(places)]
+    some = " or ".join(f"rowid between {start} and {start + each - 1}" for start in starts)
+    found = " ".join(f"when rowid >= {start} then {start}" for start in starts)
+    wanted = ", ".join(f"{pair.read(one)} as {quote(one)}" for one in [*pair.key, *pair.values])
     pair.connection.execute(
-        f"create or replace temp table diff_after as select distinct on ({key}) *"
-        f" from ({' union all '.join(some)})"
+        "create or replace temp table diff_after as"
+        f" select {wanted}, 0 as row_hash, case {found} end as diff_place"
+        f" from {pair.relations[1]} where {some}"
     )
 
 

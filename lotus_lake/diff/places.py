@@ -18,8 +18,8 @@ def stretches_in_step(pair: Pair) -> Stretches:
     rows = pair.rows_before
     if rows != pair.rows_after:
         return ()
-    before, after = (_row_groups(pair, side) for side in (pair.before, pair.after))
-    if not before or before != after:
+    row_groups = _row_groups(pair, pair.before)
+    if not row_groups or row_groups != _row_groups(pair, pair.after):
         return ()
     starts = []
     for relation in pair.relations:
@@ -27,7 +27,7 @@ def stretches_in_step(pair: Pair) -> Stretches:
             f"select min(rowid), max(rowid) from {relation}"
         ).fetchone() or (None, None)
         if low is None or high - low + 1 != rows:
-            # Rows were deleted, or written again, since.
+            # Rows were written again since.
             return ()
         starts.append(low)
     threads = one(pair.connection, "select current_setting('threads')")
@@ -41,14 +41,18 @@ def stretches_in_step(pair: Pair) -> Stretches:
 
 
 def _row_groups(pair: Pair, side: Side) -> list[tuple[Any, ...]]:
-    """How many rows each row group of a side has, and the least of the first column of its key."""
+    """How many rows each row group of a side has, and the least of the first column of its key.
+
+    There are none if rows were deleted since.
+    """
     schema, _, name = pair.name.partition(".")
     files = pair.connection.execute(
-        f"select data_file from ducklake_list_files('{side.database}', '{escape(name)}',"
+        "select data_file, delete_file"
+        f" from ducklake_list_files('{side.database}', '{escape(name)}',"
         f" schema => '{escape(schema)}', snapshot_version => {side.snapshot})"
     ).fetchall()
-    paths = [path for (path,) in files]
-    if not paths:
+    paths = [path for path, _ in files]
+    if not paths or any(deleted for _, deleted in files):
         return []
     return pair.connection.execute(
         "select row_group_num_rows, stats_min_value from parquet_metadata(?)"
