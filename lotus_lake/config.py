@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -196,8 +197,12 @@ def local_path(url: str) -> Path:
     return Path(url.removeprefix("file://"))
 
 
-def _check_limits(values: dict[str, str]) -> None:
-    """Refuse a memory limit that DuckDB does not take, and a folder to spill to that cannot be."""
+def memory_limit(values: Mapping[str, str] = os.environ) -> int:
+    """LAKE_MEMORY_LIMIT in bytes.
+
+    Raises:
+        LakeError: It is no size.
+    """
     limit = values.get("LAKE_MEMORY_LIMIT") or "2GB"
     size = re.fullmatch(r"\s*(\d{1,6}(?:\.\d+)?)\s*([MGT])(i?B)?\s*", limit, re.IGNORECASE)
     if not size or float(size[1]) * _MEGABYTES[size[2].upper()] < 1:
@@ -205,6 +210,12 @@ def _check_limits(values: dict[str, str]) -> None:
             f"LAKE_MEMORY_LIMIT is '{limit}'; it has to be a size of at least 1MB, such as 500MB "
             "or 2GB."
         )
+    return int(float(size[1]) * _MEGABYTES[size[2].upper()] * 10**6)
+
+
+def _check_limits(values: dict[str, str]) -> None:
+    """Refuse a memory limit that DuckDB does not take, and a folder to spill to that cannot be."""
+    memory_limit(values)
     folder = Path(values.get("LAKE_TEMP_DIR") or ".lake/tmp").absolute()
     there = next(place for place in (folder, *folder.parents) if os.path.exists(place))
     if not there.is_dir():

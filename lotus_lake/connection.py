@@ -112,7 +112,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
     load(connection, config)
 
 
-def make_spill_folder() -> None:
+def make_spill_folder() -> Path:
     """Make the folder that DuckDB spills to; by itself, it does not make those above it.
 
     Raises:
@@ -126,6 +126,7 @@ def make_spill_folder() -> None:
             f"LAKE_TEMP_DIR is '{folder}', which cannot be made: {error.strerror}. Name a folder "
             "that this user may write."
         ) from error
+    return folder
 
 
 def load(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
@@ -144,12 +145,24 @@ def load_sql(config: LakeConfig) -> list[str]:
     Raises:
         LakeError: An extension's wheel is not installed.
     """
-    statements = [f"load '{_quote(extension_file(name))}'" for name in extensions(config)]
-    if config.uses_s3:
-        if bundle := os.environ.get("AWS_CA_BUNDLE"):
-            statements.append(f"set global ca_cert_file = '{_quote(bundle)}'")
-        statements.append(s3_secret_sql(dict(os.environ)))
-    return statements
+    statements = [_load_sql(name) for name in extensions(config)]
+    return [*statements, *(s3_sql() if config.uses_s3 else [])]
+
+
+def s3_sql() -> list[str]:
+    """The statements that load what reads S3, and tell DuckDB where it is.
+
+    Raises:
+        LakeError: An extension's wheel is not installed.
+    """
+    statements = [_load_sql(name) for name in ("httpfs", "aws")]
+    if bundle := os.environ.get("AWS_CA_BUNDLE"):
+        statements.append(f"set global ca_cert_file = '{_quote(bundle)}'")
+    return [*statements, s3_secret_sql(dict(os.environ))]
+
+
+def _load_sql(extension: str) -> str:
+    return f"load '{_quote(extension_file(extension))}'"
 
 
 def prepare_catalog(config: LakeConfig) -> None:
@@ -234,9 +247,8 @@ def attach(connection: duckdb.DuckDBPyConnection, config: LakeConfig, statement:
 
 
 def extensions(config: LakeConfig) -> list[str]:
-    """The DuckDB extensions that a configuration needs, in loading order."""
-    scanner = "sqlite_scanner" if config.sqlite_path else "postgres_scanner"
-    return [scanner, "ducklake", *(["httpfs", "aws"] if config.uses_s3 else [])]
+    """The DuckDB extensions that a catalog needs, in loading order."""
+    return ["sqlite_scanner" if config.sqlite_path else "postgres_scanner", "ducklake"]
 
 
 def extension_file(name: str) -> str:

@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from lotus_lake import branches, races
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.connection import CONNECT_CONFIG, load
+from lotus_lake.connection import CONNECT_CONFIG
 from lotus_lake.landing import LandedFile, Landing, open_landing
-from lotus_lake.probe import Prober, Unreadable
+from lotus_lake.probe import Limits, Prober, Unreadable
 from lotus_lake.streams import Stream
 
 _STREAMS = pa.list_(pa.struct([("source", pa.string()), ("stream", pa.string())]))
@@ -31,6 +31,8 @@ _FILES = pa.list_(
         ]
     )
 )
+# Files that were fed are within the limits that their stream had then.
+_AS_FED = Limits(depth=200, columns=10**5, ratio=10**6, value_bytes=1 << 30, seconds=10**6)
 _FOOTER = pa.struct([("row_count", pa.int64()), ("reason", pa.string())])
 _BRANCHES = pa.list_(
     pa.struct(
@@ -166,7 +168,6 @@ class _BranchFunctions:
 class _LandingFunctions:
     def __init__(self, config: LakeConfig) -> None:
         self._config = config
-        self._prober: Prober | None = None
 
     def _landing(self) -> Landing:
         return open_landing(self._config.landing_url)
@@ -196,13 +197,9 @@ class _LandingFunctions:
         ]
 
     def rows(self, path: str, size: int) -> dict[str, Any]:
-        if self._prober is None:
-            # A DuckDB of its own: the one that is calling is busy with the query it calls from.
-            connection = duckdb.connect(config=dict(CONNECT_CONFIG))
-            load(connection, self._config)
-            self._prober = Prober(connection, self._landing())
-        file = LandedFile(path, "", size, LandedFile.EPOCH)
-        (_, found), *_ = self._prober.probe([file])
+        prober = Prober(self._landing(), _AS_FED)
+        (_, found), *_ = prober.probe([LandedFile(path, "", size, LandedFile.EPOCH)])
+        prober.clear()
         if isinstance(found, Unreadable):
             return {"row_count": None, "reason": str(found)}
         return {"row_count": found.rows, "reason": None}

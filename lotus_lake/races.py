@@ -13,7 +13,19 @@ _ATTEMPTS = 6
 
 
 class LostRace(Exception):
-    """Another feed of this stream committed first, or a file was replaced: plan again."""
+    """Another feed of this stream committed first, or a file is gone: plan again."""
+
+
+class FileChanged(LostRace):
+    """A file was written again since it was listed: plan again.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
 
 
 def attempts() -> Iterator[None]:
@@ -24,7 +36,7 @@ def attempts() -> Iterator[None]:
         yield
 
 
-def is_conflict(error: duckdb.Error) -> bool:
+def is_conflict(error: Exception) -> bool:
     """Whether trying again can help: another run was faster, or the catalog was busy."""
     text = str(error).lower()
     return (isinstance(error, duckdb.TransactionException) and "conflict" in text) or any(

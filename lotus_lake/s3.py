@@ -25,7 +25,7 @@ _STUMBLED = re.compile(
 )
 
 
-_VARIABLES = (
+VARIABLES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -44,7 +44,7 @@ def open_bucket(bucket: str) -> S3Store:
     Raises:
         LakeError: There are no keys, or they cannot be used.
     """
-    return _open(bucket, tuple((name, os.environ.get(name, "")) for name in _VARIABLES))
+    return _open(bucket, tuple((name, os.environ.get(name, "")) for name in VARIABLES))
 
 
 @functools.lru_cache(maxsize=8)  # making a client takes 20 ms

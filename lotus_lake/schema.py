@@ -128,6 +128,18 @@ class Type:
             return self.element is not None and self.element.unknown
         return self.name == "NULL"
 
+    @property
+    def depth(self) -> int:
+        """How many structs and lists are inside each other."""
+        parts = [child for _, child in self.fields] + ([self.element] if self.element else [])
+        return 1 + max((part.depth for part in parts), default=0) if self.nested else 0
+
+    @property
+    def size(self) -> int:
+        """How many fields it has, and those have, and so on."""
+        fields = len(self.fields) + sum(child.size for _, child in self.fields)
+        return fields + (self.element.size if self.element else 0)
+
     def child(self, name: str) -> Type | None:
         """A struct's field by name; DuckDB's names ignore case."""
         return next((child for key, child in self.fields if key.lower() == name.lower()), None)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
 from lotus_lake.config import LakeError
-from lotus_lake.schema import Type, quote
+from lotus_lake.probe import Limits
+from lotus_lake.schema import Type, part_at, quote
 
 # When Airbyte read a record: a time in Parquet, milliseconds since 1970 in CSV and JSON lines.
 EXTRACTED_AT = "_airbyte_extracted_at"
@@ -38,7 +40,26 @@ _BOUNDS = {
     "feed_lookback_days": (0, 36_500, True),
     "feed_sweep_hours": (0, 10**6, False),
     "feed_list_free_files": (0, 10**9, True),
+    "feed_max_depth": (1, 200, True),
+    "feed_max_columns": (1, 10**5, True),
+    "feed_max_ratio": (1, 10**6, True),
+    "feed_max_value_bytes": (1, 2**30, True),
+    "feed_max_seconds": (1, 10**6, True),
 }
+
+
+def steps_of(place: str) -> list[str]:
+    """The steps to a place such as ``line_items[].price``: ``line_items``, ``[]``, ``price``."""
+    return [step for step in re.split(r"(\[\])|\.", place) if step]
+
+
+def _amounts(label: str, amounts: Any) -> tuple[str, ...]:
+    if not isinstance(amounts, list) or not all(isinstance(amount, str) for amount in amounts):
+        raise LakeError(
+            f"Stream {label}: amounts is '{amounts}'; it has to be a list of columns, or of fields "
+            "such as line_items[].price."
+        )
+    return tuple(amounts)
 
 
 @dataclass(frozen=True)
@@ -59,6 +80,10 @@ class Stream:
         feed_lookback_days: Days before the newest fed one that every run lists again.
         feed_sweep_hours: Age of the last full listing, in hours, that makes a run list everything.
         feed_list_free_files: A stream with no more files than this is always listed whole.
+        feed_max_depth, feed_max_columns, feed_max_ratio, feed_max_value_bytes, feed_max_seconds:
+            What one file may ask of its reader, see :class:`~lotus_lake.probe.Limits`.
+        amounts: Columns, and fields in them such as ``line_items[].price``, that are amounts of
+            money: a file with one that is no finite number below 10^15 is refused.
         airbyte: Whether records carry the ``_airbyte_*`` columns.
     """
 
@@ -75,12 +100,29 @@ class Stream:
     feed_lookback_days: int = 14
     feed_sweep_hours: float = 24
     feed_list_free_files: int = 1000
+    feed_max_depth: int = 64
+    feed_max_columns: int = 2000
+    feed_max_ratio: int = 500
+    feed_max_value_bytes: int = 128 << 20
+    feed_max_seconds: int = 120
+    amounts: tuple[str, ...] = ()
     airbyte: bool = True
 
     @property
     def folder(self) -> str:
         """The stream's folder, relative to the landing zone, with a closing slash."""
         return f"{self.source}/{self.name}/"
+
+    @property
+    def limits(self) -> Limits:
+        """What one file may ask of its reader."""
+        return Limits(
+            depth=self.feed_max_depth,
+            columns=self.feed_max_columns,
+            ratio=self.feed_max_ratio,
+            value_bytes=self.feed_max_value_bytes,
+            seconds=self.feed_max_seconds,
+        )
 
     @property
     def label(self) -> str:
@@ -141,6 +183,7 @@ class Stream:
                     f"{'whole ' if whole else ''}number from {least} to {most}. "
                     "Set it in dbt_project.yml, with --vars, or under the stream's meta.feeder."
                 )
+        raw["amounts"] = _amounts(label, raw.get("amounts", []))
         if raw.get("airbyte", True):
             declared = {**AIRBYTE_COLUMNS, **declared}
         types: dict[str, Type] = {}
@@ -152,7 +195,15 @@ class Stream:
                     f"Stream {label}: data_type '{sql_type}' of column {name} is no DuckDB type "
                     f"({str(error).splitlines()[0]})."
                 ) from error
-        return cls(columns=types, **raw)
+        stream = cls(columns=types, **raw)
+        for amount in stream.amounts:
+            column, *steps = steps_of(amount)
+            if column not in types or part_at(types[column], tuple(steps)) is None:
+                raise LakeError(
+                    f"Stream {label}: '{amount}' of amounts is not declared. Declare its column "
+                    "and the fields that lead to it, or take it out."
+                )
+        return stream
 
     def check_expressions(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Refuse settings that name what the stream does not declare.

@@ -145,7 +145,7 @@ def _look(
     own = Type.struct(list(declared.items()))
     # Capitals do not tell columns apart.
     names = {name.lower(): name for name in declared}
-    prober = Prober(connection, landing)
+    prober = Prober(landing, stream.limits if stream else None)
     landed = Type.struct([])
     # By name and type, in the order of the files.
     other: dict[tuple[str, str], Part] = {}

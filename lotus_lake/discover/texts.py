@@ -44,7 +44,7 @@ def written_types(
         for check in (f"count({column})", *(_fit(column, name) for name in _WRITTEN))
     ]
     found = connection.execute(
-        f"select {', '.join(checks)} from {prober.relation(probe)}"
+        f"select {', '.join(checks)} from {prober.relation([probe])}"
     ).fetchone()
     answers = iter(found or ())
     types = {}

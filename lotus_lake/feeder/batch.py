@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-
-import duckdb
 
 from lotus_lake.config import LakeError
 from lotus_lake.feeder.ledger import Cursor, Ledger
 from lotus_lake.landing import LandedFile, Landing, order_of
 from lotus_lake.listing import plan_listing, window
 from lotus_lake.probe import Probe, Prober, Unreadable
-from lotus_lake.races import LostRace
+from lotus_lake.races import FileChanged, LostRace
 from lotus_lake.streams import Stream
 
-# A file that a store does not give now is looked at so many times more, beside its client's own
-# attempts. More would cost every stream as long again while a store is away.
-_LOOKS = 4
+# A file that a store does not give now is scanned so many times more, beside its client's own
+# retries. More would cost every stream as long again while a store is away.
+_RETRIES = 4
 # Registering is super-linear in the files of one transaction.
 _REGISTER_MAX_FILES = 200
 
@@ -41,8 +39,21 @@ class Batch:
     swept: bool
 
 
-def find_batch(landing: Landing, ledger: Ledger, stream: Stream, cursor: Cursor) -> Batch:
+def find_batch(
+    landing: Landing,
+    ledger: Ledger,
+    stream: Stream,
+    cursor: Cursor,
+    changing: Collection[str] = (),
+) -> Batch:
     """List the landing zone, and take what is new.
+
+    Args:
+        landing: The landing zone.
+        ledger: What the lake remembers of the stream.
+        stream: The stream.
+        cursor: How far it is fed.
+        changing: Paths of files that are still written: they are left for the next run.
 
     Raises:
         LakeError: The landing zone cannot be read.
@@ -50,11 +61,12 @@ def find_batch(landing: Landing, ledger: Ledger, stream: Stream, cursor: Cursor)
     listed, swept = _list(landing, ledger, stream, cursor)
     known = ledger.known(listed)
     new = [file for file in listed if (file.path, file.etag) not in known]
-    files = _bounded(new, stream)
+    files = _bounded([file for file in new if file.path not in changing], stream)
     if not files:
-        swept = swept and len(listed) > stream.feed_list_free_files
-        return Batch([], [], cursor.path, swept)
-    rest = new[len(files) :]
+        swept = swept and not new and len(listed) > stream.feed_list_free_files
+        return Batch([], new, cursor.path, swept)
+    taken = set(files)
+    rest = [file for file in new if file not in taken]
     latest = max([*(file.path for file in files), *filter(None, [cursor.path])], key=order_of)
     # Not all of it is fed: the next listing has to show what is left.
     since = window(latest, stream.feed_lookback_days)
@@ -101,7 +113,7 @@ def _bounded(files: Sequence[LandedFile], stream: Stream) -> list[LandedFile]:
     return batch
 
 
-def look_into(
+def scan(
     prober: Prober, landing: Landing, stream: Stream, files: Sequence[LandedFile]
 ) -> tuple[dict[str, str], list[Probe]]:
     """What cannot be fed, with the reasons by path, and what can.
@@ -111,15 +123,15 @@ def look_into(
         LakeError: A file cannot be read now, but may be a good one.
     """
     found = dict(prober.probe(files))
-    suspects = [file for file, look in found.items() if isinstance(look, Unreadable)]
-    for attempt in range(_LOOKS):
+    suspects = [file for file, probe in found.items() if isinstance(probe, Unreadable)]
+    for attempt in range(_RETRIES):
         if not suspects:
             break
-        # A store that stumbled, or a file that was replaced, is no bad file: look again.
+        # A store that failed for a moment, or a file that was replaced, is no bad file.
         check_still_there(landing, suspects)
-        looks = dict(prober.probe(suspects))
-        found.update(looks)
-        suspects = [file for file, look in looks.items() if _may_be_good(look)]
+        again = dict(prober.probe(suspects))
+        found.update(again)
+        suspects = [file for file, probe in again.items() if _may_be_good(probe)]
         if suspects:
             time.sleep(0.1 * 2**attempt)
     if suspects:
@@ -129,13 +141,13 @@ def look_into(
             "again"
         )
     return (
-        {file.path: str(look) for file, look in found.items() if isinstance(look, Unreadable)},
-        [look for look in found.values() if isinstance(look, Probe)],
+        {file.path: str(probe) for file, probe in found.items() if isinstance(probe, Unreadable)},
+        [probe for probe in found.values() if isinstance(probe, Probe)],
     )
 
 
-def _may_be_good(look: Probe | Unreadable) -> bool:
-    return isinstance(look, Unreadable) and look.passing
+def _may_be_good(probe: Probe | Unreadable) -> bool:
+    return isinstance(probe, Unreadable) and probe.is_transient
 
 
 def check_still_there(landing: Landing, files: Sequence[LandedFile]) -> None:
@@ -145,8 +157,8 @@ def check_still_there(landing: Landing, files: Sequence[LandedFile]) -> None:
         LostRace: One was; the feed is planned again.
         LakeError: The landing zone cannot be read any more.
     """
-    now = {(file.path, file.etag) for file in _again(landing, files)}
-    if any((file.path, file.etag) not in now for file in files):
+    check_unchanged(landing, files)
+    if len(_again(landing, files)) < len(files):
         raise LostRace
 
 
@@ -154,14 +166,14 @@ def check_unchanged(landing: Landing, files: Sequence[LandedFile]) -> None:
     """Files that were replaced while they were read would be in the ledger as what they were.
 
     Raises:
-        duckdb.TransactionException: One was; the feed is planned again.
+        FileChanged: One was; the feed is planned again.
     """
     now = {file.path: file.etag for file in _again(landing, files)}
     changed = next(
         (file.path for file in files if now.get(file.path, file.etag) != file.etag), None
     )
     if changed:
-        raise duckdb.TransactionException(f"conflict: {changed} changed while it was read")
+        raise FileChanged(changed)
 
 
 def _again(landing: Landing, files: Sequence[LandedFile]) -> list[LandedFile]:

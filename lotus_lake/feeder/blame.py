@@ -9,7 +9,7 @@ import duckdb
 from lotus_lake.feeder.fitting import Group, Quarantine
 from lotus_lake.feeder.plan import Planner
 from lotus_lake.feeder.rows import Writer
-from lotus_lake.probe import in_a_line, is_passing
+from lotus_lake.probe import is_transient, reason_of
 from lotus_lake.races import roll_back
 
 # What a file can cause that can be read; everything else is the lake's fault, or the store's.
@@ -27,11 +27,11 @@ def unreadable(writer: Writer, groups: Sequence[Group]) -> dict[str, str]:
     for group in groups:
         for probe in group.probes:
             try:
-                writer.read_through(group, [probe.file.path])
+                writer.read_through(group, [probe])
             except duckdb.Error as error:
-                if is_passing(error):
+                if is_transient(error):
                     continue
-                bad[probe.file.path] = f"it cannot be read: {in_a_line(error)}"
+                bad[probe.file.path] = reason_of(error, "it cannot be read")
     return bad
 
 
@@ -49,7 +49,7 @@ def unfit(
             connection.execute("begin")
             writer.write(alone.ddl, alone.groups, version=0)
         except _FILES_FAULT as error:
-            bad[probe.file.path] = f"it cannot be fed: {in_a_line(error)}"
+            bad[probe.file.path] = reason_of(error, "it cannot be fed")
         except duckdb.Error:
             pass  # the lake's fault, or the store's
         finally:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import duckdb
 
@@ -14,7 +15,7 @@ from lotus_lake.feeder.batch import (
     check_still_there,
     check_unchanged,
     find_batch,
-    look_into,
+    scan,
 )
 from lotus_lake.feeder.fitting import Fitter, Quarantine
 from lotus_lake.feeder.ledger import Cursor, Ledger
@@ -22,8 +23,8 @@ from lotus_lake.feeder.plan import Plan, Planner
 from lotus_lake.feeder.rows import Writer
 from lotus_lake.feeder.staging import Staging
 from lotus_lake.landing import Landing, open_landing
-from lotus_lake.probe import Prober, is_passing
-from lotus_lake.races import LostRace, attempts, is_conflict, roll_back
+from lotus_lake.probe import OUT_OF_MEMORY_REASON, Prober, is_out_of_memory, is_transient
+from lotus_lake.races import FileChanged, LostRace, attempts, is_conflict, roll_back
 from lotus_lake.schema import literal
 from lotus_lake.streams import Stream
 
@@ -54,6 +55,14 @@ def feed(
     return connection.sql(f"select {'null' if problem is None else literal(problem)} as problem")
 
 
+class _TooMuch(Exception):
+    """Memory does not suffice to feed so many files at once."""
+
+    def __init__(self, files: int) -> None:
+        super().__init__(files)
+        self.files = files
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What one feed did.
@@ -62,6 +71,7 @@ class Outcome:
         files: Files fed.
         rows: Rows fed.
         quarantined: Files put into quarantine, with their reasons.
+        changing: Files that are still being written, left for the next run.
         backlog_files: New files left for the next run.
         backlog_bytes: Their bytes.
     """
@@ -69,6 +79,7 @@ class Outcome:
     files: int = 0
     rows: int = 0
     quarantined: list[tuple[str, str]] = field(default_factory=list)
+    changing: list[str] = field(default_factory=list)
     backlog_files: int = 0
     backlog_bytes: int = 0
 
@@ -78,6 +89,11 @@ class Outcome:
             f"QUARANTINED {path}: {reason}. Its rows are not in the lake; a repaired file is fed "
             "by the next run (make status)."
             for path, reason in self.quarantined
+        ]
+        told += [
+            f"WAITS {path}: it changed each time it was read, as if it is still being written. "
+            "The next run feeds it."
+            for path in self.changing
         ]
         if self.files or self.backlog_files:
             waiting = (
@@ -105,9 +121,11 @@ class Feeder:
         self._connection = connection
         self._stream = stream
         self._landing = landing
-        self._prober = Prober(connection, landing)
+        self._prober = Prober(landing, stream.limits)
         self._ledger = Ledger(connection, stream)
         self._staging = Staging(connection, stream, self._ledger)
+        self._most_files = stream.feed_max_files
+        self._changes: Counter[str] = Counter()
         fitter = Fitter(connection, stream, landing, self._prober)
         self._planner = Planner(stream, self._staging, fitter)
         self._writer = Writer(connection, stream, landing, self._prober)
@@ -121,7 +139,9 @@ class Feeder:
         # A feed that lost a race is planned again from what the winner left.
         for _ in attempts():
             try:
-                return self._feed_once()
+                return self._feed_within_memory()
+            except FileChanged as changed:
+                self._changes[changed.path] += 1
             except LostRace:
                 continue
             except duckdb.Error as error:
@@ -136,46 +156,67 @@ class Feeder:
             "of this feed was written; let the other runs finish and run again."
         )
 
+    def _feed_within_memory(self) -> Outcome:
+        """Feed once, with half the files each time that memory did not suffice."""
+        while True:
+            try:
+                return self._feed_once()
+            except _TooMuch as much:
+                self._most_files = much.files // 2
+            finally:
+                self._prober.clear()
+
     def _feed_once(self) -> Outcome:
         """The steps of a feed.
 
         Raises:
             LostRace, duckdb.Error: Another run was faster, or the lake cannot be used.
             LakeError: The lake or the landing zone cannot be used.
+            _TooMuch: Memory does not suffice for so many files.
         """
         cursor = self._ledger.cursor()
         if cursor.version == 0:
             self._staging.create()
-        batch = find_batch(self._landing, self._ledger, self._stream, cursor)
+        # A file that changed twice is still being written: the others do not wait for it.
+        changing = [path for path, times in self._changes.items() if times > 1]
+        batch = find_batch(
+            self._landing,
+            self._ledger,
+            replace(self._stream, feed_max_files=self._most_files),
+            cursor,
+            changing,
+        )
         if not batch.files:
             if batch.swept or cursor.backlog:
                 self._ledger.note_idle(cursor, batch.swept)
-            return Outcome()
+            return Outcome(changing=changing)
 
-        reasons, probes = look_into(self._prober, self._landing, self._stream, batch.files)
+        reasons, probes = scan(self._prober, self._landing, self._stream, batch.files)
         quarantine = Quarantine(reasons)
         landed = {probe.file.path: probe for probe in probes}
         before = self._staging.columns()
+        plan = Plan([], {}, [])
         while True:
-            plan = self._planner.plan(probes, quarantine)
-            changes: list[drift.SchemaChange] = []
-            # What the first delivery brings is how the stream is.
-            if cursor.files:
-                changes += drift.growths(before, plan.columns, plan.groups)
-                changes += drift.refusals(plan.columns, quarantine, landed)
             try:
+                plan = self._planner.plan(probes, quarantine)
+                changes: list[drift.SchemaChange] = []
+                # What the first delivery brings is how the stream is.
+                if cursor.files:
+                    changes += drift.growths(before, plan.columns, plan.groups)
+                    changes += drift.refusals(plan.columns, quarantine, landed)
                 self._commit(cursor, batch, plan, quarantine, changes)
                 break
             except BaseException as error:
                 roll_back(self._connection)
-                if not isinstance(error, duckdb.Error):
+                if not isinstance(error, duckdb.Error | MemoryError):
                     raise
                 quarantine.update(self._bad_files(error, batch, plan))
                 probes = [probe for probe in probes if probe.file.path not in quarantine]
         return Outcome(
             files=len(plan.loaded),
-            rows=sum(probe.rows or 0 for probe in plan.loaded.values()),
+            rows=sum(probe.rows for probe in plan.loaded.values()),
             quarantined=sorted(quarantine.items()),
+            changing=changing,
             backlog_files=len(batch.rest),
             backlog_bytes=sum(file.size for file in batch.rest),
         )
@@ -205,18 +246,25 @@ class Feeder:
         check_unchanged(self._landing, batch.files)
         self._connection.execute("commit")
 
-    def _bad_files(self, error: duckdb.Error, batch: Batch, plan: Plan) -> dict[str, str]:
+    def _bad_files(
+        self, error: duckdb.Error | MemoryError, batch: Batch, plan: Plan
+    ) -> dict[str, str]:
         """The files that made a feed fail, with the reasons by path; never none.
 
         Raises:
             LostRace: Another run was faster, or a file was replaced.
+            _TooMuch: Memory did not suffice, and there is more than one file.
             LakeError: It was no file's fault.
         """
         if is_conflict(error):
             raise LostRace from error
         check_still_there(self._landing, batch.files)
         bad = {}
-        if not is_passing(error):
+        if is_out_of_memory(error):
+            if len(batch.files) > 1:
+                raise _TooMuch(len(batch.files)) from error
+            bad = {batch.files[0].path: OUT_OF_MEMORY_REASON}
+        elif not is_transient(error):
             bad = blame.unreadable(self._writer, plan.groups) or blame.unfit(
                 self._connection, self._planner, self._writer, plan.groups
             )

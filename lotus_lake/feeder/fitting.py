@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import duckdb
 
 from lotus_lake.landing import Landing
-from lotus_lake.probe import Probe, Prober, is_passing
+from lotus_lake.probe import Probe, Prober, Unreadable, is_transient
 from lotus_lake.schema import (
     Conflict,
     Type,
@@ -19,7 +18,6 @@ from lotus_lake.schema import (
     merge,
     quote,
     replace_at,
-    values_at,
 )
 from lotus_lake.streams import AIRBYTE_COLUMNS, EXTRACTED_AT, Stream
 
@@ -84,6 +82,7 @@ class Group:
         schema: Their columns, with what texts of JSON hold.
         values: SQL of each column's converted value.
         exact: SQL that is true when a column's conversion is lossless; of those that may not be.
+        check: SQL that is true of each row, or stops at one that the stream does not take.
         register: Whether the files are registered, not copied.
     """
 
@@ -91,6 +90,7 @@ class Group:
     schema: dict[str, Type]
     values: dict[str, str] = field(default_factory=dict)
     exact: dict[str, str] = field(default_factory=dict)
+    check: str = "true"
     register: bool = False
 
     @property
@@ -211,23 +211,15 @@ class Fitter:
         raise Conflict(f"it has no value in {key}, by which the stream's records are told apart")
 
     def _json_inside(self, probe: Probe, column: str, path: tuple[str, ...]) -> Type:
-        values = values_at(column, path, self._prober.relation(probe))
         try:
-            found = self._connection.execute(
-                f"select json_group_structure(value::json)::varchar from ({values})"
-                " where value is not null and value <> ''"
-            ).fetchone()
-        except duckdb.Error as error:
-            if is_passing(error):
-                raise
+            found = self._prober.json_type(probe, column, path)
+        except Unreadable as reason:
             raise Conflict(
-                f"column {'.'.join((column, *path))} is text that is no JSON where the lake has an "
-                "object or a list",
+                f"column {'.'.join((column, *path))} is text where the lake has an object or a "
+                f"list, but {reason}",
                 column,
-            ) from error
-        if not found or found[0] is None:
-            return Type.scalar("NULL")
-        return Type.json_of(Type.of_json(json.loads(found[0])))
+            ) from reason
+        return found if found.name == "NULL" else Type.json_of(found)
 
     def _inexact(self, group: Group) -> dict[str, tuple[str, str]]:
         """Files with values that would not survive their conversion: the first column, and why."""
@@ -237,13 +229,13 @@ class Fitter:
             f"count(*) filter (where not coalesce({check}, false))"
             for check in group.exact.values()
         )
-        relation = self._prober.relation(group.probes[0], group.paths)
+        relation = self._prober.relation(group.probes)
         try:
             rows = self._connection.execute(
                 f"select __uri, {counts} from {relation} group by all"
             ).fetchall()
         except duckdb.Error as error:
-            if is_passing(error):
+            if is_transient(error) or isinstance(error, duckdb.OutOfMemoryException):
                 raise
             # Found out file by file, when the feed itself fails.
             return {}

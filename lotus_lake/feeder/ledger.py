@@ -164,7 +164,7 @@ class Ledger:
                 latest,
                 version,
                 len(loaded),
-                sum(probe.rows or 0 for probe in loaded),
+                sum(probe.rows for probe in loaded),
                 sum(probe.file.size for probe in loaded),
                 len(rest),
                 sum(file.size for file in rest),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lotus_lake.feeder.checks import check_sql
 from lotus_lake.feeder.fitting import Columns, Fitter, Group, Quarantine
 from lotus_lake.feeder.staging import Staging
 from lotus_lake.probe import Probe
@@ -64,6 +65,7 @@ class Planner:
         groups = self._grouped(probes, columns, quarantine)
         for group in groups:
             group.write_conversions(columns)
+            group.check = check_sql(self._stream, group, columns)
         if any(differs_in_list(type_, columns.types[name]) for name, type_ in before.items()):
             # DuckLake registers nothing in a table that was made in the same transaction.
             ddl = self._staging.write_anew(before, columns.types)
@@ -88,9 +90,8 @@ class Planner:
         for members in by_group.values():
             whole = Group(members, dict(members[0].schema))
             for group in self._fitter.fit(whole, columns, quarantine):
-                # Files of which each was looked into may still be alike.
-                first = group.probes[0]
-                key = (first.format, first.gzip, first.line_bytes, tuple(group.schema.items()))
+                # Files that were fitted one by one may still be alike.
+                key = (group.probes[0].format, tuple(group.schema.items()))
                 fitting.setdefault(key, []).append(group)
                 columns.grow(group.schema)
         return [

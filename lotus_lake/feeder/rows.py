@@ -8,7 +8,7 @@ import duckdb
 
 from lotus_lake.feeder.fitting import Group
 from lotus_lake.landing import Landing
-from lotus_lake.probe import Prober
+from lotus_lake.probe import Probe, Prober
 from lotus_lake.schema import literal, quote
 from lotus_lake.streams import Stream
 
@@ -57,18 +57,20 @@ class Writer:
             else:
                 self._insert(group, version)
 
-    def read_through(self, group: Group, paths: list[str]) -> None:
-        """Read some files of a group to their end, with their conversions.
+    def read_through(self, group: Group, probes: Sequence[Probe]) -> None:
+        """Read some files of a group to their end, with their conversions and checks.
 
         Raises:
-            duckdb.Error: They cannot be read.
+            duckdb.Error: They cannot be read, or have a row that is refused.
         """
-        relation = self._prober.relation(group.probes[0], paths)
+        relation = self._prober.relation(probes)
         values = ", ".join(["__row", *group.values.values()])
-        self._connection.execute(f"select count(hash({values})) from {relation}").fetchall()
+        self._connection.execute(
+            f"select count(hash({values})) from {relation} where {group.check}"
+        ).fetchall()
 
     def _insert(self, group: Group, version: int) -> None:
-        relation = self._prober.relation(group.probes[0], group.paths)
+        relation = self._prober.relation(group.probes)
         columns = [f"{value} as {quote(column)}" for column, value in group.values.items()]
         # The path as the ledger has it: what follows the landing zone's own.
         start = len(self._landing.root) + 1
@@ -77,8 +79,8 @@ class Writer:
             "__row as _source_row",
             f"{version} as _cursor_version",
         ]
-        rows = f"select {', '.join(columns)} from {relation}"
-        expected = sum(probe.rows or 0 for probe in group.probes)
+        rows = f"select {', '.join(columns)} from {relation} where {group.check}"
+        expected = sum(probe.rows for probe in group.probes)
         if self._stream.feed_mode == "register":
             # Registered rows have no lineage. Rows in which everything is null, gone again before
             # they are committed, keep DuckLake from believing that no column ever is.
@@ -102,7 +104,7 @@ class Writer:
 
     def _register(self, group: Group) -> None:
         # What is not read now would break every reader later.
-        self.read_through(group, group.paths)
+        self.read_through(group, group.probes)
         lake, schema, table = self._stream.table.split(".")
         # Compaction would move registered rows out of landed files, and own those files.
         self._connection.execute(

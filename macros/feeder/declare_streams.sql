@@ -34,7 +34,8 @@
             "columns": columns,
         } %}
         {% for name in ["feed_max_files", "feed_max_bytes", "feed_lookback_days", "feed_sweep_hours",
-                        "feed_list_free_files"] %}
+                        "feed_list_free_files", "feed_max_depth", "feed_max_columns", "feed_max_ratio",
+                        "feed_max_value_bytes", "feed_max_seconds"] %}
             {% do declaration.update({name: var(name)}) %}
         {% endfor %}
         {% do declaration.update(feeder) %}

@@ -34,7 +34,7 @@ def test_the_defaults_of_both_targets() -> None:
     assert prod == LakeConfig("s3://landing/raw", "postgres:", "s3://lakehouse/data/", "prod")
     assert (local.uses_s3, prod.uses_s3) == (False, True)
     assert extensions(local) == ["sqlite_scanner", "ducklake"]
-    assert extensions(prod) == ["postgres_scanner", "ducklake", "httpfs", "aws"]
+    assert extensions(prod) == ["postgres_scanner", "ducklake"]
 
 
 def test_empty_variables_are_unset_ones() -> None:

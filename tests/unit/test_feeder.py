@@ -20,6 +20,7 @@ from lotus_lake.feeder import Feeder, feeding
 from lotus_lake.feeder.ledger import Cursor, Ledger
 from lotus_lake.functions import register
 from lotus_lake.landing import LocalLanding
+from lotus_lake.probe import Prober, Unreadable
 from lotus_lake.streams import Stream
 
 from .conftest import DAY, SmallLake, csv_text, json_lines, parquet
@@ -180,6 +181,10 @@ def test_a_file_gone_or_replaced_after_the_listing_is_no_bad_file(
     assert outcome.rows == (3 if new else 1)
 
 
+def unreadable(_: Prober, files: Any) -> Any:
+    return [(file, Unreadable("it cannot be read: timeout")) for file in files]
+
+
 def test_a_landing_zone_that_goes_away_puts_nothing_into_quarantine(
     lake: SmallLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,15 +193,11 @@ def test_a_landing_zone_that_goes_away_puts_nothing_into_quarantine(
     def gone(*_: Any) -> Any:
         raise LakeError("the store is away")
 
-    def refused(*_: Any) -> Any:
-        raise OSError("timeout")
-
     with monkeypatch.context() as broken:
-        feeder = lake.feeder()
-        broken.setattr(feeder._prober, "_open", refused)
+        broken.setattr(Prober, "probe", unreadable)
         broken.setattr(LocalLanding, "again", gone)
         with pytest.raises(LakeError, match="the store is away"):
-            feeder.feed()
+            lake.feed()
     assert lake.ledger() == {}
     assert lake.feed().files == 1
 
@@ -223,16 +224,14 @@ def test_a_store_that_stumbles_once_puts_nothing_into_quarantine(
     lake: SmallLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake.land_rows("part_0.parquet", [A])
-    feeder = lake.feeder()
-    real, failures = feeder._prober._open, [OSError("timeout")]
+    real = Prober.probe
 
-    def stumbling(file: Any) -> Any:
-        if failures:
-            raise failures.pop()
-        return real(file)
+    def once(prober: Prober, files: Any) -> Any:
+        monkeypatch.setattr(Prober, "probe", real)
+        return unreadable(prober, files)
 
-    monkeypatch.setattr(feeder._prober, "_open", stumbling)
-    assert feeder.feed().files == 1
+    monkeypatch.setattr(Prober, "probe", once)
+    assert lake.feed().files == 1
 
 
 def test_of_two_racing_feeds_the_second_finds_nothing(
@@ -1073,3 +1072,112 @@ def test_csv_of_the_layout(lake: SmallLake) -> None:
     lake.land("part_1.csv.gz", gzip.compress(csv_text([["name", "id"], ["", 3]]), mtime=0))
     lake.feed()
     assert lake.rows() == [(1, "a,b"), (2, 'q "x"\n'), (3, None)]
+
+
+# -- hostile files -----------------------------------------------------------------------------
+
+
+def test_a_file_that_keeps_growing_does_not_hold_up_the_others(lake: SmallLake) -> None:
+    """It is left for the next run, which feeds it when its writer is done."""
+    growing = lake.land("part_0.csv", csv_text([["id", "name"], ["1", "a"]]))
+    lake.land_rows("part_1.parquet", [B])
+    done = threading.Event()
+
+    def write() -> None:
+        with (lake.folder / "landing" / growing).open("a") as file:
+            while not done.wait(0.005):
+                file.write("1,a\n")
+                file.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        outcome = lake.feed()
+    finally:
+        done.set()
+        writer.join()
+    assert (outcome.files, outcome.backlog_files, outcome.quarantined) == (1, 1, [])
+    assert any(line.startswith(f"WAITS {growing}") for line in outcome.lines(lake.stream()))
+    assert lake.rows() == [(2, "b")]
+    assert lake.feed().files == 1
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_a_row_without_a_key_is_not_lost(lake: SmallLake, form: str) -> None:
+    rows: list[dict[str, Any]] = [A, {"id": None, "name": "b"}]
+    content = {
+        "parquet": lambda: parquet(pa.Table.from_pylist(rows)),
+        "csv": lambda: csv_text([["id", "name"], ["1", "a"], ["", "b"]]),
+        "jsonl": lambda: json_lines(*rows),
+    }[form]()
+    path = lake.land(f"bad.{form}", content)
+    lake.land_rows("good.parquet", [C])
+    outcome = lake.feed(primary_key="id")
+    assert outcome.quarantined == [(path, "column id has no value in row 1")]
+    assert lake.rows() == [(3, "c")]
+
+
+@pytest.mark.parametrize(
+    ("row", "amount"),
+    [
+        ({"price": float("nan")}, "price"),
+        ({"price": float("-inf")}, "price"),
+        ({"price": 1e308}, "price"),
+        ({"tax": "NaN"}, "tax"),
+        ({"tax": "9" * 60}, "tax"),
+        ({"tax": "1e400"}, "tax"),
+        ({"lines": [{"price": 1.0}, {"price": float("nan")}]}, "lines[].price"),
+    ],
+)
+def test_an_amount_that_is_none_does_not_become_null(
+    lake: SmallLake, row: dict[str, Any], amount: str
+) -> None:
+    good = {"id": 1, "price": 1.5, "tax": "0.30", "lines": [{"price": None}]}
+    bad = lake.land_rows("bad.parquet", [good, {**good, **row}])
+    lake.land_rows("good.parquet", [{**good, "tax": ""}, {**good, "lines": []}])
+    outcome = lake.feed(
+        columns={
+            "id": "bigint",
+            "price": "double",
+            "tax": "varchar",
+            "lines": "struct(price double)[]",
+        },
+        amounts=["price", "tax", "lines[].price"],
+    )
+    assert outcome.quarantined == [(bad, f"{amount} is no finite number below 1e15 in row 1")]
+    assert outcome.rows == 2
+
+
+def test_amounts_have_to_be_declared(lake: SmallLake) -> None:
+    with pytest.raises(LakeError, match=r"shop\.orders: 'lines\[\]\.price' of amounts"):
+        lake.stream(amounts=["lines[].price"])
+    with pytest.raises(LakeError, match="amounts is 'price'; it has to be a list"):
+        lake.stream(amounts="price")
+
+
+def test_text_that_hides_deep_json_is_refused(lake: SmallLake) -> None:
+    deep = lake.land_rows("deep.parquet", [{"id": 1, "o": "[" * 20_000 + "]" * 20_000}])
+    lake.land_rows("good.parquet", [{"id": 2, "o": '{"a": 1}'}])
+    outcome = lake.feed(columns={"id": "bigint", "o": "struct(a bigint)"})
+    ((path, reason),) = outcome.quarantined
+    assert path == deep and "nested more deeply than the 64 levels" in reason
+    assert lake.rows("id, o.a") == [(2, 1)]
+
+
+def test_memory_that_does_not_suffice_for_all_files_takes_fewer(lake: SmallLake) -> None:
+    """And a single file for which it does not is quarantined, not tried for ever."""
+    name = "x" * 2_000_000
+    for number in range(8):
+        rows = [{"id": number * 10 + row, "name": f"{row}{name}"} for row in range(10)]
+        lake.land_rows(f"part_{number}.parquet", rows, compression="none", use_dictionary=False)
+    huge = pa.table({"id": [1], "name": ["y" * 150_000_000]})
+    path = lake.land("part_9.parquet", parquet(huge, compression="none", use_dictionary=False))
+    lake.query("set memory_limit = '140MB'; set max_temp_directory_size = '0KB'")
+    outcomes = [lake.feed()]
+    while outcomes[-1].backlog_files:
+        outcomes.append(lake.feed())
+    lake.query("set memory_limit = '2GB'")
+    quarantined = [found for outcome in outcomes for found in outcome.quarantined]
+    assert [found for found, _ in quarantined] == [path]
+    assert quarantined[0][1].startswith("it takes more memory to read than LAKE_MEMORY_LIMIT")
+    assert lake.query("select count(*) from lakehouse.staging.stg_shop__orders") == [(80,)]

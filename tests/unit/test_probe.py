@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import duckdb
 import pyarrow as pa
 import pytest
 
 from lotus_lake.landing import LocalLanding
-from lotus_lake.probe import Probe, Prober, Unreadable
+from lotus_lake.probe import Limits, Probe, Prober, Unreadable
+from lotus_lake.scan.documents import Documents
 from lotus_lake.schema import Type, quote
 
 from .conftest import json_lines, parquet
@@ -33,6 +37,13 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
+def land(folder: Path, content: bytes, name: str = "part") -> LocalLanding:
+    """A landing zone with one more file."""
+    (folder / "s/t").mkdir(parents=True, exist_ok=True)
+    (folder / "s/t" / name).write_bytes(content)
+    return LocalLanding(str(folder))
+
+
 Look = Callable[..., Any]
 
 
@@ -41,17 +52,15 @@ def look(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> Look:
     """Look into one file; its rows (without ``__uri``) when it can be fed, else the reason."""
 
     def look_into(content: bytes, name: str = "part_0.parquet") -> Any:
-        (tmp_path / "s/t").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "s/t" / name).write_bytes(content)
-        landing = LocalLanding(str(tmp_path))
-        prober = Prober(connection, landing)
+        landing = land(tmp_path, content, name)
+        prober = Prober(landing)
         ((_, found),) = prober.probe(landing.files("s/t/"))
         if isinstance(found, Unreadable):
             return str(found)
         assert isinstance(found, Probe)
         columns = ", ".join(["__row", *map(quote, found.schema)])
         rows = connection.execute(
-            f"select {columns} from {prober.relation(found)} order by __row"
+            f"select {columns} from {prober.relation([found])} order by __row"
         ).fetchall()
         assert [row[0] for row in rows] == list(range(len(rows)))
         assert found.rows == len(rows)
@@ -127,7 +136,7 @@ def test_damage_inside_gzip_is_noticed(look: Look) -> None:
 
 
 def test_a_file_that_cannot_be_opened_says_why(
-    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "s/t").mkdir(parents=True)
     for name in ("gone.parquet", "good.parquet"):
@@ -135,7 +144,7 @@ def test_a_file_that_cannot_be_opened_says_why(
     landing = LocalLanding(str(tmp_path))
     files = landing.files("s/t/")
     (tmp_path / "s/t/gone.parquet").unlink()
-    results = dict(Prober(connection, landing).probe(files))
+    results = dict(Prober(landing).probe(files))
     assert [type(look) for _, look in sorted(results.items(), key=lambda item: item[0].path)] == [
         Unreadable,
         Probe,
@@ -178,20 +187,18 @@ def test_names_inside_objects_are_their_own(look: Look) -> None:
     assert look(parquet(table)) == [({"rowid": 1, "o": {"o": 2}},)]
 
 
-def probe(connection: duckdb.DuckDBPyConnection, folder: Path, content: bytes) -> Probe:
-    (folder / "s/t").mkdir(parents=True, exist_ok=True)
-    (folder / "s/t/part").write_bytes(content)
-    landing = LocalLanding(str(folder))
-    ((_, found),) = Prober(connection, landing).probe(landing.files("s/t/"))
+def probe(folder: Path, content: bytes) -> Probe:
+    landing = land(folder, content)
+    ((_, found),) = Prober(landing).probe(landing.files("s/t/"))
     assert isinstance(found, Probe), found
     return found
 
 
 def test_nothing_but_nulls_has_no_type(
-    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     row = {"id": 1, "n": None, "o": {"n": None, "x": 1}, "l": [None], "m": [{"n": None, "y": "z"}]}
-    schema = probe(connection, tmp_path, parquet(pa.Table.from_pylist([row]))).schema
+    schema = probe(tmp_path, parquet(pa.Table.from_pylist([row]))).schema
     assert {name: type_.known() for name, type_ in schema.items() if not type_.unknown} == {
         "id": Type.parse("bigint"),
         "o": Type.parse("struct(x bigint)"),
@@ -200,29 +207,13 @@ def test_nothing_but_nulls_has_no_type(
 
 
 def test_the_greatest_generation_is_in_the_footer(
-    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     table = pa.table({"_airbyte_generation_id": [3, 9, 4, None]})
-    assert probe(connection, tmp_path, parquet(table, row_group_size=1)).generation is None
-    assert probe(connection, tmp_path, parquet(table[:3], row_group_size=1)).generation == 9
-    assert probe(connection, tmp_path, parquet(table, write_statistics=False)).generation is None
-    assert probe(connection, tmp_path, parquet(ONE_ROW)).generation is None
-
-
-def test_like_files_are_described_once(
-    connection: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "s/t").mkdir(parents=True)
-    for number in range(20):
-        (tmp_path / f"s/t/part_{number}").write_bytes(parquet(pa.table({"id": [number]})))
-    landing = LocalLanding(str(tmp_path))
-    prober = Prober(connection, landing)
-    described: list[str] = []
-    real = prober._describe
-    monkeypatch.setattr(prober, "_describe", lambda sql: described.append(sql) or real(sql))
-    found = [look for _, look in prober.probe(landing.files("s/t/"))]
-    assert len({look.group for look in found if isinstance(look, Probe)}) == 1
-    assert len(described) == 1
+    assert probe(tmp_path, parquet(table, row_group_size=1)).generation is None
+    assert probe(tmp_path, parquet(table[:3], row_group_size=1)).generation == 9
+    assert probe(tmp_path, parquet(table, write_statistics=False)).generation is None
+    assert probe(tmp_path, parquet(ONE_ROW)).generation is None
 
 
 # -- CSV ---------------------------------------------------------------------------------------
@@ -258,10 +249,10 @@ def test_csv_is_read_as_it_is_written(look: Look, content: bytes, rows: Any) -> 
         (b"\n", "it "),
         (b"id,,n\n1,2,3\n", "it has a column without a name"),
         (b"id,ID\n1,2\n", "it has two columns named ID"),
-        (b"id,n\n1,2,3\n", "it cannot be read as csv"),
-        (b"id,n\n1,2\n3\n", "it cannot be read as csv"),
+        (b"id,n\n1,2,3\n", "it is no valid CSV: line 2 has 3 values, the header 2"),
+        (b"id,n\n1,2\n3\n", "it is no valid CSV: line 3 has 1 values, the header 2"),
         (b"id,n\n1,2\n3,\xe9t\xe9\n", "it is not UTF-8"),
-        (b"id,n\n1," + b"x" * 2_000_000 + b"\n2,\xe9\n", "it cannot be read as csv"),
+        (b"id,n\n1," + b"x" * 2_000_000 + b"\n2,\xe9\n", "it is not UTF-8"),
         (b"\xff\xfei\0d\0\n\0", "it is not UTF-8"),
         # DuckDB would leave the last row out and say nothing
         (b'id,n\n1,a\n2,"cut', "it is no valid CSV"),
@@ -314,7 +305,7 @@ def test_json_lines_are_read_as_they_are_written(look: Look, content: bytes, row
         (b'{"a": 1}\n{"a": ', "it is no valid JSON"),
         (b'{"a": 1}\n{"a": 2}{"a": 3}\n', "it is no valid JSON"),
         (b'{"a":\n1}\n', "it is no valid JSON"),
-        (b'{"a": "\xe9"}\n', "it is no valid JSON"),
+        (b'{"a": "\xe9"}\n', "it is not UTF-8"),
         (b'[{"a": 1}, {"a": 2}]\n', "its lines are not all JSON objects"),
         (b'[\n{"a": 1},\n{"a": 2}\n]\n', "it is no valid JSON"),
         (b'{"a": 1}\n5\n', "its lines are not all JSON objects"),
@@ -338,29 +329,143 @@ def test_a_long_line_of_json_is_read(look: Look, name: str, length: int) -> None
     assert [len(a) for (a,) in rows] == [1, length, 1]
 
 
-def test_json_needs_no_more_memory_than_its_lines(look: Look, connection: Any) -> None:
-    """DuckDB takes twice what it is told of a line, for each thread, before it has read any."""
-    ((limit,),) = connection.execute("select current_setting('memory_limit')").fetchall()
-    connection.execute("set memory_limit = '200MB'")
-    try:
-        assert look(b'{"a": 1}\n{"a": 2}\n', "part.jsonl") == [(1,), (2,)]
-    finally:
-        connection.execute(f"set memory_limit = '{limit}'")
-
-
 def test_rows_of_long_texts_are_numbered_in_order(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     """The number of a row decides between equal versions, so it has to be the same every time."""
     lines = [b'{"id": %d, "x": "%s"}\n' % (number, b"y" * 1000) for number in range(60_000)]
-    found = probe(connection, tmp_path, b"".join(lines))
-    relation = Prober(connection, LocalLanding(str(tmp_path))).relation(found)
+    landing = land(tmp_path, b"".join(lines))
+    prober = Prober(landing)
+    ((_, found),) = prober.probe(landing.files("s/t/"))
+    assert isinstance(found, Probe)
+    relation = prober.relation([found])
     assert connection.execute(
         f"select count(*), count(*) filter (id <> __row) from {relation}"
     ).fetchone() == (60_000, 0)
 
 
-def test_a_file_that_may_not_be_read_says_what_to_do(look: Look) -> None:
-    """Its content stays what it is when the right is given, so no run would ask again."""
-    with patch.object(Prober, "_open", side_effect=PermissionError(13, "Permission denied")):
-        assert "release_quarantine" in look(b"PAR1")
+# -- hostile files -----------------------------------------------------------------------------
+
+
+def scan(folder: Path, files: dict[str, bytes], limits: Limits | None = None) -> dict[str, Any]:
+    """Scan files together; the reason by name, or None."""
+    for name, content in files.items():
+        landing = land(folder, content, name)
+    prober = Prober(landing, limits)
+    found = prober.probe(landing.files("s/t/"))
+    prober.clear()
+    return {
+        file.path.removeprefix("s/t/"): str(probe) if isinstance(probe, Unreadable) else None
+        for file, probe in found
+    }
+
+
+def nested(levels: int) -> bytes:
+    return b'{"id": 1, "a": %s}\n' % (b"[" * levels + b"]" * levels)
+
+
+def wide(columns: int) -> bytes:
+    return parquet(pa.table({f"c{number}": [number] for number in range(columns)}))
+
+
+def many_fields() -> bytes:
+    return json_lines(*({f"k{n}": 1 for n in range(m, m + 500)} for m in range(0, 2500, 500)))
+
+
+def many_rows() -> bytes:
+    return parquet(pa.table({"id": pa.nulls(70_000_000, pa.int8())}))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.jsonl", lambda: nested(20_000), "nested more deeply than the 64 levels"),
+        ("a.jsonl", lambda: nested(500), "nested more deeply than the 64 levels"),
+        ("a.jsonl", lambda: nested(66), "nested more deeply than the 64 levels"),
+        ("a.jsonl.gz", lambda: gzip.compress(b"\n" * (100 << 20)), "compressed more than"),
+        ("a.csv.gz", lambda: gzip.compress(b"id\n" + b"0" * (100 << 20)), "compressed more than"),
+        ("a.csv", lambda: b"id,n\n1," + b"x" * (129 << 20), "more than the 134,217,728 char"),
+        ("a.csv", lambda: b",".join(b"c%d" % n for n in range(2001)) + b"\n1", "2,001 columns"),
+        ("a.parquet", lambda: wide(2001), "it has 2,001 columns and fields in them"),
+        ("a.jsonl", many_fields, "it has more than 2,000 columns and fields in them"),
+        ("a.parquet", many_rows, "it has 70,000,000 rows of 1 columns in"),
+    ],
+)
+def test_what_takes_more_than_a_file_may_is_refused(
+    tmp_path: Path, name: str, content: Callable[[], bytes], reason: str
+) -> None:
+    found = scan(tmp_path, {name: content(), "good.parquet": parquet(ONE_ROW)})
+    assert reason in str(found[name])
+    assert found["good.parquet"] is None
+
+
+def test_a_file_that_ends_its_reader_is_the_only_one_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One takes too much memory, one too much time; the others are read all the same."""
+    monkeypatch.setenv("LAKE_MEMORY_LIMIT", "100MB")
+    good = {f"good_{number}.parquet": parquet(ONE_ROW) for number in range(40)}
+    hungry = b'{"a": [%s0]}\n' % (b"0," * 30_000_000)
+    slow = gzip.compress(b"id\n" + b"1\n" * 40_000_000)
+    files = {**good, "hungry.jsonl": hungry, "slow.csv.gz": slow, "text.csv": b"id,name\n1,a\n"}
+    found = scan(tmp_path, files, Limits(seconds=1, ratio=5000))
+    assert found.pop("hungry.jsonl").startswith("it takes more memory to read than LAKE_MEMORY_LI")
+    assert found.pop("slow.csv.gz").startswith("it takes more than 1 seconds of processor time")
+    assert set(found) == {*good, "text.csv"} and not any(found.values())
+
+
+def test_a_killed_scan_leaves_nothing_behind(tmp_path: Path) -> None:
+    """What a killed run has rewritten is removed by the next one; what is in use stays."""
+    program = (
+        "import os, signal; from lotus_lake.scratch import Scratch;"
+        "kept = Scratch(); print(kept.path, flush=True); input();"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = {**os.environ, "LAKE_TEMP_DIR": str(tmp_path)}
+    start = lambda: subprocess.Popen(  # noqa: E731
+        [sys.executable, "-c", program],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with start() as first:
+        assert first.stdout and first.stdin
+        in_use = Path(first.stdout.readline().strip())
+        with start() as second:
+            second.communicate("\n")
+        assert in_use.exists()
+        first.communicate("\n")
+    with start() as third:
+        assert third.stdout
+        third.stdout.readline()
+        assert not in_use.exists() and len(list(tmp_path.iterdir())) == 1
+        third.communicate("\n")
+
+
+def random_document(random: random.Random, depth: int = 0) -> Any:
+    kinds: list[Callable[[], Any]] = [
+        lambda: None,
+        lambda: random.choice([True, 1, -1, 2**63, 2**64, 0.5, 1e300, "x", ""]),
+        lambda: {
+            random.choice("abAc"): random_document(random, depth + 1)
+            for _ in range(random.randrange(3))
+        },
+        lambda: [random_document(random, depth + 1) for _ in range(random.randrange(3))],
+    ]
+    return kinds[random.randrange(4 if depth < 4 else 2)]()
+
+
+def test_documents_have_the_type_that_duckdb_finds(connection: Any) -> None:
+    """Its own aggregate keeps all documents in memory, several times."""
+    draw = random.Random(3)
+    for _ in range(300):
+        rows = [json.dumps({"v": random_document(draw)}) for _ in range(draw.randrange(1, 6))]
+        documents = Documents(Limits())
+        for row in rows:
+            documents.add(row)
+        ((structure,),) = connection.execute(
+            "select json_group_structure(unnest::json)::varchar from unnest(?)", [rows]
+        ).fetchall()
+        whole = Type.of_json(json.loads(structure))
+        assert documents.type.json_structure() == whole.json_structure(), rows

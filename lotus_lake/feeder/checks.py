@@ -1,0 +1,49 @@
+"""Rows that a stream does not take: without a key, or with an amount of money that is none."""
+
+from __future__ import annotations
+
+from lotus_lake.feeder.fitting import Columns, Group
+from lotus_lake.probe import CHECK_FAILED
+from lotus_lake.schema import Type, literal, quote
+from lotus_lake.streams import Stream, steps_of
+
+# From here on money cannot hold an amount, or the sum of some. DuckDB sorts NaN behind it.
+_NO_AMOUNT = "1e15"
+
+
+def check_sql(stream: Stream, group: Group, columns: Columns) -> str:
+    """SQL that is true of each row of a group, and stops the statement at one that is refused.
+
+    Args:
+        stream: Names its key and its amounts.
+        group: Files with their conversions.
+        columns: The columns of the staging table.
+    """
+    values = {name.lower(): value for name, value in group.values.items()}
+    checks = []
+    if stream.primary_key and (key := values.get(stream.primary_key.lower())):
+        checks.append((f"{key} is null", f"column {stream.primary_key} has no value"))
+    for amount in stream.amounts:
+        column, *steps = steps_of(amount)
+        value, type_ = values.get(column.lower()), columns.type_of(column)
+        if value and type_ and (condition := _no_amount(value, type_, steps)):
+            checks.append((condition, f"{amount} is no finite number below {_NO_AMOUNT}"))
+    stops = [
+        f"case when {condition} then error({literal(CHECK_FAILED + what + ' in row ')} || __row)"
+        " else true end"
+        for condition, what in checks
+    ]
+    return " and ".join(stops) or "true"
+
+
+def _no_amount(value: str, type_: Type, steps: list[str], depth: int = 0) -> str | None:
+    """SQL that is true where some value at the end of the steps is no amount."""
+    if not steps:
+        return None if type_.nested else f"abs(try_cast({value} as double)) >= {_NO_AMOUNT}"
+    step, *rest = steps
+    if step == "[]":
+        name = f"amount_{depth}"
+        inner = _no_amount(name, type_.element, rest, depth + 1) if type_.element else None
+        return inner and f"list_bool_or(list_transform({value}, lambda {name}: {inner}))"
+    child = type_.child(step)
+    return _no_amount(f"{value}.{quote(step)}", child, rest, depth) if child else None

@@ -1,0 +1,120 @@
+"""The type of many JSON documents, found one by one so that memory does not grow with them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from lotus_lake.probe import Limits, Unreadable
+from lotus_lake.scan.names import too_deep, too_many
+from lotus_lake.schema import Type
+
+# DuckDB reads other whole numbers as doubles.
+_LEAST, _TOO_GREAT = -(2**63), 2**64
+
+
+@dataclass
+class _Seen:
+    """What was seen at one place: kinds of values, fields of objects, elements of lists."""
+
+    kinds: set[str] = field(default_factory=set)
+    fields: dict[str, _Seen] = field(default_factory=dict)
+    element: _Seen | None = None
+
+    def type(self) -> Type:
+        """A type that holds all of it."""
+        if self.kinds == {"OBJECT"} and self.fields:
+            return Type.struct([(name, seen.type()) for name, seen in self.fields.items()])
+        if self.kinds == {"LIST"}:
+            return Type.list_of(self.element.type() if self.element else Type.scalar("NULL"))
+        # As json_group_structure() names them; of objects without a field nothing is known.
+        if self.kinds == {"BIGINT", "DOUBLE"}:
+            return Type.of_json("DOUBLE")
+        mixed = "JSON" if self.kinds else "NULL"
+        scalar = len(self.kinds) == 1 and self.kinds.isdisjoint({"OBJECT", "LIST"})
+        return Type.of_json(next(iter(self.kinds)) if scalar else mixed)
+
+
+class Documents:
+    """What is known of the documents so far.
+
+    Args:
+        limits: What they may have.
+
+    Attributes:
+        count: How many there were.
+        are_objects: Whether each is an object.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._root = _Seen()
+        self._size = 0
+        self._decoder = json.JSONDecoder(parse_constant=_no_number)
+        self.count = 0
+        self.are_objects = True
+
+    @property
+    def type(self) -> Type:
+        """A type that holds each of them."""
+        return self._root.type()
+
+    def add(self, text: str) -> None:
+        """Take in a document.
+
+        Raises:
+            Unreadable: It is no JSON, or has too many fields or levels.
+        """
+        self.count += 1
+        try:
+            document = self._decoder.decode(text)
+            self.are_objects = self.are_objects and isinstance(document, dict)
+            self._see(document, self._root, 0)
+        except RecursionError:
+            raise self._too_deep() from None
+        except ValueError as error:
+            # Of a document's own text nothing is told.
+            what = error.msg if isinstance(error, json.JSONDecodeError) else "a number too long"
+            raise Unreadable(f"it is no valid JSON: {what} in record {self.count:,}") from error
+
+    def _see(self, value: Any, seen: _Seen, depth: int) -> None:
+        if isinstance(value, dict):
+            seen.kinds.add("OBJECT")
+            if depth > self._limits.depth:
+                raise self._too_deep()
+            for name, child in value.items():
+                if name not in seen.fields:
+                    seen.fields[name] = _Seen()
+                    self._size += 1
+                    if self._size > self._limits.columns:
+                        raise too_many(f"more than {self._limits.columns:,}", self._limits)
+                self._see(child, seen.fields[name], depth + 1)
+        elif isinstance(value, list):
+            seen.kinds.add("LIST")
+            if depth > self._limits.depth:
+                raise self._too_deep()
+            if seen.element is None:
+                seen.element = _Seen()
+            for child in value:
+                self._see(child, seen.element, depth + 1)
+        elif value is not None:
+            seen.kinds.add(_kind(value))
+
+    def _too_deep(self) -> Unreadable:
+        return too_deep(f"record {self.count:,}", self._limits)
+
+
+def _kind(value: str | bool | int | float) -> str:
+    """A scalar's type, as DuckDB names it."""
+    if isinstance(value, str):
+        return "VARCHAR"
+    if isinstance(value, bool):
+        return "BOOLEAN"
+    is_whole = isinstance(value, int) and _LEAST <= value < _TOO_GREAT
+    return "BIGINT" if is_whole else "DOUBLE"
+
+
+def _no_number(name: str) -> NoReturn:
+    """JSON has no NaN and no infinity."""
+    raise json.JSONDecodeError(f"{name} is no number", "", 0)

@@ -1,0 +1,325 @@
+"""What a landed file is: its format by content, its columns and rows, or why it cannot be fed."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ParamSpec, TypeAlias, TypeVar
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lotus_lake.landing import LandedFile, Landing
+from lotus_lake.probe import Limits, Probe, Unreadable, in_a_line, is_transient, relation
+from lotus_lake.scan import texts
+from lotus_lake.scan.documents import Documents
+from lotus_lake.scan.names import check_columns
+from lotus_lake.schema import Type, literal, values_at
+
+# Enough for telling JSON from CSV.
+_HEAD_CHARACTERS = 1 << 12
+_BUFFER_BYTES = 1 << 18
+_FETCHED_ROWS = 1000
+# Bytes after the footer of a Parquet file with encrypted columns: a nonce and a tag.
+_SIGNATURE = 28
+# Footers are small reads that wait for the store, so many at once pay even on one core.
+_READERS = 16
+# A small file may stand for this many values, however small it is.
+_FEW_VALUES = 64 << 20
+
+_NAMED = re.compile(r"\.(parquet|csv|jsonl|ndjson|json)(?=\.|-|_|$)", re.IGNORECASE)
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+# None for a text, which is read later: one at a time.
+Footer: TypeAlias = pq.FileMetaData | None
+
+
+class Scanner:
+    """Scans files, without reading their rows where it can.
+
+    Args:
+        connection: DuckDB connection without a lake.
+        landing: The landing zone.
+        limits: What a file may take.
+        folder: Where texts are rewritten.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        landing: Landing,
+        limits: Limits,
+        folder: str,
+    ) -> None:
+        self._connection = connection
+        self._landing = landing
+        self._limits = limits
+        self._folder = folder
+        self._schemas: dict[bytes, dict[str, Type]] = {}  # of Parquet files, by Arrow's
+
+    def scan(self, files: Iterable[LandedFile]) -> Iterator[tuple[LandedFile, Probe | Unreadable]]:
+        """Scan files, many at once; a file's result never depends on the others'."""
+        files = list(files)
+        with ThreadPoolExecutor(_READERS) as readers:
+            footers = list(readers.map(self._footer, files))
+        for file, footer in zip(files, footers, strict=True):
+            yield file, _tried(self._probe, file, footer)
+
+    def json_type(
+        self, probe: Probe, column: str, path: tuple[str, ...]
+    ) -> Iterator[Type | Unreadable]:
+        """The type of the JSON in a text column, or in a field of a column; NULL for none.
+
+        Args:
+            probe: The file.
+            column: Its column.
+            path: The steps to the text inside the column, as ``schema.values_at`` takes them.
+        """
+        yield _tried(self._json_type, probe, column, path)
+
+    def _json_type(self, probe: Probe, column: str, path: tuple[str, ...]) -> Type:
+        documents = Documents(self._limits)
+        values = values_at(column, path, relation([probe], self._landing))
+        found = self._connection.execute(
+            f"select value from ({values}) where value is not null and value <> ''"
+        )
+        while rows := found.fetchmany(_FETCHED_ROWS):
+            for (value,) in rows:
+                documents.add(value)
+        return documents.type
+
+    # -- one file ---------------------------------------------------------------------------------
+
+    def _footer(self, file: LandedFile) -> Footer | Unreadable:
+        """Read a Parquet footer, if the file is Parquet. Runs in a thread."""
+        return _tried(self._read_footer, file)
+
+    def _read_footer(self, file: LandedFile) -> Footer:
+        if file.size == 0:
+            raise Unreadable("it is empty (0 bytes)")
+        with self._open(file) as data:
+            if data.read_at(4, 0) in (b"PAR1", b"PARE"):
+                return _parquet_footer(data, file.size)
+        return None
+
+    def _open(self, file: LandedFile) -> pa.NativeFile:
+        return self._landing.filesystem.open_input_file(self._landing.arrow_path(file.path))
+
+    def _probe(self, file: LandedFile, footer: Footer | Unreadable) -> Probe:
+        if isinstance(footer, Unreadable):
+            raise footer
+        return self._text(file) if footer is None else self._parquet(file, footer)
+
+    # -- Parquet ----------------------------------------------------------------------------------
+
+    def _parquet(self, file: LandedFile, footer: pq.FileMetaData) -> Probe:
+        if footer.num_rows == 0:
+            raise Unreadable("it has no rows")
+        self._check_size(file, footer)
+        # Arrow's schema: DuckDB's has numbers after names that come twice, and types for nulls.
+        arrow = footer.schema.to_arrow_schema()
+        key = arrow.remove_metadata().serialize().to_pybytes()
+        if key not in self._schemas:
+            check_columns(_of_arrow(pa.struct(list(arrow))), self._limits)
+            self._schemas[key] = self._describe(file, arrow)
+        for column in arrow:
+            if _has_nanoseconds(column.type):
+                self._check_nanoseconds(file, column.name)
+        schema = self._schemas[key]
+        return Probe(
+            file, "parquet", schema=schema, rows=footer.num_rows, generation=_generation(footer)
+        )
+
+    def _check_size(self, file: LandedFile, footer: pq.FileMetaData) -> None:
+        """A few bytes of Parquet can stand for any number of equal values."""
+        limits = self._limits
+        groups = (footer.row_group(index) for index in range(footer.num_row_groups))
+        values = max(
+            footer.num_rows * footer.num_columns, sum(group.total_byte_size for group in groups)
+        )
+        if values > max(limits.ratio * file.size, _FEW_VALUES):
+            raise Unreadable(
+                f"it has {footer.num_rows:,} rows of {footer.num_columns:,} columns in "
+                f"{file.size:,} bytes, more than {limits.ratio} times its size (feed_max_ratio)"
+            )
+
+    def _describe(self, file: LandedFile, arrow: pa.Schema) -> dict[str, Type]:
+        described = self._connection.sql(
+            f"select * from read_parquet({literal(self._landing.uri(file.path))},"
+            " hive_partitioning = false) limit 0"
+        )
+        names_and_types = zip(described.columns, described.types, strict=True)
+        row = Type.struct([(name, Type.of(type_)) for name, type_ in names_and_types])
+        return dict(_without_nulls(row, pa.struct(list(arrow))).fields)
+
+    def _check_nanoseconds(self, file: LandedFile, column: str) -> None:
+        """DuckDB's reader cuts zoned timestamps to microseconds and says nothing."""
+        with self._open(file) as data:
+            parquet = pq.ParquetFile(data)
+            for group in range(parquet.num_row_groups):
+                values = parquet.read_row_group(group, columns=[column]).column(column)
+                if any(map(_loses_nanoseconds, values.chunks)):
+                    raise Unreadable(
+                        f"column {column} has times in nanoseconds that cannot be kept in "
+                        "microseconds without loss"
+                    )
+
+    # -- texts ------------------------------------------------------------------------------------
+
+    def _text(self, file: LandedFile) -> Probe:
+        with self._open(file) as data:
+            gzipped = data.read_at(2, 0) == b"\x1f\x8b"
+            data.seek(0)
+            if gzipped:
+                texts.check_gzip(data, file.size, self._limits)
+        with self._open(file) as data, _text_of(data, gzipped, errors="replace") as text:
+            form = _text_format(file, text.read(_HEAD_CHARACTERS))
+        path = f"{self._folder}/{uuid.uuid4()}.parquet"
+        try:
+            with self._open(file) as data, _text_of(data, gzipped) as text:
+                return self._rewrite(file, form, text, path)
+        except BaseException:
+            Path(path).unlink(missing_ok=True)
+            raise
+
+    def _rewrite(self, file: LandedFile, form: str, text: io.TextIOBase, path: str) -> Probe:
+        uri = f"{self._landing.root}{file.path}"
+        pieces = texts.Pieces(path, uri)
+        if form == "csv":
+            names = texts.rewrite_csv(text, pieces, self._limits)
+            columns = [(name, Type.scalar("VARCHAR")) for name in names]
+        else:
+            documents = Documents(self._limits)
+            texts.rewrite_json(text, pieces, documents, self._limits)
+            check_columns(documents.type, self._limits)
+            columns = [(name, type_) for name, type_ in documents.type.fields if not type_.unknown]
+        pieces.close()
+        if pieces.rows == 0 or not columns:
+            raise Unreadable("it has no rows")
+        return Probe(file, form, schema=dict(columns), rows=pieces.rows, rewritten=path)
+
+
+def _tried(
+    function: Callable[Parameters, Result], *arguments: Parameters.args, **named: Parameters.kwargs
+) -> Result | Unreadable:
+    """What a function finds, or why it finds nothing."""
+    try:
+        return function(*arguments, **named)
+    except Unreadable as reason:
+        return reason
+    except (MemoryError, duckdb.OutOfMemoryException):
+        raise
+    except RecursionError:
+        return Unreadable("it is nested too deeply")
+    except PermissionError:
+        return Unreadable(
+            "this user has no right to read it. Give it that right, and then have it scanned "
+            "again with `dbt run-operation release_quarantine`"
+        )
+    except (OSError, pa.ArrowException, duckdb.Error) as error:
+        return Unreadable(
+            f"it cannot be read: {in_a_line(error)}", is_transient=is_transient(error)
+        )
+
+
+def _text_of(data: pa.NativeFile, gzipped: bool, errors: str = "strict") -> io.TextIOWrapper:
+    """A file as text; its lines keep their ends."""
+    content = gzip.GzipFile(fileobj=data) if gzipped else io.BufferedReader(data, _BUFFER_BYTES)
+    return io.TextIOWrapper(content, "utf-8-sig", errors, newline="")
+
+
+def _text_format(file: LandedFile, head: str) -> str:
+    """Which format a text has: what it looks like, which its name must not contradict."""
+    named = _NAMED.search(file.path.rsplit("/", 1)[-1])
+    name = named.group(1).lower() if named else None
+    if name in ("ndjson", "json"):
+        name = "jsonl"
+    content = "jsonl" if head.lstrip().startswith(("{", "[")) else "csv"
+    if not head.strip():
+        content = name or content
+    if name == "parquet" or (name is None and content == "csv"):
+        raise Unreadable(
+            "it is not Parquet: neither its first nor its last bytes are Parquet's. "
+            "Have the sync write it again"
+        )
+    if name not in (None, content):
+        raise Unreadable(f"it is named .{name}, but its content is not: have it written again")
+    return content
+
+
+def _parquet_footer(data: pa.NativeFile, size: int) -> pq.FileMetaData:
+    tail = data.read_at(4, size - 4) if size >= 12 else b""
+    if tail == b"PARE":
+        raise Unreadable("it is encrypted Parquet, and the lake has no key")
+    if tail != b"PAR1":
+        raise Unreadable(
+            "it is cut off: it begins like Parquet but has no footer. Have it sent again"
+        )
+    footer = pq.ParquetFile(data).metadata
+    # A footer that can be read although columns are encrypted carries a signature. Arrow ends the
+    # whole process, not the call, when it is asked for such a column.
+    if int.from_bytes(data.read_at(4, size - 8), "little") - footer.serialized_size == _SIGNATURE:
+        raise Unreadable("it has encrypted columns, and the lake has no key")
+    return footer
+
+
+def _of_arrow(arrow: pa.DataType) -> Type:
+    """The names of a type and how they are nested; its scalars do not matter."""
+    if pa.types.is_struct(arrow):
+        return Type.struct([(field.name, _of_arrow(field.type)) for field in arrow])
+    if pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
+        return Type.list_of(_of_arrow(arrow.value_type))
+    return Type.scalar("VARCHAR")
+
+
+def _without_nulls(type_: Type, arrow: pa.DataType) -> Type:
+    """The type as DuckDB reads it, but unknown where Arrow has nothing but nulls."""
+    if pa.types.is_null(arrow):
+        return Type.scalar("NULL")
+    if type_.kind == "struct" and pa.types.is_struct(arrow) and len(type_.fields) == len(arrow):
+        fields = zip(type_.fields, arrow, strict=True)
+        return Type.struct([(name, _without_nulls(child, of.type)) for (name, child), of in fields])
+    if type_.element and (pa.types.is_list(arrow) or pa.types.is_large_list(arrow)):
+        return Type.list_of(_without_nulls(type_.element, arrow.value_type))
+    return type_
+
+
+def _has_nanoseconds(arrow: pa.DataType) -> bool:
+    if pa.types.is_struct(arrow):
+        return any(_has_nanoseconds(field.type) for field in arrow)
+    if pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
+        return _has_nanoseconds(arrow.value_type)
+    return bool(pa.types.is_timestamp(arrow) and arrow.unit == "ns" and arrow.tz)
+
+
+def _loses_nanoseconds(array: pa.Array) -> bool:
+    """Whether a zoned time anywhere in the values is no whole number of microseconds."""
+    if pa.types.is_struct(array.type):
+        return any(_loses_nanoseconds(child) for child in array.flatten())
+    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        return _loses_nanoseconds(array.flatten())
+    if not _has_nanoseconds(array.type):
+        return False
+    nanoseconds = array.cast(pa.int64())
+    whole = pc.multiply(pc.divide(nanoseconds, 1000), 1000)
+    return bool(pc.any(pc.not_equal(nanoseconds, whole)).as_py())
+
+
+def _generation(footer: pq.FileMetaData) -> int | None:
+    """The greatest generation, by the statistics of each row group."""
+    paths = [footer.schema.column(index).path for index in range(footer.num_columns)]
+    if "_airbyte_generation_id" not in paths:
+        return None
+    index = paths.index("_airbyte_generation_id")
+    columns = [footer.row_group(group).column(index) for group in range(footer.num_row_groups)]
+    if not all(column.is_stats_set and column.statistics.has_min_max for column in columns):
+        return None
+    return max((column.statistics.max for column in columns), default=None)
