@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -29,23 +30,24 @@ def serve(channel_number: int) -> None:
     most = memory_limit() + _IDLE_BYTES
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with Connection(channel_number) as channel:
+    with Connection(channel_number) as channel, contextlib.suppress(EOFError, ConnectionError):
         while True:
-            try:
-                landing_url, folder, limits, seconds, method, arguments = channel.recv()
-            except EOFError:
-                return
-            # Processor time, so that a slow store is no file's fault. The signal ends the process,
-            # whatever it is doing.
-            signal.setitimer(signal.ITIMER_PROF, seconds)
-            try:
-                scanner = _scanner(landing_url, folder, limits)
-                for result in getattr(scanner, method)(*arguments):
-                    channel.send(result)
-            except (MemoryError, duckdb.OutOfMemoryException):
-                os._exit(OUT_OF_MEMORY)
-            signal.setitimer(signal.ITIMER_PROF, 0)
-            channel.send(None)
+            _answer(channel)
+
+
+def _answer(channel: Connection) -> None:
+    landing_url, folder, limits, seconds, method, arguments = channel.recv()
+    # Processor time, so that a slow store is no file's fault. The signal ends the process, whatever
+    # it is doing.
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        scanner = _scanner(landing_url, folder, limits)
+        for result in getattr(scanner, method)(*arguments):
+            channel.send(result)
+    except (MemoryError, duckdb.OutOfMemoryException):
+        os._exit(OUT_OF_MEMORY)
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    channel.send(None)
 
 
 def _scanner(landing_url: str, folder: str, limits: Limits) -> Scanner:
