@@ -33,19 +33,23 @@ _NAME = re.compile(r"(\d{8}T\d{6}Z)-snapshot-(\d+)(-replaced)?\.(sqlite\.gz|pgdu
 
 # Tables that came after the copy would otherwise stay, and their names come again.
 _DROP_LATER_TABLES = """
+set search_path = pg_catalog, pg_temp;
 do $$
 declare later record;
 begin
     for later in
         select format('%I.%I', schemaname, tablename) as name from pg_tables
-        where tablename like 'ducklake\\_%' and schemaname in (
-            select schemaname from pg_tables where tablename = 'ducklake_metadata'
-        )
+        where tablename like 'ducklake\\_%' and schemaname = 'public'
     loop
         execute 'drop table ' || later.name || ' cascade';
     end loop;
 end $$;
 """
+
+
+# What is in branches' schemas is not the lake's: to restore it would run it with the lake's rights.
+_DUMP = ("--table=public.ducklake_*", "--table=public.lotus_lake_*", "--no-owner", "--no-acl")
+_RESTORE = ("--schema=public", "--clean", "--if-exists", "--no-owner", "--no-acl")
 
 
 class Refused(LakeError):
@@ -167,7 +171,7 @@ class Backups:
             if self._config.sqlite_path:
                 _copy_sqlite(self._config.sqlite_path, copy)
             else:
-                self._postgres("pg_dump", "--format=custom", "--no-owner", "--no-acl", "-f", copy)
+                self._postgres("pg_dump", "--format=custom", *_DUMP, "-f", copy)
             name = (
                 f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-snapshot-{snapshot}"
                 f"{'-replaced' if replaced else ''}.{suffix}"
@@ -295,9 +299,7 @@ class Backups:
 
     def _restore_postgres(self, copy: Path, script: Path) -> None:
         """In one transaction: readers see the old catalog, or the new one."""
-        self._postgres(
-            "pg_restore", "--clean", "--if-exists", "--no-owner", "--no-acl", "-f", script, copy
-        )
+        self._postgres("pg_restore", *_RESTORE, "-f", script, copy)
         self._postgres(
             *("psql", "--no-psqlrc", "--quiet", "--single-transaction", "-v", "ON_ERROR_STOP=1"),
             *("-o", os.devnull, "-c", _DROP_LATER_TABLES, "-f", script),

@@ -8,6 +8,10 @@ its list of files to delete takes no path from elsewhere.
 With PostgreSQL a branch is another schema of the catalog's database, made in one transaction; with
 SQLite another file. What a branch is called and when it was made stands in that schema's comment,
 or in a file beside the catalog, so the lake itself is not changed by being branched.
+
+For a role that may not make schemas, functions of role.sql make and drop them; the schema and its
+comment are then beyond its reach. Nothing that the lake does looks into a branch's schema: views
+and triggers there would run with the lake's rights.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import contextlib
 import getpass
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -75,7 +80,7 @@ end;
 _KEEP_FILES_POSTGRES = """
 create function {schema}keep_files_of_the_lake() returns trigger language plpgsql as $$
 begin
-    if new.path_is_relative or starts_with(new.path, '{branch_url}') then
+    if new.path_is_relative or pg_catalog.starts_with(new.path, '{branch_url}') then
         return new;
     end if;
     return null;
@@ -85,6 +90,12 @@ create trigger keep_files_of_the_lake
 before insert on {schema}ducklake_files_scheduled_for_deletion
 for each row execute function {schema}keep_files_of_the_lake();
 """
+
+
+_NAME = re.compile(r"[a-z0-9_]{1,40}")
+
+# More of a record is not read; one of ours has about 200 characters.
+_RECORD_SIZE = 4000
 
 
 @dataclass(frozen=True)
@@ -110,9 +121,27 @@ class Branch:
 
     @classmethod
     def from_json(cls, text: str) -> Branch:
-        """Read what ``to_json`` wrote."""
-        values = json.loads(text)
-        return cls(**{**values, "created_at": datetime.fromisoformat(values["created_at"])})
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            ValueError: It is something else; in words.
+        """
+        try:
+            values = json.loads(text)
+            made = cls(
+                name=values["name"],
+                base_snapshot=values["base_snapshot"],
+                created_at=datetime.fromisoformat(values["created_at"]).astimezone(UTC),
+                created_by=_printable(values["created_by"]),
+            )
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            raise ValueError("says neither when it was made nor by whom") from None
+        if type(made.base_snapshot) is not int or not 0 <= made.base_snapshot < 2**63:
+            raise ValueError("names no snapshot of the lake")
+        # A day, since two machines' clocks differ.
+        if made.age < timedelta(days=-1):
+            raise ValueError("says that it was made in the future")
+        return made
 
     def to_json(self) -> str:
         """The branch as text."""
@@ -148,7 +177,7 @@ def drop(lake: LakeConfig, name: str) -> int:
         Unreachable: The catalog or the data's place does not answer.
     """
     config = _branch_config(lake, name)
-    known = find(config) is not None
+    known = config.branch in _records(lake)
     path = config.sqlite_path
     if path:
         _record(path).unlink(missing_ok=True)
@@ -156,39 +185,49 @@ def drop(lake: LakeConfig, name: str) -> int:
             leftover.unlink(missing_ok=True)
     elif known:
         with _transaction(config) as cursor:
-            cursor.execute(f'drop schema "{config.metadata_schema}" cascade')
+            if _may_make_schemas(cursor):
+                cursor.execute(f'drop schema "{config.metadata_schema}" cascade')
+            else:
+                cursor.execute("select lotus_lake_branches.drop_branch(%s)", [config.branch])
     files = _delete_data(config)
     if not known and not files:
         raise LakeError(f"There is no branch {config.branch}. `make branch-list` shows what is.")
     return files
 
 
-def branches(lake: LakeConfig) -> list[Branch]:
+def branches(lake: LakeConfig) -> tuple[list[Branch], list[str]]:
     """The branches of a lake, oldest first; of a branch, those of the lake it is of.
+
+    Returns:
+        The branches, and a line about each thing in their place that is none: anybody who can put
+        something there must not be able to stop or hold maintenance with it.
 
     Raises:
         Unreachable: The catalog does not answer.
     """
     lake = lake.branch_of or lake
-    path = lake.sqlite_path
-    if path:
-        found = [
-            Branch.from_json(record.read_text())
-            for record in (path.parent / "branches").glob("*.json")
-        ]
-    else:
-        with _transaction(lake) as cursor:
-            cursor.execute(
-                "select obj_description(oid, 'pg_namespace') from pg_namespace"
-                " where nspname like 'branch\\_%'"
+    found, odd = [], []
+    for name, text in sorted(_records(lake).items()):
+        try:
+            if text is None:
+                raise ValueError("is missing or cannot be read")
+            branch = Branch.from_json(text)
+            if branch.name != name or not _NAME.fullmatch(name):
+                raise ValueError("is that of a branch of another name")
+            found.append(branch)
+        except ValueError as error:
+            what = f"File branches/{name}.json" if lake.sqlite_path else f"Schema branch_{name}"
+            record = "it" if lake.sqlite_path else "its comment"
+            odd.append(
+                f"{_printable(what)} is passed over: {record} {error}. No clean-up waits for it. "
+                "Drop the branch if it is one; if it is something else, take it out of there."
             )
-            found = [Branch.from_json(text) for (text,) in cursor.fetchall() if text]
-    return sorted(found, key=lambda branch: (branch.created_at, branch.name))
+    return sorted(found, key=lambda branch: (branch.created_at, branch.name)), odd
 
 
 def find(config: LakeConfig) -> Branch | None:
     """The branch that a configuration is of, or None when it is not there."""
-    return next((one for one in branches(config) if one.name == config.branch), None)
+    return next((one for one in branches(config)[0] if one.name == config.branch), None)
 
 
 def require(config: LakeConfig) -> Branch:
@@ -215,9 +254,32 @@ def _branch_config(lake: LakeConfig, name: str) -> LakeConfig:
     return lake.of_branch(name)
 
 
+def _records(lake: LakeConfig) -> dict[str, str | None]:
+    """What lies where a lake's branches are: what each says of itself, by its name."""
+    if lake.sqlite_path:
+        folder = lake.sqlite_path.parent / "branches"
+        return {path.stem: _read(path) for path in folder.glob("*.json")}
+    with _transaction(lake) as cursor:
+        cursor.execute(
+            "select pg_catalog.substr(nspname, 8),"
+            " pg_catalog.left(pg_catalog.obj_description(oid, 'pg_namespace'), %s)"
+            " from pg_catalog.pg_namespace where nspname like 'branch\\_%%'",
+            [_RECORD_SIZE],
+        )
+        return dict(cursor.fetchall())
+
+
 def _new(config: LakeConfig, base_snapshot: int) -> Branch:
-    by = os.environ.get("LAKE_BRANCH_BY") or os.environ.get("USER") or _user()
-    return Branch(config.branch, base_snapshot, datetime.now(UTC).replace(microsecond=0), by)
+    return Branch(config.branch, base_snapshot, datetime.now(UTC).replace(microsecond=0), _by())
+
+
+def _by() -> str:
+    return os.environ.get("LAKE_BRANCH_BY") or os.environ.get("USER") or _user()
+
+
+def _printable(text: str) -> str:
+    """Text that moves no terminal's cursor."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _user() -> str:
@@ -240,6 +302,16 @@ def _filled(sql: str, config: LakeConfig, schema: str = "") -> str:
 
 def _record(catalog: Path) -> Path:
     return catalog.with_suffix(".json")
+
+
+def _read(record: Path) -> str | None:
+    try:
+        if record.is_file():  # a pipe would be waited for
+            with record.open(errors="replace") as file:
+                return file.read(_RECORD_SIZE)
+    except OSError:
+        pass
+    return None
 
 
 def _create_in_sqlite(config: LakeConfig) -> Branch:
@@ -289,21 +361,40 @@ def _create_in_postgres(config: LakeConfig) -> Branch:
         # Everything as of one moment, whatever is committed meanwhile.
         cursor.execute("set transaction isolation level repeatable read")
         cursor.execute(
-            "select tablename from pg_tables"
+            "select tablename from pg_catalog.pg_tables"
             " where schemaname = 'public' and tablename like 'ducklake\\_%' order by 1"
         )
         tables = [name for (name,) in cursor.fetchall()]
         if "ducklake_metadata" not in tables:
             raise LakeError("There is no lake in this database to branch: run `dbt build` first.")
-        cursor.execute(f'create schema "{config.metadata_schema}"')
+        cursor.execute(f"select pg_catalog.max(snapshot_id) from {lake}ducklake_snapshot")
+        made = _make_schema(cursor, config, cursor.fetchone()[0])
         for table in tables:
             cursor.execute(f'create table {branch}"{table}" (like {lake}"{table}" including all)')
             cursor.execute(f'insert into {branch}"{table}" select * from {lake}"{table}"')
         cursor.execute(_filled(_MOVE_FILES + _KEEP_FILES_POSTGRES, config, branch))
-        cursor.execute(f"select max(snapshot_id) from {branch}ducklake_snapshot")
-        made = _new(config, cursor.fetchone()[0])
-        cursor.execute(f'comment on schema "{config.metadata_schema}" is %s', [made.to_json()])
     return made
+
+
+def _make_schema(cursor: Any, config: LakeConfig, base_snapshot: int) -> Branch:
+    if _may_make_schemas(cursor):
+        made = _new(config, base_snapshot)
+        cursor.execute(f'create schema "{config.metadata_schema}"')
+        cursor.execute(f'comment on schema "{config.metadata_schema}" is %s', [made.to_json()])
+        return made
+    cursor.execute(
+        "select lotus_lake_branches.create_branch(%s, %s, %s)",
+        [config.branch, base_snapshot, _by()],
+    )
+    return Branch.from_json(cursor.fetchone()[0])
+
+
+def _may_make_schemas(cursor: Any) -> bool:
+    """Whether no function of role.sql's has to do it."""
+    cursor.execute(
+        "select pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')"
+    )
+    return bool(cursor.fetchone()[0])
 
 
 @contextlib.contextmanager
@@ -316,6 +407,12 @@ def _transaction(config: LakeConfig) -> Iterator[Any]:
         try:
             with connection, connection.cursor() as cursor:
                 yield cursor
+        except (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.InvalidSchemaName) as error:
+            raise LakeError(
+                f"This role may neither make nor drop a branch: {str(error).splitlines()[0]}. Set "
+                "PGUSER to the one for branches, lotus_lake_pr, and run deploy/postgres/role.sql "
+                "again after an update."
+            ) from error
         except psycopg2.Error as error:
             raise postgres.away(error) from error
 

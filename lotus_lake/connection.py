@@ -92,11 +92,12 @@ def attach_sql(config: LakeConfig, alias: str, *, read_only: bool = False) -> st
         if read_only
         else [f"data_path '{_quote(config.data_url)}'", "data_inlining_row_limit 0"]
     )
-    if config.branch and not config.sqlite_path:
-        # The first is DuckLake's. The second is for those who look into its tables, as macros do:
-        # they see the branch's schema and no other.
-        options.append(f"metadata_schema '{config.metadata_schema}'")
+    if not config.sqlite_path:
+        # For DuckDB, and those who look into DuckLake's tables, as macros do: no other schema is
+        # there, whoever has put what into it.
         options.append(f"meta_schema '{config.metadata_schema}'")
+    if config.branch and not config.sqlite_path:
+        options.append(f"metadata_schema '{config.metadata_schema}'")
     catalog = f"ducklake:{_quote(config.catalog)}"
     return f"attach if not exists '{catalog}' as {alias} ({', '.join(options)})"
 

@@ -41,6 +41,7 @@ _BRANCHES = pa.list_(
             ("base_snapshot", pa.int64()),
             ("created_at", pa.timestamp("us", "UTC")),
             ("created_by", pa.string()),
+            ("problem", pa.string()),
         ]
     )
 )
@@ -54,7 +55,8 @@ def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
     - ``landing_streams(any)``: list of (source, stream), the stream folders that are there;
     - ``landing_files(folder)``: list of (path, etag, size_bytes, last_modified, uri);
     - ``landed_rows(path, size)``: (row_count, reason), what the file itself says;
-    - ``lake_branches(any)``: list of (name, base_snapshot, created_at, created_by);
+    - ``lake_branches(any)``: list of (name, base_snapshot, created_at, created_by, problem): the
+      branches, and with nothing but a problem what lies in their place;
     - ``create_branch(name)``, ``drop_branch(name)``: what went wrong, or null;
     - ``commit_to_lake(sql)``: runs statements in a transaction of their own, which begins again
       when another run was faster; what went wrong, or null.
@@ -98,7 +100,7 @@ def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
             branching.branches,
             [varchar],
             "STRUCT(name VARCHAR, base_snapshot BIGINT, created_at TIMESTAMPTZ,"
-            " created_by VARCHAR)[]",
+            " created_by VARCHAR, problem VARCHAR)[]",
             _BRANCHES,
         ),
         ("create_branch", branching.create, [varchar], varchar, pa.string()),
@@ -148,7 +150,8 @@ class _BranchFunctions:
         self._config = config
 
     def branches(self, _: str) -> list[dict[str, Any]]:
-        return [asdict(branch) for branch in branches.branches(self._config)]
+        found, problems = branches.branches(self._config)
+        return [*map(asdict, found), *({"problem": problem} for problem in problems)]
 
     def create(self, name: str) -> str | None:
         try:

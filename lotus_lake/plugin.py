@@ -41,11 +41,8 @@ class Plugin(BasePlugin):
         if self.config.branch:
             require(self.config)
         prepare(conn, self.config)
-        # The same statement that dbt-duckdb is about to run (`attach if not exists`): running it
-        # first is what turns an unreadable catalog into one clear line.
+        # What dbt-duckdb is about to do (`attach if not exists`): doing it first is what turns an
+        # unreadable catalog into one clear line, and what shows it its own schema only.
         for attachment in (self.creds and self.creds.attach) or []:
-            statement = attachment.to_sql()
-            if self.config.branch:
-                statement = attach_sql(self.config, attachment.alias or ALIAS)
-            attach(conn, self.config, statement)
+            attach(conn, self.config, attach_sql(self.config, attachment.alias or ALIAS))
         register(conn, self.config)

@@ -38,6 +38,9 @@ def connect(config: LakeConfig) -> Any:
     except psycopg2.Error as error:
         raise away(error) from error
     connection.autocommit = True
+    with connection.cursor() as cursor:
+        # An unqualified name never means what somebody has put into another schema.
+        cursor.execute("set search_path = pg_catalog, pg_temp")
     return connection
 
 

@@ -19,7 +19,7 @@ from lotus_lake.scheduler.exits import Locked, Unreachable
 # The newest snapshot, as [id, time]. With its time, because after a restore an id comes again.
 Snapshot = list[str]
 
-_NEWEST = "select snapshot_id, snapshot_time from ducklake_snapshot order by 1 desc limit 1"
+_NEWEST = "select snapshot_id, snapshot_time from {}ducklake_snapshot order by 1 desc limit 1"
 
 
 class Catalog(Protocol):
@@ -119,7 +119,7 @@ class SqliteCatalog:
                     raise foreign_catalog(f"sqlite:{self._path}")
                 if "ducklake_snapshot" not in tables:
                     return None
-                row = database.execute(_NEWEST).fetchone()
+                row = database.execute(_NEWEST.format("")).fetchone()
                 return [str(value) for value in row] if row else None
         except sqlite3.Error as error:
             raise Unreachable(
@@ -149,12 +149,13 @@ class PostgresCatalog:
 
     def lock(self) -> None:
         with self._reading():
-            row = self._one("select pg_try_advisory_lock(%s)", [_lock_key()])
+            row = self._one("select pg_catalog.pg_try_advisory_lock(%s)", [_lock_key()])
             if row and row[0]:
                 return
             holder = self._one(
-                "select application_name, backend_start from pg_locks"
-                " join pg_stat_activity using (pid) where locktype = 'advisory' and granted"
+                "select application_name, backend_start from pg_catalog.pg_locks"
+                " join pg_catalog.pg_stat_activity using (pid)"
+                " where locktype = 'advisory' and granted"
                 " and (classid::bigint << 32) + objid::bigint = %s",
                 [_lock_key()],
             )
@@ -180,28 +181,28 @@ class PostgresCatalog:
 
     def snapshot(self) -> Snapshot | None:
         with self._reading():
-            there = self._one("select to_regclass('ducklake_snapshot')", [])
+            there = self._one("select pg_catalog.to_regclass('public.ducklake_snapshot')", [])
             if not there or there[0] is None:
                 return None
-            row = self._one(_NEWEST, [])
+            row = self._one(_NEWEST.format("public."), [])
         return [str(value) for value in row] if row else None
 
     def load(self) -> dict[str, Any] | None:
         with self._reading():
-            there = self._one("select to_regclass('lotus_lake_scheduler')", [])
+            there = self._one("select pg_catalog.to_regclass('public.lotus_lake_scheduler')", [])
             if not there or there[0] is None:
                 return None
-            row = self._one("select memory from lotus_lake_scheduler", [])
+            row = self._one("select memory from public.lotus_lake_scheduler", [])
         return json.loads(row[0]) if row else None
 
     def save(self, memory: dict[str, Any]) -> None:
         with self._reading() as cursor:
             cursor.execute(
-                "create table if not exists lotus_lake_scheduler"
+                "create table if not exists public.lotus_lake_scheduler"
                 " (id integer primary key, memory text not null)"
             )
             cursor.execute(
-                "insert into lotus_lake_scheduler values (1, %s)"
+                "insert into public.lotus_lake_scheduler values (1, %s)"
                 " on conflict (id) do update set memory = excluded.memory",
                 [json.dumps(memory)],
             )
@@ -210,7 +211,7 @@ class PostgresCatalog:
         if self._connection is not None:
             with contextlib.suppress(Exception), self._connection.cursor() as cursor:
                 # The server would let go of the lock a moment after the session's end.
-                cursor.execute("select pg_advisory_unlock_all()")
+                cursor.execute("select pg_catalog.pg_advisory_unlock_all()")
             with contextlib.suppress(Exception):
                 self._connection.close()
             self._connection = None

@@ -22,16 +22,19 @@
 {% endmacro %}
 
 
-{# The lake's branches, oldest first, with their age in days. #}
+{# The lake's branches, oldest first, with their age in days. Names what lies among them and is none. #}
 {% macro _branches() %}
     {% set found = run_query(
-        "select name, base_snapshot, created_at::varchar as created_at, created_by,
+        "select name, base_snapshot, created_at::varchar as created_at, created_by, problem,
             floor(epoch(now() - created_at) / 86400)::bigint as days
         from (select unnest(lake_branches(''), max_depth => 2))
         order by created_at, name"
     ) %}
     {% set made = [] %}
-    {% for row in found.rows %}
+    {% for row in found.rows if row["problem"] %}
+        {% do log("WARNING " ~ row["problem"], info=true) %}
+    {% endfor %}
+    {% for row in found.rows if not row["problem"] %}
         {% do made.append({
             "name": row["name"],
             "base_snapshot": row["base_snapshot"] | int,

@@ -76,8 +76,8 @@
     {% endif %}
     {{ return(run_query(
         "select began::varchar from postgres_query('" ~ catalog ~ "', $$
-            select min(xact_start) - interval '1 hour' as began from pg_stat_activity
-            where datname = current_database() and pid <> pg_backend_pid()
+            select pg_catalog.min(xact_start) - interval '1 hour' as began from pg_catalog.pg_stat_activity
+            where datname = pg_catalog.current_database() and pid <> pg_catalog.pg_backend_pid()
         $$)"
     ).columns[0].values()[0]) }}
 {% endmacro %}

@@ -256,7 +256,7 @@ def catalog(postgres: services.Postgres, store: Store) -> Catalog:
         ("-c", f"alter role lotus_lake_pr password '{PASSWORD}'"),
         ("-c", "drop role if exists analyst"),
         ("-c", f"create role analyst login password '{PASSWORD}' in role lotus_lake_reader"),
-        ("-c", "create table of_the_owner (secret text)"),
+        ("-c", "create table public.of_the_owner (secret text)"),
     ):
         done = made.psql("postgres", *arguments)
         assert done.returncode == 0, done.stderr
@@ -392,8 +392,8 @@ def test_pods_own_nothing_but_their_tables(catalog: Catalog) -> None:
         "alter role lotus_lake superuser",
         "drop database postgres",
         "drop schema public",
-        "select * from of_the_owner",
-        "drop table of_the_owner",
+        "select * from public.of_the_owner",
+        "drop table public.of_the_owner",
         "select rolpassword from pg_authid",
         "copy (select 1) to program 'true'",
     ):
@@ -413,10 +413,10 @@ def test_analysts_read_and_no_more(lake: Lake, catalog: Catalog, store: Store) -
         sql = "select count(*), sum(net_sales) from lakehouse.main.fct_sales"
         assert connection.execute(sql).fetchall() == lake.query(sql)
     for sql in (
-        "delete from ducklake_snapshot",
-        "update ducklake_metadata set value = 's3://elsewhere/'",
-        "create table mine (a int)",
-        "drop table ducklake_table",
+        "delete from public.ducklake_snapshot",
+        "update public.ducklake_metadata set value = 's3://elsewhere/'",
+        "create table public.mine (a int)",
+        "drop table public.ducklake_table",
     ):
         assert catalog.refuses("analyst", sql), sql
     reader = store.client("reader")
