@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from tests.deployment import DEPLOY
 from tests.system import services
 from tests.system.conftest import Reference, part_of
 from tests.system.lake import Lake, differences
-from tests.system.upkeep import files, operation, writing
+from tests.system.upkeep import files, odd_records, operation, writing
 
 AT_ONCE = {"snapshot_days": 0, "cleanup_delay_days": 0}
 
@@ -164,6 +165,36 @@ def test_listed_and_dropped_by_age(reference_copy: Lake) -> None:
     assert operation(lake, "branch_drop", older_than=14).code == 0
     assert [path.stem for path in (lake.home / "branches").glob("*.json")] == ["young"]
     assert "Nothing was dropped" in operation(lake, "branch_drop", older_than=14).output
+
+
+def test_odd_files_among_branches(reference_copy: Lake) -> None:
+    """What lies beside branches and is none is named and passed over; maintenance goes on."""
+    lake = reference_copy
+    folder = lake.home / "branches"
+    folder.mkdir()
+    odd = odd_records()
+    for name, text in odd.items():
+        (folder / f"{name}.json").write_text(text)
+    (folder / "bytes.json").write_bytes(b"\xff\xfe\0")
+    (folder / "folder.json").mkdir()
+    (folder / "nowhere.json").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe.json")
+    odd |= dict.fromkeys(("bytes", "folder", "nowhere", "pipe"), "")
+    maintained = operation(lake, "maintain", AT_ONCE)
+    assert maintained.code == 0, maintained
+    assert "held" not in maintained.output
+    for name in odd:
+        said = f"File branches/{name.replace(chr(27), '?')}.json is passed over: it "
+        assert maintained.output.count(said) == 1, said
+    assert chr(27) not in maintained.output
+
+    assert operation(lake, "branch", name="trial").code == 0
+    held = operation(lake, "maintain", AT_ONCE)
+    assert "held: branch trial may need it" in held.output
+    assert "No branch is 1 days old" in operation(lake, "branch_drop", older_than=1).output
+    dropped = operation(lake, "branch_drop", name="future")
+    assert dropped.code == 0, dropped
+    assert not (folder / "future.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from lotus_lake.connection import extension_file
 from tests.deployment import DEPLOY, ROOT
 from tests.system import services
 from tests.system.lake import Lake
-from tests.system.upkeep import operation
+from tests.system.upkeep import odd_records, operation
 
 PASSWORD = "of-all-roles"
 ROLE_SQL = (DEPLOY / "postgres/role.sql").read_text()
@@ -289,3 +289,25 @@ def test_lets_nobody_into_its_branch(database: Database) -> None:
     assert "Set PGUSER to the one for branches" in made.output, made
     dropped = operation(database.lake, "branch_drop", name="trial")
     assert dropped.code == 0, dropped
+
+
+def test_odd_schemas_among_branches(database: Database) -> None:
+    """What an old role or another team has made is named and passed over; maintenance goes on."""
+    odd = odd_records()
+    with psycopg2.connect(host=database.host, dbname=database.name, user="postgres") as connection:
+        cursor = connection.cursor()
+        cursor.execute("create schema branch_silent; create schema branched")
+        for name, comment in odd.items():
+            cursor.execute(f'create schema "branch_{name}"')
+            cursor.execute(f'comment on schema "branch_{name}" is %s', [comment])
+    connection.close()
+    maintained = operation(database.lake, "maintain", {"snapshot_days": 0})
+    assert maintained.code == 0, maintained
+    assert "held" not in maintained.output
+    assert maintained.output.count("is passed over") == len(odd) + 1
+    for name in [*odd, "silent"]:
+        said = f"Schema branch_{name.replace(chr(27), '?')} is passed over: its comment "
+        assert said in maintained.output, said
+    database.make_branch()
+    held = operation(database.lake, "maintain", {"snapshot_days": 0})
+    assert "held: branch trial may need it" in held.output
