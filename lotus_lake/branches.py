@@ -156,7 +156,7 @@ def create(lake: LakeConfig, name: str) -> Branch:
         Unreachable: The catalog or the data's place does not answer.
     """
     config = _branch_config(lake, name)
-    if find(config):
+    if config.branch in _records(lake):
         raise LakeError(
             f"There is a branch {config.branch} already: build on it, or drop it first with "
             f"`make branch-drop NAME={config.branch}`."

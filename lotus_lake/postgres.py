@@ -29,6 +29,10 @@ def connect(config: LakeConfig) -> Any:
             keepalives_interval=10,
             keepalives_count=3,
         )
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            # So that no name means what somebody has put into another schema.
+            cursor.execute("set search_path = pg_catalog, pg_temp")
     except psycopg2.ProgrammingError as error:
         # Its text may show a part of the password.
         raise LakeError(
@@ -37,10 +41,6 @@ def connect(config: LakeConfig) -> Any:
         ) from error
     except psycopg2.Error as error:
         raise away(error) from error
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        # An unqualified name never means what somebody has put into another schema.
-        cursor.execute("set search_path = pg_catalog, pg_temp")
     return connection
 
 

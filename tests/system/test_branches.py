@@ -192,6 +192,8 @@ def test_odd_files_among_branches(reference_copy: Lake) -> None:
     held = operation(lake, "maintain", AT_ONCE)
     assert "held: branch trial may need it" in held.output
     assert "No branch is 1 days old" in operation(lake, "branch_drop", older_than=1).output
+    again = operation(lake, "branch", name="future")
+    assert "There is a branch future already" in again.output
     dropped = operation(lake, "branch_drop", name="future")
     assert dropped.code == 0, dropped
     assert not (folder / "future.json").exists()

@@ -73,6 +73,12 @@ ATTACKS = {
     "a branch that is copied with the catalog": """
         {take:branch_trial}
         create materialized view branch_trial.mine as select branch_trial.take();
+        create view branch_trial.ducklake_seen as select branch_trial.take();
+        create table branch_trial.twice (a integer, "A" integer);
+        create table branch_trial."Twice" (a integer);
+        create type branch_trial.kinds as enum ('a', 'A', '');
+        create type branch_trial.pairs as (a branch_trial.kinds, "A" branch_trial.kinds[]);
+        create table branch_trial.odd (a branch_trial.pairs[], b branch_trial.kinds);
         create table branch_trial.rows (id integer default branch_trial.take());
         insert into branch_trial.rows default values;
         create trigger taking before insert on branch_trial.rows
@@ -301,13 +307,11 @@ def test_odd_schemas_among_branches(database: Database) -> None:
             cursor.execute(f'create schema "branch_{name}"')
             cursor.execute(f'comment on schema "branch_{name}" is %s', [comment])
     connection.close()
+    database.make_branch()
     maintained = operation(database.lake, "maintain", {"snapshot_days": 0})
     assert maintained.code == 0, maintained
-    assert "held" not in maintained.output
+    assert maintained.output.count("held: branch trial may need it") == 2
     assert maintained.output.count("is passed over") == len(odd) + 1
     for name in [*odd, "silent"]:
         said = f"Schema branch_{name.replace(chr(27), '?')} is passed over: its comment "
         assert said in maintained.output, said
-    database.make_branch()
-    held = operation(database.lake, "maintain", {"snapshot_days": 0})
-    assert "held: branch trial may need it" in held.output
