@@ -34,6 +34,8 @@ OUT_OF_MEMORY_REASON = (
     "it takes more memory to read than LAKE_MEMORY_LIMIT allows. Raise that, and then have it "
     "scanned again with `dbt run-operation release_quarantine`"
 )
+# A crash counts when it comes again: it may have been the machine's.
+_CRASHES = 2
 # Files scanned by one request; more would have to be scanned again, one by one, after a crash.
 _FILES_AT_ONCE = 256
 
@@ -153,14 +155,16 @@ class Prober:
             LakeError: The folder for rewritten texts cannot be made.
         """
         files = list(files)
-        found: dict[LandedFile, Probe | Unreadable] = {}
+        results: list[Probe | Unreadable] = []
         for start in range(0, len(files), _FILES_AT_ONCE):
-            found.update(self._scan(files[start : start + _FILES_AT_ONCE]))
-        for file in files:
-            if file not in found:
-                # Some file ended the process: each of those left is scanned alone.
-                found[file] = self._scan([file]).get(file) or self._crash([file])
-        return [(file, found[file]) for file in files]
+            part = files[start : start + _FILES_AT_ONCE]
+            results += self._ask(part, "scan", part)
+            # If some file ended the process, those without a result are scanned one by one.
+            results += [
+                self._alone(file, "scan", [file])
+                for file in files[len(results) : start + len(part)]
+            ]
+        return list(zip(files, results, strict=True))
 
     def json_type(self, probe: Probe, column: str, path: tuple[str, ...]) -> Type:
         """The type of the JSON in a text column of a file, or in a field of a column.
@@ -168,13 +172,10 @@ class Prober:
         Raises:
             Unreadable: It is no JSON, or cannot be read.
         """
-        found = list(self._ask([probe.file], "json_type", probe, column, path))
-        if not found:
-            raise self._crash([probe.file])
-        type_: Type | Unreadable = found[0]
-        if isinstance(type_, Unreadable):
-            raise type_
-        return type_
+        found: Type | Unreadable = self._alone(probe.file, "json_type", probe, column, path)
+        if isinstance(found, Unreadable):
+            raise found
+        return found
 
     def relation(self, probes: Sequence[Probe]) -> str:
         """SQL of the rows of files of one group: their columns, ``__uri`` and ``__row``."""
@@ -186,9 +187,14 @@ class Prober:
             self._scratch.remove()
             self._scratch = None
 
-    def _scan(self, files: Sequence[LandedFile]) -> dict[LandedFile, Probe | Unreadable]:
-        """What was found before the process ended, if it did."""
-        return dict(self._ask(files, "scan", files))
+    def _alone(self, file: LandedFile, method: str, *arguments: Any) -> Any:
+        """The result for one file, or why it ends the process."""
+        for _ in range(_CRASHES):
+            if results := list(self._ask([file], method, *arguments)):
+                return results[0]
+            if _process(_environment()).exit_code in (-signal.SIGPROF, OUT_OF_MEMORY):
+                break
+        return self._crash()
 
     def _ask(self, files: Sequence[LandedFile], method: str, *arguments: Any) -> Iterator[Any]:
         """The results of a method of ``scan.scanner.Scanner``, up to the end of the process."""
@@ -198,8 +204,8 @@ class Prober:
         question = (self._landing.url, self._scratch.path, self._limits, seconds)
         yield from _process(_environment()).ask(*question, method, arguments)
 
-    def _crash(self, files: Sequence[LandedFile]) -> Unreadable:
-        """Why the process ended, which scanned nothing but this file."""
+    def _crash(self) -> Unreadable:
+        """Why the process ended, which scanned nothing but one file."""
         code = _process(_environment()).exit_code
         if code == -signal.SIGPROF:
             return Unreadable(

@@ -214,6 +214,8 @@ class Fitter:
         try:
             found = self._prober.json_type(probe, column, path)
         except Unreadable as reason:
+            if reason.is_transient:
+                raise duckdb.IOException(str(reason)) from reason
             raise Conflict(
                 f"column {'.'.join((column, *path))} is text where the lake has an object or a "
                 f"list, but {reason}",

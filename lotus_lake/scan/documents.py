@@ -73,10 +73,12 @@ class Documents:
             self._see(document, self._root, 0)
         except RecursionError:
             raise self._too_deep() from None
+        except json.JSONDecodeError as error:
+            raise self._invalid(error.msg) from error
+        except UnicodeEncodeError as error:
+            raise self._invalid("a name that is no text") from error
         except ValueError as error:
-            # Of a document's own text nothing is told.
-            what = error.msg if isinstance(error, json.JSONDecodeError) else "a number too long"
-            raise Unreadable(f"it is no valid JSON: {what} in record {self.count:,}") from error
+            raise self._invalid("a number that is too long") from error
 
     def _see(self, value: Any, seen: _Seen, depth: int) -> None:
         if isinstance(value, dict):
@@ -85,6 +87,7 @@ class Documents:
                 raise self._too_deep()
             for name, child in value.items():
                 if name not in seen.fields:
+                    name.encode()  # an escape may stand for half a character
                     seen.fields[name] = _Seen()
                     self._size += 1
                     if self._size > self._limits.columns:
@@ -100,6 +103,10 @@ class Documents:
                 self._see(child, seen.element, depth + 1)
         elif value is not None:
             seen.kinds.add(_kind(value))
+
+    def _invalid(self, what: str) -> Unreadable:
+        # Nothing of the document's own text is told.
+        return Unreadable(f"it is no valid JSON: {what} in record {self.count:,}")
 
     def _too_deep(self) -> Unreadable:
         return too_deep(f"record {self.count:,}", self._limits)

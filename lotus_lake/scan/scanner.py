@@ -65,13 +65,13 @@ class Scanner:
         self._folder = folder
         self._schemas: dict[bytes, dict[str, Type]] = {}  # of Parquet files, by Arrow's
 
-    def scan(self, files: Iterable[LandedFile]) -> Iterator[tuple[LandedFile, Probe | Unreadable]]:
-        """Scan files, many at once; a file's result never depends on the others'."""
+    def scan(self, files: Iterable[LandedFile]) -> Iterator[Probe | Unreadable]:
+        """A result for each file, in order; it never depends on the other files."""
         files = list(files)
         with ThreadPoolExecutor(_READERS) as readers:
             footers = list(readers.map(self._footer, files))
         for file, footer in zip(files, footers, strict=True):
-            yield file, _tried(self._probe, file, footer)
+            yield _tried(self._probe, file, footer)
 
     def json_type(
         self, probe: Probe, column: str, path: tuple[str, ...]
