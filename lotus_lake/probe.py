@@ -101,6 +101,7 @@ class Probe:
         schema: Its columns, in the file's order.
         rows: Its rows.
         generation: Greatest ``_airbyte_generation_id``, from the footer's statistics, or None.
+        content_bytes: Bytes of its rows, before compression.
         rewritten: Where a text's rows are, as Parquet.
     """
 
@@ -109,6 +110,7 @@ class Probe:
     schema: dict[str, Type] = field(default_factory=dict)
     rows: int = 0
     generation: int | None = None
+    content_bytes: int = 0
     rewritten: str = ""
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import duckdb
 
@@ -14,6 +14,28 @@ from lotus_lake.streams import Stream
 
 # The path of the row that keeps a column's statistics honest; no file can have it.
 _NULLS = "//nulls"
+# What one statement writes. DuckDB holds rows in memory until it has 122,880 for each thread, and
+# rows may be wide.
+_PORTION_BYTES = 256 << 20
+
+
+def _portions(probes: Sequence[Probe]) -> Iterator[tuple[list[Probe], int, int]]:
+    """Files that one statement writes, or a part of a large one: its first row, and its rows."""
+    portion: list[Probe] = []
+    size = 0
+    for probe in probes:
+        if portion and size + probe.content_bytes > _PORTION_BYTES:
+            yield portion, 0, sum(member.rows for member in portion)
+            portion, size = [], 0
+        portion.append(probe)
+        size += probe.content_bytes
+        if size > _PORTION_BYTES:
+            step = max(probe.rows * _PORTION_BYTES // size, 1)
+            for first in range(0, probe.rows, step):
+                yield portion, first, min(step, probe.rows - first)
+            portion, size = [], 0
+    if portion:
+        yield portion, 0, sum(member.rows for member in portion)
 
 
 class Writer:
@@ -70,7 +92,13 @@ class Writer:
         ).fetchall()
 
     def _insert(self, group: Group, version: int) -> None:
-        relation = self._prober.relation(group.probes)
+        for probes, first, count in _portions(group.probes):
+            self._insert_portion(group, probes, first, count, version)
+
+    def _insert_portion(
+        self, group: Group, probes: Sequence[Probe], first: int, count: int, version: int
+    ) -> None:
+        relation = self._prober.relation(probes)
         columns = [f"{value} as {quote(column)}" for column, value in group.values.items()]
         # The path as the ledger has it: what follows the landing zone's own.
         start = len(self._landing.root) + 1
@@ -80,7 +108,9 @@ class Writer:
             f"{version} as _cursor_version",
         ]
         rows = f"select {', '.join(columns)} from {relation} where {group.check}"
-        expected = sum(probe.rows for probe in group.probes)
+        if count < probes[0].rows:
+            rows += f" and __row between {first} and {first + count - 1}"
+        expected = count
         if self._stream.feed_mode == "register":
             # Registered rows have no lineage. Rows in which everything is null, gone again before
             # they are committed, keep DuckLake from believing that no column ever is.

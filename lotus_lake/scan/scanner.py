@@ -123,7 +123,8 @@ class Scanner:
     def _parquet(self, file: LandedFile, footer: pq.FileMetaData) -> Probe:
         if footer.num_rows == 0:
             raise Unreadable("it has no rows")
-        self._check_size(file, footer)
+        content = _content_bytes(footer)
+        self._check_size(file, footer, content)
         # Arrow's schema: DuckDB's has numbers after names that come twice, and types for nulls.
         arrow = footer.schema.to_arrow_schema()
         key = arrow.remove_metadata().serialize().to_pybytes()
@@ -135,16 +136,18 @@ class Scanner:
                 self._check_nanoseconds(file, column.name)
         schema = self._schemas[key]
         return Probe(
-            file, "parquet", schema=schema, rows=footer.num_rows, generation=_generation(footer)
+            file,
+            "parquet",
+            schema=schema,
+            rows=footer.num_rows,
+            generation=_generation(footer),
+            content_bytes=content,
         )
 
-    def _check_size(self, file: LandedFile, footer: pq.FileMetaData) -> None:
+    def _check_size(self, file: LandedFile, footer: pq.FileMetaData, content: int) -> None:
         """A few bytes of Parquet can stand for any number of equal values."""
         limits = self._limits
-        groups = (footer.row_group(index) for index in range(footer.num_row_groups))
-        values = max(
-            footer.num_rows * footer.num_columns, sum(group.total_byte_size for group in groups)
-        )
+        values = max(footer.num_rows * footer.num_columns, content)
         if values > max(limits.ratio * file.size, _FEW_VALUES):
             raise Unreadable(
                 f"it has {footer.num_rows:,} rows of {footer.num_columns:,} columns in "
@@ -204,7 +207,14 @@ class Scanner:
         pieces.close()
         if pieces.rows == 0 or not columns:
             raise Unreadable("it has no rows")
-        return Probe(file, form, schema=dict(columns), rows=pieces.rows, rewritten=path)
+        return Probe(
+            file,
+            form,
+            schema=dict(columns),
+            rows=pieces.rows,
+            content_bytes=pieces.bytes,
+            rewritten=path,
+        )
 
 
 def _tried(
@@ -269,6 +279,11 @@ def _parquet_footer(data: pa.NativeFile, size: int) -> pq.FileMetaData:
     if int.from_bytes(data.read_at(4, size - 8), "little") - footer.serialized_size == _SIGNATURE:
         raise Unreadable("it has encrypted columns, and the lake has no key")
     return footer
+
+
+def _content_bytes(footer: pq.FileMetaData) -> int:
+    groups = (footer.row_group(index) for index in range(footer.num_row_groups))
+    return sum(group.total_byte_size for group in groups)
 
 
 def _of_arrow(arrow: pa.DataType) -> Type:

@@ -67,6 +67,7 @@ class Pieces:
 
     Attributes:
         rows: How many rows were written.
+        bytes: And their bytes, before compression.
     """
 
     def __init__(self, path: str, uri: str) -> None:
@@ -74,6 +75,7 @@ class Pieces:
         self._uri = uri
         self._writer: pq.ParquetWriter | None = None
         self.rows = 0
+        self.bytes = 0
 
     def write(self, columns: dict[str, pa.Array]) -> None:
         """Write a piece; each has the same columns."""
@@ -91,10 +93,11 @@ class Pieces:
                 piece.schema,
                 compression="zstd",
                 use_dictionary=["__uri"],
-                write_statistics=False,
+                write_statistics=["__row"],  # by which parts of it are found
             )
         self._writer.write_table(piece)
         self.rows += count
+        self.bytes += piece.nbytes
 
     def close(self) -> None:
         """Finish the file, if there is one."""

@@ -15,9 +15,6 @@
     {% do run_query("create schema if not exists " ~ target.database ~ ".meta") %}
     {% do run_query("call " ~ target.database ~ ".set_option('data_inlining_row_limit', 0)") %}
     {% do run_query("call " ~ target.database ~ ".set_option('data_inlining_row_limit', 50, schema => 'meta')") %}
-    {# Rows of staging may be wide, and a row group is held in memory until it is full. #}
-    {% do run_query("create schema if not exists " ~ target.database ~ ".staging") %}
-    {% do run_query("call " ~ target.database ~ ".set_option('parquet_row_group_size_bytes', '128MB', schema => 'staging')") %}
     {% do run_query("
         begin;
         create table if not exists " ~ target.database ~ ".meta.feeder_cursors (
