@@ -8,7 +8,7 @@ import duckdb
 
 from lotus_lake.feeder.fitting import Group
 from lotus_lake.landing import Landing
-from lotus_lake.probe import Probe, Prober
+from lotus_lake.probe import CHECK_FAILED, Probe, Prober
 from lotus_lake.schema import literal, quote
 from lotus_lake.streams import Stream
 
@@ -83,13 +83,19 @@ class Writer:
         """Read some files of a group to their end, with their conversions and checks.
 
         Raises:
-            duckdb.Error: They cannot be read, or have a row that is refused.
+            duckdb.Error: They cannot be read, have a row that is refused, or other rows than their
+                footer says.
         """
         relation = self._prober.relation(probes)
         values = ", ".join(["__row", *group.values.values()])
-        self._connection.execute(
+        ((read,),) = self._connection.execute(
             f"select count(hash({values})) from {relation} where {group.check}"
         ).fetchall()
+        said = sum(probe.rows for probe in probes)
+        if read != said:
+            raise duckdb.InvalidInputException(
+                f"{CHECK_FAILED}it says that it has {said:,} rows, but {read:,} can be read"
+            )
 
     def _insert(self, group: Group, version: int) -> None:
         for probes, first, count in _portions(group.probes):
@@ -123,8 +129,8 @@ class Writer:
             f"insert into {self._stream.table} by name {rows}"
         ).fetchone()
         if inserted is None or inserted[0] != expected:
-            raise duckdb.TransactionException(
-                f"conflict: {expected} rows were to be fed, {inserted and inserted[0]} were read"
+            raise duckdb.InvalidInputException(
+                f"{expected} rows were to be fed, {inserted and inserted[0]} were read"
             )
         if self._stream.feed_mode == "register":
             self._connection.execute(

@@ -234,7 +234,7 @@ def _tried(
             "this user has no right to read it. Give it that right, and then have it scanned "
             "again with `dbt run-operation release_quarantine`"
         )
-    except (OSError, pa.ArrowException, duckdb.Error) as error:
+    except (OSError, ValueError, pa.ArrowException, duckdb.Error) as error:
         return Unreadable(
             f"it cannot be read: {in_a_line(error)}", is_transient=is_transient(error)
         )

@@ -1181,3 +1181,17 @@ def test_memory_that_does_not_suffice_for_all_files_takes_fewer(lake: SmallLake)
     assert [found for found, _ in quarantined] == [path]
     assert quarantined[0][1].startswith("it takes more memory to read than LAKE_MEMORY_LIMIT")
     assert lake.query("select count(*) from lakehouse.staging.stg_shop__orders") == [(80,)]
+
+
+def test_a_footer_with_the_wrong_number_of_rows_is_a_bad_file(lake: SmallLake) -> None:
+    """It once counted as a lost race, which no further run could win."""
+    content = parquet(pa.table({"id": [*range(100)]}), compression="none", use_dictionary=False)
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    # A hundred and a hundred and one, as Thrift writes them.
+    footer = content[start:].replace(b"\x16\xc8\x01", b"\x16\xca\x01", 1)
+    path = lake.land("bad.parquet", content[:start] + footer)
+    lake.land_rows("good.parquet", [A])
+    outcome = lake.feed()
+    reason = "it says that it has 101 rows, but 100 can be read"
+    assert outcome.quarantined == [(path, reason)]
+    assert lake.rows() == [(1, "a")]
