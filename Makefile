@@ -140,7 +140,7 @@ sample: setup ## Write a sample landing zone to .lake/landing/raw (SAMPLE_ARGS='
 	@$(BIN)/python scripts/generate_landing.py --out .lake/landing/raw $(SAMPLE_ARGS)
 
 docs: setup ## Write the site (guides, status, data catalog, column lineage) to target/site
-	@$(BIN)/dbt docs generate --static
+	@$(BIN)/dbt docs generate
 	@$(BIN)/python scripts/docs.py
 
 docs-serve: setup ## Show the site on this machine (PORT=8000)

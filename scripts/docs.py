@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.pages import SERVED
 from lotus_lake.scheduler.exits import Exit, Unreachable
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -20,7 +21,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 HELP = """\
 The site is a folder of pages that need no server and no network: the guides of docs/, the status
 of the lake, dbt's catalog of the tables, and the lineage of every column. It is built from dbt's
-artifacts, so `dbt docs generate --static` comes first; `make docs` does both.
+artifacts, so `dbt docs generate` comes first; `make docs` does both.
 
 examples:
   python scripts/docs.py                 build target/site
@@ -44,6 +45,16 @@ class Parser(argparse.ArgumentParser):
         sys.exit(Exit.USAGE)
 
 
+class Handler(SimpleHTTPRequestHandler):
+    """Hands out files, and says what they may do in a browser."""
+
+    def end_headers(self) -> None:
+        """Add the site's headers to those of the file."""
+        for name, value in SERVED.items():
+            self.send_header(name, value)
+        super().end_headers()
+
+
 def serve(site: Path, port: int) -> None:
     """Show the site to this machine until Ctrl-C.
 
@@ -52,7 +63,7 @@ def serve(site: Path, port: int) -> None:
     """
     if not (site / "index.html").exists():
         raise LakeError(f"There is no site in {site}: run `make docs` first.")
-    handler = partial(SimpleHTTPRequestHandler, directory=str(site))
+    handler = partial(Handler, directory=str(site))
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError as error:

@@ -2,13 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from lotus_lake.escaping import printable_lines
+
 FOLDER = Path(__file__).parent
+
+# What every page may do at most. Charts, Sphinx, dbt docs and dbt-colibri style elements in place.
+_POLICY = (
+    "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+    " font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none';"
+    " form-action 'self'"
+)
+# Headers of a server. Each page allows its own inline scripts by hash, which is stricter; who may
+# frame it only a header can say.
+SERVED = {
+    "Content-Security-Policy": (
+        f"{_POLICY}; script-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_INLINE = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
+_CHARSET = re.compile(r"<meta charset=[^>]*>", re.IGNORECASE)
+
+
+def inline_scripts(page: str) -> list[str]:
+    """The scripts that stand in a page itself."""
+    return _INLINE.findall(page)
+
+
+def guarded(page: str, scripts: Iterable[str]) -> str:
+    """A page in which only the given inline scripts run, and no handler in an attribute does.
+
+    Args:
+        page: The page; nothing but a charset may come before what is added.
+        scripts: The text of each script, as it stands in the page.
+    """
+    hashes = sorted({b64encode(sha256(one.encode()).digest()).decode() for one in scripts})
+    allowed = " ".join(["'self'", *(f"'sha256-{one}'" for one in hashes)])
+    policy = f"{_POLICY}; script-src {allowed}"
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    return _CHARSET.sub(lambda charset: charset[0] + meta, page, count=1)
 
 
 def environment(
@@ -21,6 +63,11 @@ def environment(
         html: Whether to escape what goes into them.
         filters: More filters.
     """
+
+    def finalize(value: Any) -> Any:
+        # Markup is what was made here; the rest may be data.
+        return printable_lines(value) if type(value) is str else value
+
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, FOLDER]),
         autoescape=html,
@@ -28,6 +75,7 @@ def environment(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
+        finalize=finalize if html else None,
     )
     made.filters.update(filters or {})
     return made

@@ -450,7 +450,7 @@ class Tick:
         """The whole site, made anew; empty when it cannot be made."""
         from lotus_lake.site.build import build as build_site
 
-        arguments = ["docs", "generate", "--static", *_variables(self._settings.variables)]
+        arguments = ["docs", "generate", *_variables(self._settings.variables)]
         result = build.run(arguments, self._log, self._stop)
         try:
             if not result.errors and not result.interrupted:

@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.site import catalog, guides, layers, lineage
 
-_ARTIFACTS = ("manifest.json", "catalog.json", "static_index.html")
+_ARTIFACTS = ("manifest.json", "catalog.json", "index.html")
 
 
 def build(project: Path, target: Path, out: Path) -> None:
@@ -18,7 +18,7 @@ def build(project: Path, target: Path, out: Path) -> None:
 
     Args:
         project: The folder of the project.
-        target: dbt's target folder, after ``dbt docs generate --static``.
+        target: dbt's target folder, after ``dbt docs generate``.
         out: The folder of the site.
 
     Raises:
@@ -28,7 +28,7 @@ def build(project: Path, target: Path, out: Path) -> None:
     missing = [name for name in _ARTIFACTS if not (target / name).exists()]
     if missing:
         raise LakeError(
-            f"{target} has no {', '.join(missing)}: run `dbt docs generate --static` first, "
+            f"{target} has no {', '.join(missing)}: run `dbt docs generate` first, "
             "or `make docs`, which does both."
         )
     lake = LakeConfig.from_env()
@@ -37,7 +37,7 @@ def build(project: Path, target: Path, out: Path) -> None:
     try:
         manifest, tables = (json.loads((target / name).read_bytes()) for name in _ARTIFACTS[:2])
         guides.write(project, fresh, layers.pages(manifest))
-        catalog.write(target / "static_index.html", fresh / "catalog")
+        catalog.write(target, fresh / "catalog")
         lineage.write(manifest, tables, fresh / "lineage")
         # Draws charts, which takes a second to import.
         from lotus_lake.site import status

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from lotus_lake.config import LakeError
+from lotus_lake.pages import guarded, inline_scripts
 
 SNIPPETS = Path(__file__).parent / "snippets"
 
@@ -45,14 +46,15 @@ LINEAGE = Part(
 PARTS = (GUIDES, STATUS, CATALOG, LINEAGE)
 
 
-def framed(page: str, part: Part, up: str) -> str:
-    """A page with the bar on top.
+def framed(page: str, part: Part, up: str, scripts: Iterable[str] | None = None) -> str:
+    """A page with the bar on top, in which only its own scripts run.
 
     Args:
         page: The page's HTML.
         part: The part of the site that it belongs to.
         up: The way to the root of the site, such as ``../``; relative, so that the site works
             from any folder.
+        scripts: The inline scripts that may run; all that stand in the page by default.
 
     Raises:
         LakeError: The page has no head or no body to put it into.
@@ -71,7 +73,7 @@ def framed(page: str, part: Part, up: str) -> str:
         if tag == "<body":
             place = page.index(">", place) + 1
         page = page[:place] + added + page[place:]
-    return page
+    return guarded(page, inline_scripts(page) if scripts is None else scripts)
 
 
 def mended(page: str, replacements: Mapping[str, str], where: str) -> str:

@@ -20,6 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from lotus_lake.config import LakeError
+from lotus_lake.pages import inline_scripts
 from lotus_lake.site.frame import GUIDES, PARTS, framed, in_head
 
 # Pages beside docs/, by the names that they have on the site.
@@ -37,6 +38,8 @@ _FAULTS = {
     "<pre>": '<pre tabindex="0">',
     '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
 }
+# The theme's own script, the only one that runs: Markdown may hold HTML.
+_SCRIPT = 'document.body.dataset.theme = localStorage.getItem("theme") || "auto";'
 # Without one a browser asks the server for its own.
 _ICON = '<link rel="icon" href="data:,">'
 _LEXERS = {".sql": "sql", ".py": "python", ".yml": "yaml", ".yaml": "yaml", ".json": "json"}
@@ -72,7 +75,8 @@ def write(project: Path, out: Path, layers: Mapping[Path, str]) -> None:
         text = page.read_text(encoding="utf-8")
         for fault, mend in _FAULTS.items():
             text = text.replace(fault, mend)
-        page.write_text(framed(in_head(text, _ICON), GUIDES, up), encoding="utf-8")
+        scripts = [one for one in inline_scripts(text) if one.strip() == _SCRIPT]
+        page.write_text(framed(in_head(text, _ICON), GUIDES, up, scripts), encoding="utf-8")
 
 
 def _sphinx(configuration: Path, source: Path, out: Path, rest: Path) -> str:

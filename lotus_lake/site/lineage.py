@@ -17,6 +17,7 @@ from dbt_colibri.report import (
 )
 
 from lotus_lake.config import LakeError
+from lotus_lake.diff.relations import quote
 from lotus_lake.site.frame import LINEAGE, framed, in_head, mended, snippet
 
 Node = dict[str, Any]
@@ -53,8 +54,8 @@ def write(manifest: Node, catalog: Node, out: Path) -> None:
     ]
     if bare:
         raise LakeError(
-            f"manifest.json has no compiled SQL of {', '.join(bare)}: run `dbt docs generate "
-            "--static`, which compiles."
+            f"manifest.json has no compiled SQL of {', '.join(bare)}: run `dbt docs generate`, "
+            "which compiles."
         )
     # They log every step, and what could not be followed is an error below.
     for name in ("colibri", "sqlglot"):
@@ -106,11 +107,11 @@ def _follow_the_feeder(manifest: Node, catalog: Node) -> None:
         columns = []
         for column, found in catalog["nodes"][name]["columns"].items():
             if column in _FROM_THE_FEEDER:
-                columns.append(f'null as "{column}"')
+                columns.append(f"null as {quote(column)}")
             else:
                 # Columns that nobody declared come along too.
                 _add(catalog["sources"], landed, source, column, found["type"])
-                columns.append(f'"{column}"')
+                columns.append(quote(column))
         model["language"] = "sql"
         model["path"] = model["path"].replace(".py", ".sql")
         model["compiled_code"] = f"select {', '.join(columns)} from {source['relation_name']}"

@@ -13,16 +13,30 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from urllib.request import urlopen
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, expect
 
+from lotus_lake.site.frame import PARTS
 from tests.system import browser
 from tests.system.browser import NARROW, WIDE, Tab
 from tests.system.conftest import Reference
 from tests.system.lake import PROJECT, Lake
 
 DOCS = [sys.executable, "scripts/docs.py"]
+
+# Names of columns that landed; what they run says that it ran.
+HOSTILE = [
+    "</script><img src=x onerror=window.ran=1>",
+    "<img src=x onerror=window.ran=2>",
+    "<!--<script>window.ran=3",
+    "{{constructor.constructor('window.ran=4')()}}",
+    'a"b',
+    "line\u2028separator",
+]
 
 both_widths = pytest.mark.parametrize("width", [NARROW, WIDE], ids=["phone", "desk"])
 
@@ -75,6 +89,17 @@ class Site:
         return (self.folder / path).as_uri() + rest
 
 
+def land_hostile_names(lake: Lake) -> None:
+    """Feed a file with columns that try to run, and put one into quarantine whose name does."""
+    folder = lake.landing / "jaffle_shop/customers/year=2030/month=01/day=01"
+    folder.mkdir(parents=True)
+    table = pa.table({"id": [990001], **{name: ["x"] for name in HOSTILE}})
+    pq.write_table(table, folder / "good.parquet")
+    (folder / f"{HOSTILE[1]}.parquet").write_bytes(b"no parquet")
+    built = lake.build_quickly("--select", "stg_jaffle_shop__customers")
+    assert built.ok, built
+
+
 @pytest.fixture(scope="module")
 def site(
     reference: Reference, shared: Path, tmp_path_factory: pytest.TempPathFactory, parsed: Path
@@ -82,7 +107,8 @@ def site(
     """The site of a small shop, built as `make docs` does."""
     lake = Lake(tmp_path_factory.mktemp("site"), parsed=parsed)
     lake.copy_of(Lake(shared / "reference"))
-    running = lake.start("docs", "generate", "--static")
+    land_hostile_names(lake)
+    running = lake.start("docs", "generate")
     assert running.wait().code == 0
     environment = {**lake.environment, "DBT_TARGET_PATH": str(running.target)}
     built = subprocess.run(
@@ -272,6 +298,46 @@ def test_the_catalog_shows_a_table(site: Site, tab: Tab, width: int) -> None:
     assert tab.problems == []
 
 
+@pytest.mark.parametrize("width", [WIDE])
+def test_what_landed_does_not_run(site: Site, tab: Tab) -> None:
+    """Names of columns and files are text on every page that shows them, and in what it finds."""
+    table = "model.lotus_lake.stg_jaffle_shop__customers"
+    for place, ready in (
+        (f"catalog/index.html#!/model/{table}", ".table-responsive tbody tr"),
+        (f"lineage/index.html?model={table}", "[data-column-name]"),
+        ("status/index.html", "h1"),
+    ):
+        tab.open(site.url(place), ready)
+        tab.page.wait_for_timeout(1_000)
+        text = tab.page.inner_text("body")
+        for name in HOSTILE if not place.startswith("status") else HOSTILE[:2]:
+            assert name.replace("\u2028", "\\u2028" if "status" in place else "\u2028") in text, (
+                place
+            )
+        assert tab.page.evaluate("window.ran") is None, place
+        assert tab.problems == [], place
+    tab.open(site.url(f"catalog/index.html#!/model/{table}"), TITLE)
+    tab.page.locator("#search").fill("onerror")
+    listed = f"columns: {HOSTILE[0]}, {HOSTILE[1]}"
+    expect(tab.page.locator("body")).to_contain_text(listed, use_inner_text=True)
+    assert tab.page.evaluate("window.ran") is None
+    assert tab.problems == []
+
+
+@pytest.mark.parametrize("width", [WIDE])
+def test_a_page_runs_its_own_scripts_only(site: Site, tab: Tab) -> None:
+    """Whatever else would get into one."""
+    added = """document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='window.ran=1'>");
+        document.body.append(Object.assign(document.createElement("script"),
+            {textContent: "window.ran = 2"}))"""
+    for part in PARTS:
+        tab.open(site.url(part.page), READY.get(part.page, "h1"))
+        tab.page.evaluate(added)
+        tab.page.wait_for_timeout(300)
+        assert tab.page.evaluate("window.ran") is None, part.page
+        assert any("Content Security Policy" in problem for problem in tab.problems), part.page
+
+
 @both_widths
 def test_a_click_on_a_column_shows_its_path(site: Site, tab: Tab, width: int) -> None:
     """From a column of a fact down to the columns that landed."""
@@ -404,6 +470,9 @@ def test_the_site_is_served(site: Site, tab: Tab) -> None:
         assert server.stdout
         told = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())
         assert told
+        with urlopen(told[0]) as answer:
+            assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
         tab.open(told[0], "h1")
         tab.open(f"{told[0]}catalog/index.html", TITLE)
         assert tab.problems == []
@@ -429,7 +498,7 @@ def test_what_is_missing_is_said(site: Site, tmp_path: Path) -> None:
     """And nothing is left behind, nor is what was there before touched."""
     nowhere = ("--target", str(tmp_path))
     code, said = docs(site, *nowhere)
-    assert (code, "dbt docs generate --static" in said) == (64, True)
+    assert (code, "dbt docs generate" in said) == (64, True)
     code, said = docs(site, "--serve", *nowhere)
     assert (code, "make docs" in said) == (64, True)
     code, said = docs(site, "--out", str(tmp_path / "site"), LAKE_CATALOG=f"sqlite:{tmp_path}/no/c")
