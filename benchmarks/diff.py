@@ -166,7 +166,7 @@ def measure(
     scan = [timed(connection, side, columns) for side in sides for _ in range(2)]
     seconds = min(scan[:2]) + min(scan[2:])
     started = time.monotonic()
-    diff = compare(connection, *sides, {"fct_sales": ["order_id"]}).tables[0]
+    diff = compare(connection, *sides, {"fct_sales": ["order_id"]}, {}).tables[0]
     took = time.monotonic() - started
     connection.close()
     return [

@@ -25,6 +25,7 @@ from typing import Any
 from lotus_lake import branches
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.diff.compare import compare
+from lotus_lake.diff.personal import Shown, shown, without_values
 from lotus_lake.diff.report import markdown, page
 from lotus_lake.diff.results import LakeDiff
 from lotus_lake.diff.sides import keys, opened
@@ -98,7 +99,7 @@ class PullRequest:
         outcome.problems, outcome.unbuilt = built.problems, built.unbuilt
         changed = self._changed_models() if built.nodes else []
         with opened(self._lake, made.name) as (connection, before, after):
-            outcome.diff = compare(connection, before, after, self._keys())
+            outcome.diff = compare(connection, before, after, self._keys(), self._shown())
         if changed and not built.problems:
             self._build_again(changed, outcome)
         self._write(outcome)
@@ -137,14 +138,21 @@ class PullRequest:
         with opened(self._lake, self._branch.branch) as (connection, _, after):
             first = replace(after, snapshot=outcome.diff.after.snapshot, label="the first build")
             second = replace(after, label="the full refresh")
-            again = compare(connection, first, second, self._keys(), changed)
+            again = compare(connection, first, second, self._keys(), self._shown(), changed)
         outcome.verdict = Verdict.of(again)
         self._say(outcome.verdict.sentence)
 
     def _keys(self) -> dict[str, list[str]]:
+        return keys(self._manifests()[0])
+
+    def _shown(self) -> Shown:
+        # A pull request cannot show what the lake's own project hides.
+        return shown(*self._manifests())
+
+    def _manifests(self) -> list[Path]:
         # There is none of this checkout where dbt could not read it.
-        ours = self._out / MANIFEST
-        return keys(ours if ours.exists() else self._state / MANIFEST)
+        paths = (self._out / MANIFEST, self._state / MANIFEST)
+        return [path for path in paths if path.exists()]
 
     def _write(self, outcome: Outcome) -> None:
         assert outcome.diff
@@ -217,7 +225,7 @@ class _Ran:
         problems = [
             Problem(
                 result["unique_id"].split(".", 2)[2],
-                (result.get("message") or result["status"]).strip()[:1500],
+                without_values((result.get("message") or result["status"]).strip())[:1500],
             )
             for result in found
             if result["status"] in _BAD

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.diff.compare import compare
+from lotus_lake.diff.personal import shown
 from lotus_lake.diff.report import markdown, page, print_report
 from lotus_lake.diff.sides import keys, opened
 from lotus_lake.scheduler.exits import Exit, Unreachable
@@ -43,9 +44,9 @@ def main() -> int:
     options = parser.parse_args()
     try:
         lake = LakeConfig.from_env()
-        keys_of_models = keys(options.manifest)
+        keys_of_models, columns = keys(options.manifest), shown(options.manifest)
         with opened(lake, options.name, latest=options.latest) as (connection, before, after):
-            diff = compare(connection, before, after, keys_of_models, options.only)
+            diff = compare(connection, before, after, keys_of_models, columns, options.only)
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "report.md").write_text(markdown(diff))
         (options.out / "report.html").write_text(page(diff))

@@ -19,6 +19,7 @@ import duckdb
 from lotus_lake.diff.bags import compare_as_bags
 from lotus_lake.diff.finding import changed_rows, differing_rows
 from lotus_lake.diff.pair import Pair
+from lotus_lake.diff.personal import Shown, hide
 from lotus_lake.diff.relations import Side, columns, count
 from lotus_lake.diff.results import LakeDiff, SchemaChange, TableDiff
 from lotus_lake.diff.rows import NoKeyError
@@ -34,6 +35,7 @@ def compare(
     before: Side,
     after: Side,
     keys: Mapping[str, Sequence[str]],
+    shown: Shown,
     only: Sequence[str] = (),
 ) -> LakeDiff:
     """Compare two sides.
@@ -43,6 +45,7 @@ def compare(
         before: The lake.
         after: The branch, or the same database at a later snapshot.
         keys: Key columns of tables, by table name without schema.
+        shown: The columns whose values may be shown, likewise (``personal.shown``).
         only: Compare only these tables, by name without schema; all if empty.
 
     Raises:
@@ -75,7 +78,8 @@ def compare(
         table.seconds = time.monotonic() - started
         found.append(table)
     order = {"changed": 0, "added": 1, "removed": 2, "same": 3}
-    return LakeDiff(before, after, sorted(found, key=lambda one: (order[one.status], one.name)))
+    found.sort(key=lambda one: (order[one.status], one.name))
+    return hide(LakeDiff(before, after, found), shown)
 
 
 def _compare_table(

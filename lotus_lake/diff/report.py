@@ -10,9 +10,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lotus_lake.diff.results import ColumnDiff, LakeDiff, Number, Shift, TableDiff
+from lotus_lake.diff.results import ColumnDiff, Example, LakeDiff, Number, Shift, TableDiff
 from lotus_lake.diff.verdict import Problem, Verdict
-from lotus_lake.pages import environment
+from lotus_lake.escaping import markdown as inert
+from lotus_lake.escaping import markdown_block, plain, printable
+from lotus_lake.pages import environment, guarded, inline_scripts
 
 # In Markdown and in the terminal, of the many days that a formula may touch.
 _DAYS = 10
@@ -27,13 +29,13 @@ def print_report(
 ) -> None:
     """Print the tables that differ, and what differs in each."""
     for problem in problems:
-        first = problem.message.splitlines()[0]
-        console.print(f"FAILED {problem.node}: {first}", highlight=False, markup=False)
-    console.print(_headline(diff), highlight=False)
+        first = problem.message.partition("\n")[0]
+        console.print(plain(f"FAILED {problem.node}: {first}"), highlight=False)
+    console.print(plain(_headline(diff)), highlight=False)
     if unbuilt:
-        console.print(_unbuilt(unbuilt), highlight=False)
+        console.print(plain(_unbuilt(unbuilt)), highlight=False)
     if verdict:
-        console.print(verdict.sentence, highlight=False)
+        console.print(plain(verdict.sentence), highlight=False)
     if not diff.changed:
         return
     table = Table(
@@ -43,7 +45,7 @@ def print_report(
     for column in table.columns[1:5]:
         column.justify = "right"
     for one in diff.changed:
-        table.add_row(one.name, rows(one), *counts(one), _columns(one))
+        table.add_row(plain(one.name), rows(one), *counts(one), plain(_columns(one)))
     console.print(table)
     for one in diff.changed:
         _print_table(one, console)
@@ -149,22 +151,24 @@ def _schema(change: Any) -> str:
 def _print_table(table: TableDiff, console: Console) -> None:
     if not table.columns and not table.by_day:
         return
-    console.print(f"\n[bold]{table.name}[/] by {', '.join(table.key)}", highlight=False)
+    console.print(
+        f"\n[bold]{plain(table.name)}[/] by {plain(', '.join(table.key))}", highlight=False
+    )
     found = Table("column", "values", "sum", "for example", box=None, padding=(0, 2))
     found.columns[1].justify = found.columns[2].justify = "right"
     for one in table.columns:
-        found.add_row(one.name, number(one.values), shift_of(one), example_of(one))
+        found.add_row(plain(one.name), number(one.values), shift_of(one), plain(example_of(one)))
     console.print(found)
     for title, shifts in (("day", table.by_day), ("customer", table.by_customer)):
         if not shifts:
             continue
         names = list(shifts[0].shifts)[:5]
-        moved = Table(title, *names, box=None, padding=(0, 2))
+        moved = Table(title, *map(plain, names), box=None, padding=(0, 2))
         for head in moved.columns[1:]:
             head.justify = "right"
         for shift in largest(shifts):
             moved.add_row(
-                shift.group,
+                plain(shift.group),
                 *(number(shift.shifts[name], signed=True) for name in names),
             )
         console.print(moved)
@@ -181,8 +185,7 @@ def example_of(column: ColumnDiff) -> str:
     """The first of a column's examples."""
     if not column.examples:
         return ""
-    first = column.examples[0]
-    return f"{first.key}: {_shown(first.before)} → {_shown(first.after)}"
+    return example_shown(column.examples[0])
 
 
 def _shown(value: str | None) -> str:
@@ -207,9 +210,9 @@ def _shift_chart(shifts: Sequence[Shift], column: str) -> str:
     )
 
 
-def _cell(text: str) -> str:
-    """A value within a table of Markdown."""
-    return text.replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
+def example_shown(example: Example) -> str:
+    """An example in a line."""
+    return f"{example.key}: {_shown(example.before)} → {_shown(example.after)}"
 
 
 def _unbuilt(models: Sequence[str]) -> str:
@@ -231,15 +234,17 @@ def _render(
         Path(__file__).parent / "templates",
         html=name.endswith(".html"),
         filters={
-            "cell": _cell,
+            "block": markdown_block,
+            "code": inert,
+            "example": example_shown,
             "largest": largest,
             "number": number,
+            "printable": printable,
             "schema": _schema,
-            "shown": _shown,
         },
     )
     made.globals.update(rows=rows, counts=counts, shift_of=shift_of)
-    return made.get_template(name).render(
+    text = made.get_template(name).render(
         diff=diff,
         headline=_headline(diff),
         verdict=verdict,
@@ -248,3 +253,4 @@ def _render(
         days=_DAYS,
         **more,
     )
+    return guarded(text, inline_scripts(text)) if name.endswith(".html") else text

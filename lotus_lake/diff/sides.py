@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from lotus_lake import branches
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import ALIAS, attach, attach_sql, connect
+from lotus_lake.diff.personal import read_manifest
 from lotus_lake.diff.relations import Side
 
 _BRANCH = "branch"
@@ -62,12 +61,7 @@ def keys(manifest: Path) -> dict[str, list[str]]:
     Raises:
         LakeError: It is not there.
     """
-    try:
-        nodes: dict[str, Any] = json.loads(manifest.read_bytes())["nodes"]
-    except (OSError, ValueError) as error:
-        raise LakeError(
-            f"{manifest} cannot be read: it says which columns are keys. Run `dbt parse` first."
-        ) from error
+    nodes = read_manifest(manifest)["nodes"]
     found: dict[str, list[str]] = {}
     for node in nodes.values():
         test = node.get("test_metadata") or {}

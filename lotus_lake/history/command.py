@@ -7,15 +7,16 @@ from pathlib import Path
 
 import duckdb
 from rich.console import Console
-from rich.markup import escape
 
 from lotus_lake import branches
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import ALIAS, connect
 from lotus_lake.diff.compare import compare
+from lotus_lake.diff.personal import Shown, shown
 from lotus_lake.diff.relations import Side
 from lotus_lake.diff.report import print_report
 from lotus_lake.diff.sides import keys
+from lotus_lake.escaping import plain
 from lotus_lake.history.catalog import Snapshot
 from lotus_lake.history.past import History
 from lotus_lake.history.report import print_difference, print_steps
@@ -42,7 +43,7 @@ def main(table: str, at: str, where: str, manifest: Path, console: Console | Non
         config = LakeConfig.from_env()
         if config.branch:
             branches.require(config)
-        of_models = keys(manifest)
+        of_models, columns = keys(manifest), shown(manifest)
     except LakeError as error:
         return _failed(error, Exit.USAGE)
     try:
@@ -57,7 +58,7 @@ def main(table: str, at: str, where: str, manifest: Path, console: Console | Non
         except LakeError as error:
             return _failed(error, Exit.USAGE)
         try:
-            _print(history, then, now, of_models, connection, console)
+            _print(history, then, now, of_models, columns, connection, console)
         except duckdb.Error as error:
             return _failed(error, Exit.UNREACHABLE)
     return Exit.OK
@@ -68,17 +69,19 @@ def _print(
     then: Snapshot,
     now: Snapshot,
     of_models: dict[str, list[str]],
+    columns: Shown,
     connection: duckdb.DuckDBPyConnection,
     console: Console,
 ) -> None:
     condition = f" where {history.where}" if history.where else ""
-    console.print(f"[bold]{history.name}[/]{escape(condition)}")
+    console.print(f"[bold]{history.name}[/]{plain(condition)}")
     console.print(f"then: {then}\nnow:  {now}\n")
     if history.where:
         print_difference(difference(history, then.number, now.number), console)
     else:
         before, after = (Side(ALIAS, one.number, history.table) for one in (then, now))
-        print_report(compare(connection, before, after, of_models, [history.table]), console)
+        diff = compare(connection, before, after, of_models, columns, [history.table])
+        print_report(diff, console)
         console.print()
     print_steps(steps_between(history, then.number, now.number), console)
 

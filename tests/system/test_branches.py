@@ -310,7 +310,7 @@ def test_by_a_role_that_may_only_read_the_lake(
     for name in ("PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"):
         monkeypatch.setenv(name, lake.environment[name])
     with opened(LakeConfig.from_env(branch.environment), "trial") as (connection, before, after):
-        assert not compare(connection, before, after, {}).changed
+        assert not compare(connection, before, after, {}, {}).changed
     assert run("drop").returncode == 0
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 
 import duckdb
 import pytest
+from markdown_it import MarkdownIt
+from rich.console import Console
 
 from lotus_lake.connection import extension_file
 from lotus_lake.diff import finding, glance, shifts
 from lotus_lake.diff.compare import compare
 from lotus_lake.diff.relations import Side
-from lotus_lake.diff.report import markdown, page
+from lotus_lake.diff.report import markdown, page, print_report
 from lotus_lake.diff.results import LakeDiff, TableDiff
 from lotus_lake.diff.verdict import Problem, Verdict
 from tests.system import browser, services
@@ -31,6 +35,14 @@ FACT = f"""
         case when range % 4 > 0 then 'note ' || range end as note
     from range({ROWS})
 """
+KEYS_OF_TABLES = {"fct_sales": ["order_id"]}
+# The columns whose values a diff may show.
+SHOWN = {
+    "fct_sales": {
+        *("order_id", "customer_id", "order_day", "ordered_at", "currency", "units"),
+        *("net_sales", "note", "small", "big"),
+    }
+}
 
 # Changes of some of its rows, and of the keys of nearly all.
 SOME = {
@@ -82,7 +94,8 @@ def diff_of(
     connection: duckdb.DuckDBPyConnection, before: Side, key: tuple[str, ...] = ("order_id",)
 ) -> TableDiff:
     """What a change since did to the fact."""
-    found = compare(connection, before, side(connection), {"fct_sales": key, "dim": ["id"]})
+    keys = {"fct_sales": key, "dim": ["id"]}
+    found = compare(connection, before, side(connection), keys, SHOWN)
     return next(table for table in found.tables if table.name == "main.fct_sales")
 
 
@@ -671,7 +684,7 @@ def test_tables_that_came_and_went(lake: duckdb.DuckDBPyConnection) -> None:
     """Tables that only one side has."""
     before = side(lake, "the lake")
     lake.execute("drop table dim; create table dim_new as select 1 as id")
-    found = compare(lake, before, side(lake, "branch x"), {})
+    found = compare(lake, before, side(lake, "branch x"), {}, {})
     assert [(table.name, table.status) for table in found.changed] == [
         ("main.dim_new", "added"),
         ("main.dim", "removed"),
@@ -682,7 +695,7 @@ def test_reports(lake: duckdb.DuckDBPyConnection) -> None:
     """Both reports name the tables, columns, days, problems; values cannot break their markup."""
     before = side(lake, "the lake")
     lake.execute("update fct_sales set note = '<script>alert(1)</script> | x', net_sales = 99")
-    found = compare(lake, before, side(lake, "branch x"), {"fct_sales": ["order_id"]})
+    found = compare(lake, before, side(lake, "branch x"), KEYS_OF_TABLES, SHOWN)
     verdict = Verdict(1, ["main.fct_sales"])
     problems = [Problem("unique_fct_order_id", "Got 1 result\nsecond line")]
     text = markdown(found, verdict, problems)
@@ -695,7 +708,7 @@ def test_reports(lake: duckdb.DuckDBPyConnection) -> None:
         "second line",
     ):
         assert said in text
-    assert "&lt;/script> \\| x" in text
+    assert "\\x3cscript\\x3ealert(1)\\x3c/script\\x3e \\x7c x" in text
     html = page(found, verdict, problems)
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt; | x" in html
@@ -706,6 +719,88 @@ def test_reports(lake: duckdb.DuckDBPyConnection) -> None:
     assert "Nothing." in markdown(nothing)
 
 
+HOSTILE = (
+    "@everyone [a](http://x.example) ![b](//x.example/y.png) <img src=x onerror=ran()> `|` \\| "
+    "a@x.example https://x.example #1 [/red]\n```\n# head\x1b]0;x\x07\u202e"
+)
+
+
+def test_data_is_inert_in_reports(lake: duckdb.DuckDBPyConnection) -> None:
+    """Whatever names and values are: no link, image, HTML or mention, no control of a terminal."""
+    lake.execute(f'alter table fct_sales add column "{HOSTILE}" varchar')
+    before = side(lake, "the lake")
+    lake.execute(f'update fct_sales set "{HOSTILE}" = ?, units = 2 where order_id < 9', [HOSTILE])
+    lake.execute(f'create table "{HOSTILE}" as select 1 as id')
+    lake.execute("alter table fct_sales add column more struct(a int)")
+    shown = {"fct_sales": {*SHOWN["fct_sales"], HOSTILE}}
+    found = compare(lake, before, side(lake, "branch x"), KEYS_OF_TABLES, shown)
+    verdict = Verdict(1, [HOSTILE])
+    reports = (found, verdict, [Problem(HOSTILE, HOSTILE)], [HOSTILE])
+    _assert_inert(markdown(*reports))
+    html = page(*reports)
+    assert "everyone" in html
+    assert "<img" not in html
+    assert "\x1b" not in html
+    console = Console(file=StringIO(), width=400)
+    print_report(found, console, *reports[1:])
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert told.count("@everyone") >= 6
+    assert {char for char in told if not char.isprintable()} == {"\n"}
+
+
+def _assert_inert(text: str) -> None:
+    """Data is in code spans, in blocks of code and in elements `code` only."""
+    assert text.count("@everyone") >= 6
+    inert = 0
+    for token in MarkdownIt("commonmark").enable("table").parse(text):
+        for child in token.children or [token]:
+            if child.type in ("code_inline", "fence"):
+                inert += child.content.count("everyone")
+                continue
+            assert child.type not in ("link_open", "image"), child.content
+            if child.type in ("html_inline", "html_block"):
+                tags = set(re.findall(r"<\s*/?\s*(\w+)", child.content))
+                assert tags <= {"br", "details", "summary", "code"}, child.content
+                assert not re.search("everyone", re.sub("<code>.*?</code>", "", child.content))
+                inert += child.content.count("everyone")
+            else:
+                assert "everyone" not in child.content
+                assert "x.example" not in child.content
+    assert inert == text.count("everyone")
+
+
+def test_personal_and_unknown_columns_show_no_value(lake: duckdb.DuckDBPyConnection) -> None:
+    """Only that they differ, and how often; a key that is personal is hidden too."""
+    before = side(lake)
+    lake.execute(
+        "update fct_sales set note = nullif('new ' || note, 'new note 1'), net_sales = 99,"
+        " units = 9 where order_id < 9"
+    )
+
+    def differing(key: str, *shown: str) -> TableDiff:
+        now = side(lake)
+        return compare(lake, before, now, {"fct_sales": [key]}, {"fct_sales": shown}).tables[0]
+
+    found = differing("order_id", "order_id", "order_day", "net_sales")
+    columns = {column.name: column for column in found.columns}
+    assert columns["net_sales"].examples[0].after == "99.00"
+    assert columns["net_sales"].shift
+    assert columns["note"].values == 6
+    assert {(one.before, one.after) for one in columns["note"].examples} == {
+        ("•••", "•••"),
+        ("•••", None),
+    }
+    assert columns["note"].examples[0].key == "1"
+    assert columns["units"].shift is None
+    assert {name for shift in found.by_day for name in shift.shifts} == {"net_sales"}
+    assert {shift.group for shift in found.by_customer} == {"•••"}
+    unknown = differing("order_id")
+    assert {one.key for column in unknown.columns for one in column.examples} == {"•••"}
+    assert (unknown.changed, unknown.by_day) == (9, [])
+    for report in (markdown, page):
+        assert "note 1" not in report(LakeDiff(before, before, [unknown]))
+
+
 def test_the_page_in_a_browser(lake: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     """Legible, accessible and not too wide on a phone and on a desk; a bar for each day."""
     before = side(lake, "the lake")
@@ -714,7 +809,7 @@ def test_the_page_in_a_browser(lake: duckdb.DuckDBPyConnection, tmp_path: Path) 
         "alter table fct_sales add column margin decimal(18, 2);"
         "update fct_sales set note = '<b>' || note, net_sales = net_sales + 1 + order_id % 7"
     )
-    found = compare(lake, before, side(lake, "branch x"), {"fct_sales": ["order_id"]})
+    found = compare(lake, before, side(lake, "branch x"), KEYS_OF_TABLES, SHOWN)
     problems = [Problem("unique_fct_order_id", "Got 1 result\nsecond line")]
     report = tmp_path / "report.html"
     report.write_text(page(found, Verdict(1, ["main.fct_sales"]), problems), encoding="utf-8")

@@ -108,6 +108,39 @@ def test_both_ways(lake: Lake, checkout: Path) -> None:
     assert "NOT THE SAME after a full refresh: main.dim_products" in unsound.stdout
 
 
+@pytest.mark.slow
+def test_personal_data_stays_in_the_lake(lake: Lake, checkout: Path) -> None:
+    """Its changes are counted, also where the pull request says that nothing is personal; and what
+    dbt says of a wrong value does not name it."""
+    model = "models/processed/shopify/int_shopify__customers"
+    described = checkout / f"{model}.yml"
+    described.write_text(described.read_text().partition("unit_tests:")[0])
+    change(checkout, f"{model}.yml", "config: {meta: {personal: true}}", "config: {meta: {}}")
+    change(checkout, f"{model}.sql", "    email,\n", "    upper(email) as email,\n")
+    change(checkout, f"{model}.sql", "    last_name,\n", "    last_name || '!' as last_name,\n")
+    values = lake.query(
+        "select email, last_name from int_shopify__customers where email like '%@%'"
+    )
+    emails = {email for email, _ in values} | {email.upper() for email, _ in values}
+
+    def reports(code: int) -> str:
+        done = pr(lake, checkout)
+        assert done.returncode == code, done.stdout + done.stderr
+        folder = lake.target / "pr"
+        texts = [(folder / name).read_text() for name in ("report.md", "report.html")]
+        for text in texts:
+            assert not [email for email in emails if email in text]
+        return texts[0]
+
+    told = reports(0)
+    count = lake.value("select count(*) from int_shopify__customers where email is not null")
+    assert f"| `email` | {count:,} |" in told
+    assert ": ••• → •••`" in told
+    assert not [name for _, name in values if f"{name}!" in told]
+    change(checkout, f"{model}.sql", "upper(email)", "cast(email as bigint)::varchar")
+    assert "Could not convert string '•••' to INT64" in reports(20)
+
+
 def test_what_dbt_cannot_read(lake: Lake, checkout: Path) -> None:
     """There is a report of that, too."""
     change(checkout, "models/enriched/sales/fct_sales.sql", "select * from final", "{{ nothing")

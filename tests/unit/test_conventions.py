@@ -35,6 +35,12 @@ def uid(path: str) -> str:
     return f"model.lotus_lake.{Path(path).stem}"
 
 
+def unmark(column: Node) -> None:
+    """Do not say that a column has personal data."""
+    assert column["meta"].pop("personal")
+    column["config"]["meta"].pop("personal")
+
+
 class Project:
     """A copy of the manifest, to break a rule in."""
 
@@ -194,6 +200,18 @@ BREAKS: list[tuple[str, str, Callable[[Project], None]]] = [
         "Write the column's data_type into the seed's",
         SEED,
         lambda project: project.column(SEED, data_type=None),
+    ),
+    (
+        "Write config: {meta: {personal: true}} to the model's",
+        RECORDS,
+        lambda project: unmark(project.node(RECORDS)["columns"]["email"]),
+    ),
+    (
+        "Write config: {meta: {personal: true}} to the stream's",
+        SOURCES,
+        lambda project: unmark(
+            project.manifest["sources"]["source.lotus_lake.shopify.orders"]["columns"]["email"]
+        ),
     ),
     (
         "Write config.meta.owner",

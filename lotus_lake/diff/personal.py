@@ -1,0 +1,119 @@
+"""Which values a diff may show: none of columns with personal data, nor of undeclared ones.
+
+A column is shown if it is declared, is not nested, and has no ``meta: {personal: true}``, nor has a
+column of the same name in a table that the model reads. Of all others only counts are shown.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lotus_lake.config import LakeError
+from lotus_lake.diff.results import ColumnDiff, Example, LakeDiff, Shift
+
+HIDDEN = "•••"
+_CUSTOMER = "customer_id"
+
+Shown = Mapping[str, Collection[str]]
+
+# Errors of DuckDB that quote a value; its others quote names.
+_OF_A_VALUE = re.compile(r"(Conversion|Invalid Input|Out of Range|Constraint) Error")
+
+
+def read_manifest(manifest: Path) -> dict[str, Any]:
+    """dbt's ``manifest.json``.
+
+    Raises:
+        LakeError: It is not there.
+    """
+    try:
+        content: dict[str, Any] = json.loads(manifest.read_bytes())
+    except (OSError, ValueError) as error:
+        raise LakeError(
+            f"{manifest} cannot be read: it says which columns are keys, and which are personal. "
+            "Run `dbt parse` first."
+        ) from error
+    return content
+
+
+def shown(*manifests: Path) -> dict[str, set[str]]:
+    """The columns that may be shown, by table; a column that any manifest hides is hidden.
+
+    Raises:
+        LakeError: A manifest is not there.
+    """
+    allowed, hidden = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+    for path in manifests:
+        manifest = read_manifest(path)
+        tables = {**manifest["sources"], **manifest["nodes"]}
+        for node in manifest["nodes"].values():
+            if node["resource_type"] not in ("model", "snapshot", "seed"):
+                continue
+            inputs = node["depends_on"].get("nodes", ())
+            for table in (node, *(tables[name] for name in inputs if name in tables)):
+                for name, column in table.get("columns", {}).items():
+                    which = hidden if _is_hidden(column) else allowed
+                    which[node["alias"]].add(name)
+    return {table: columns - hidden[table] for table, columns in allowed.items()}
+
+
+def hide(diff: LakeDiff, shown: Shown) -> LakeDiff:
+    """The diff without the values of all other columns."""
+    for table in diff.tables:
+        names = shown.get(table.name.partition(".")[2], ())
+        has_key = all(column in names for column in table.key)
+        table.columns = [_column(column, names, has_key) for column in table.columns]
+        table.by_day = _shifts(table.by_day, names)
+        table.by_customer = _shifts(table.by_customer, names)
+        if _CUSTOMER not in names:
+            table.by_customer = [replace(shift, group=HIDDEN) for shift in table.by_customer]
+    return diff
+
+
+def without_values(message: str) -> str:
+    """What dbt says of a node that failed, without a value that DuckDB found wrong.
+
+    The value may have quotes and line breaks of its own: all from the first quote to the last goes.
+    """
+    if not _OF_A_VALUE.search(message):
+        return message
+    said, line, code = message.rpartition("\nLINE ")
+    said = re.sub(r"(['\"]).*['\"]", f"'{HIDDEN}'", said or code, flags=re.DOTALL)
+    return f"{said}{line}{code}" if line else said
+
+
+def _is_hidden(column: Mapping[str, Any]) -> bool:
+    meta = {**(column.get("meta") or {}), **((column.get("config") or {}).get("meta") or {})}
+    # A nested value has fields that nobody declared.
+    nested = re.search(r"\b(struct|map|json)\b", column.get("data_type") or "", re.IGNORECASE)
+    return bool(meta.get("personal") or nested)
+
+
+def _column(column: ColumnDiff, names: Collection[str], has_key: bool) -> ColumnDiff:
+    is_shown = column.name in names
+    return replace(
+        column,
+        shift=column.shift if is_shown else None,
+        examples=[
+            Example(
+                example.key if has_key else HIDDEN,
+                example.before if is_shown or example.before is None else HIDDEN,
+                example.after if is_shown or example.after is None else HIDDEN,
+            )
+            for example in column.examples
+        ],
+    )
+
+
+def _shifts(shifts: list[Shift], names: Collection[str]) -> list[Shift]:
+    kept = (
+        replace(shift, shifts={name: by for name, by in shift.shifts.items() if name in names})
+        for shift in shifts
+    )
+    return [shift for shift in kept if shift.shifts]
