@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lotus_lake.escaping import printable_lines
+
 # One place has one spelling here. DuckDB knows others, such as file:/path and s3://bucket/a/../b,
 # in which it would not be seen that one place lies inside another.
 _PLACE = re.compile(
@@ -20,6 +22,10 @@ _PLACE = re.compile(
 
 class LakeError(RuntimeError):
     """Something a person has to put right; the message says what and how, in one line."""
+
+    def __str__(self) -> str:
+        """The message, which may name files and columns, for a terminal."""
+        return printable_lines(super().__str__())
 
 
 def foreign_catalog(catalog: str) -> LakeError:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import ALIAS, connect
+from lotus_lake.escaping import printable
 from lotus_lake.landing import day_of
 
 UNREACHABLE = 40
@@ -240,7 +241,7 @@ def _quarantine_line(stream: StreamStatus) -> Text:
     more = f" (and {stream.quarantined - 1:,} more)" if stream.quarantined > 1 else ""
     return Text.assemble(
         ("quarantined ", "bold red"),
-        f"{stream.quarantined_path}: {stream.quarantined_reason}{more}",
+        printable(f"{stream.quarantined_path}: {stream.quarantined_reason}{more}"),
         overflow="fold",
     )
 

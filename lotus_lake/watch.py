@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from watchfiles import Change, DefaultFilter, watch
 
 from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.escaping import printable
 from lotus_lake.scheduler.exits import Exit
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def main(arguments: Sequence[str]) -> int:
         while True:
             if changed:
                 names = sorted({Path(path).name for _, path in changed})
-                print(f"\nSaved: {', '.join(names)}", flush=True)
+                print(f"\nSaved: {printable(', '.join(names))}", flush=True)
             if changed is None or changed:
                 done = build(runner, select)
                 if done.interrupted:

@@ -19,11 +19,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from lotus_lake import status
 from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.escaping import plain
 from lotus_lake.pull_request import artifacts_url
 from lotus_lake.scheduler import artifacts
 
@@ -90,7 +90,7 @@ def summary(results: Results | None, lake: status.LakeStatus | None, config: Lak
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row("landing", escape(config.landing_url))
+    table.add_row("landing", plain(config.landing_url))
     if lake:
         streams = lake.streams
         quarantined = sum(stream.quarantined for stream in streams)
@@ -108,7 +108,7 @@ def summary(results: Results | None, lake: status.LakeStatus | None, config: Lak
             "models", _counts(results.models, ("built", "unchanged", "failed", "skipped"))
         )
         table.add_row("tests", _counts(results.tests, ("pass", "warn", "fail", "skipped")))
-    table.add_row("lake", escape(f"{config.catalog_name}, data in {config.data_url}"))
+    table.add_row("lake", plain(f"{config.catalog_name}, data in {config.data_url}"))
     table.add_row(
         "next",
         "make status · make docs · README.md"
@@ -147,7 +147,7 @@ def main() -> int:
             artifacts_url(config), {artifacts.MANIFEST: manifest}
         )
         if problem:
-            console.print(escape(f"The manifest is not kept for `make pr`: {problem}"))
+            console.print(plain(f"The manifest is not kept for `make pr`: {problem}"))
     console.print()
     console.print(summary(results, lake, config))
     return 0

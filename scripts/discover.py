@@ -21,6 +21,7 @@ from lotus_lake.connection import CONNECT_CONFIG, load
 from lotus_lake.discover import new_stream
 from lotus_lake.discover.compare import FILES, Discovery, UnknownStream, discover
 from lotus_lake.discover.yaml_text import columns_text, type_text
+from lotus_lake.escaping import plain, printable_lines
 from lotus_lake.landing import open_landing
 from lotus_lake.scheduler.exits import Exit
 from lotus_lake.schema import Type
@@ -124,12 +125,13 @@ def show(found: list[Discovery], console: Console) -> None:
         if one.in_step:
             continue
         where = f"{one.files:,} files, {one.looked_into:,} looked into" if one.files else "no file"
-        console.print(f"\n[bold]{one.label}[/]: {where}")
+        console.print(f"\n[bold]{plain(one.label)}[/]: {where}")
         if not one.is_declared:
             console.print(
-                f"  is not declared; {len(one.columns)} columns: {', '.join(one.columns)}. "
-                f"To add it: make discover ADD={one.label}",
-                markup=False,
+                plain(
+                    f"  is not declared; {len(one.columns)} columns: {', '.join(one.columns)}. "
+                    f"To add it: make discover ADD={one.label}"
+                )
             )
         table = Table("", "", "", box=None, show_header=False, padding=(0, 2))
         table.columns[0].overflow = "fold"
@@ -137,14 +139,14 @@ def show(found: list[Discovery], console: Console) -> None:
         for part in one.different:
             fits = "cannot be fed as" if part.path in refused else "is fed as"
             said = f"{shortened(part.landed)} {fits} the declared {shortened(part.declared)}"
-            table.add_row(part.name, "other type", f"{said}; first in {part.path}")
+            table.add_row(plain(part.name), "other type", plain(f"{said}; first in {part.path}"))
         for part in one.undeclared:
-            table.add_row(part.name, "not declared", shortened(part.landed))
+            table.add_row(plain(part.name), "not declared", plain(shortened(part.landed)))
         never = "never landed" if one.looked_into == one.files else "in none of these files"
         for part in one.missing:
             table.add_row(part.name, never, shortened(part.declared))
         for path, reason in one.unreadable:
-            table.add_row(path, "cannot be fed", reason)
+            table.add_row(plain(path), "cannot be fed", plain(reason))
         if table.rows:
             console.print(table)
     looked, files = sum(one.looked_into for one in found), sum(one.files for one in found)
@@ -165,10 +167,11 @@ def show_yaml(one: Discovery, console: Console) -> None:
     console.print(f"\n# {one.label}, in models/landing/{one.source}/_{one.source}__sources.yml:")
     if added:
         console.print("# new columns", style="dim")
-        console.print(columns_text(added), markup=False, soft_wrap=True)
+        console.print(printable_lines(columns_text(added)), markup=False, soft_wrap=True)
     if grown:
         console.print("# the data_type of columns that have new fields", style="dim")
-        console.print(columns_text(grown, described=grown), markup=False, soft_wrap=True)
+        text = printable_lines(columns_text(grown, described=grown))
+        console.print(text, markup=False, soft_wrap=True)
 
 
 def show_added(

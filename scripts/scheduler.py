@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lotus_lake.config import LakeError
+from lotus_lake.escaping import printable
 from lotus_lake.scheduler.exits import Exit
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.stop import Stop
@@ -182,7 +183,8 @@ def dry_run(settings: Settings, log: Log, stop: Stop) -> Exit:
         rows.append(("everything", "", "", look.everything))
     widths = [max(len(row[at]) for row in rows) for at in range(3)]
     for stream, files, size, why in rows:
-        print(f"{stream:<{widths[0]}}  {files:>{widths[1]}}  {size:>{widths[2]}}  {why}")
+        line = f"{stream:<{widths[0]}}  {files:>{widths[1]}}  {size:>{widths[2]}}  {why}"
+        print(printable(line))
     print(f"\nA tick would run: {command}")
     return Exit.OK
 

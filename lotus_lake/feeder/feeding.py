@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import duckdb
 
 from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.escaping import printable
 from lotus_lake.feeder import blame, drift
 from lotus_lake.feeder.batch import (
     Batch,
@@ -49,7 +50,7 @@ def feed(
         stream = Stream.from_declaration(row[0] if row else "{}")
         outcome = Feeder(connection, stream, open_landing(LakeConfig.from_env().landing_url)).feed()
         for line in outcome.lines(stream):
-            print(line, flush=True)
+            print(printable(line), flush=True)
     except LakeError as error:
         problem = str(error)
     return connection.sql(f"select {'null' if problem is None else literal(problem)} as problem")

@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from lotus_lake.config import LakeError
+from lotus_lake.escaping import printable
 from lotus_lake.feeder.drift import SchemaChange
 from lotus_lake.landing import LandedFile
 from lotus_lake.probe import Probe
@@ -201,7 +202,9 @@ class Ledger:
                     "last_modified": file.last_modified,
                     "row_count": loaded[file.path].rows if file.path in loaded else None,
                     "status": "loaded" if file.path in loaded else "quarantined",
-                    "reason": quarantine.get(file.path),
+                    "reason": (
+                        printable(quarantine[file.path]) if file.path in quarantine else None
+                    ),
                     "cursor_version": version,
                     "generation_id": loaded[file.path].generation if file.path in loaded else None,
                     "feed_mode": (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from lotus_lake.escaping import plain
 from lotus_lake.history.catalog import in_utc
 from lotus_lake.history.rows import FEW, RowDiff
 from lotus_lake.history.steps import Step
@@ -36,9 +36,9 @@ def print_difference(diff: RowDiff, console: Console) -> None:
             changed = old != new
             table.add_row(
                 "≠" if changed else "",
-                escape(column),
-                escape(old),
-                escape(new),
+                plain(column),
+                plain(old),
+                plain(new),
                 style="bold yellow" if changed else "",
             )
         console.print(table)
@@ -60,18 +60,18 @@ def print_steps(steps: list[Step], console: Console) -> None:
 
 
 def _print_step(step: Step, console: Console) -> None:
-    console.print(f"\n{step.snapshot}" + (f", by {escape(step.run)}" if step.run else ""))
+    console.print(f"\n{step.snapshot}" + (f", by {plain(step.run)}" if step.run else ""))
     if step.rebuilt:
-        console.print(f"  [bold]made again from everything:[/] {escape(step.rebuilt)}")
+        console.print(f"  [bold]made again from everything:[/] {plain(step.rebuilt)}")
     if step.change:
-        console.print(f"  {escape(step.change)}")
+        console.print(f"  {plain(step.change)}")
     for name in step.others:
-        console.print(f"  table {escape(name)} was written")
+        console.print(f"  table {plain(name)} was written")
     for file in step.files[:_FILES]:
         brought = "it was taken out" if file.undone else counted(file.rows or 0, "row")
         # Paths are for copying: they are not broken into lines.
         console.print(
-            f"  {file.stream}, {brought}, {in_utc(file.at)}:\n    {escape(file.path)}",
+            f"  {file.stream}, {brought}, {in_utc(file.at)}:\n    {plain(file.path)}",
             soft_wrap=True,
         )
     if len(step.files) > _FILES:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from lotus_lake.escaping import markdown
 from lotus_lake.scheduler.exits import Exit
 
 # Seconds that a webhook may take.
@@ -57,14 +58,14 @@ class Condition:
         """The message, as Slack and Mattermost take it, with fields for others."""
         host = os.uname().nodename
         if self.code == Exit.OK:
-            text = f"lotus-lake on {host}: good again. {self.reason}"
+            text = f"lotus-lake on {host}: good again. {markdown(self.reason)}"
             if told:
                 text += f" (It was bad with exit code {told['code']} since {told['since']}.)"
         else:
-            about = f" {', '.join(self.streams)}:" if self.streams else ""
+            about = f" {', '.join(map(markdown, self.streams))}:" if self.streams else ""
             text = (
                 f"lotus-lake on {host}: {self.code.meaning} (exit code {int(self.code)})."
-                f"{about} {self.reason} Type: `{self.command}`"
+                f"{about} {markdown(self.reason)} Type: {markdown(self.command)}"
             )
         return {
             "text": text,

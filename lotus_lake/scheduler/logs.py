@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import IO, Any, Literal, cast
 
+from lotus_lake.escaping import printable
+
 Level = Literal["info", "warn", "error"]
 
 
@@ -63,7 +65,9 @@ class Log:
         else:
             mark = {"info": "", "warn": "WARNING ", "error": "ERROR "}[level]
             # In UTC, like dbt's.
-            line = f"{time.strftime('%H:%M:%S', time.gmtime())}  scheduler: {mark}{message}"
+            line = (
+                f"{time.strftime('%H:%M:%S', time.gmtime())}  scheduler: {mark}{printable(message)}"
+            )
         self.raw(line)
 
     def raw(self, line: str) -> None:

@@ -98,7 +98,7 @@
 {% macro _print_deliveries(title, deliveries, dry_run) %}
     {% do log(("Dry run, nothing is changed. " if dry_run else "") ~ title, info=true) %}
     {% for row in deliveries.rows %}
-        {% do log("  " ~ row["path"] ~ "  (version " ~ row["cursor_version"] ~ ", "
-            ~ (row["row_count"] ~ " rows" if row["row_count"] is not none else row["reason"]) ~ ")", info=true) %}
+        {% do log(lotus_lake.printable("  " ~ row["path"] ~ "  (version " ~ row["cursor_version"] ~ ", "
+            ~ (row["row_count"] ~ " rows" if row["row_count"] is not none else row["reason"]) ~ ")"), info=true) %}
     {% endfor %}
 {% endmacro %}

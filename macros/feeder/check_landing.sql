@@ -16,7 +16,7 @@
     ) %}
     {% for folder in found.columns[0].values() if folder not in declared %}
         {% do exceptions.warn(
-            "Files land in " ~ folder ~ ", but no source declares that stream, so nothing feeds "
+            "Files land in " ~ lotus_lake.printable(folder) ~ ", but no source declares that stream, so nothing feeds "
             ~ "them. Declare it in models/landing (CONTRIBUTING, 'Add a stream') or remove the folder."
         ) %}
     {% endfor %}

@@ -21,7 +21,7 @@
         ) %}
         {% for row in new.rows %}
             {% do total.append(row[0]) %}
-            {% do log("  not fed: " ~ row[0] ~ "  (" ~ row[1] ~ " bytes)", info=true) %}
+            {% do log(lotus_lake.printable("  not fed: " ~ row[0] ~ "  (" ~ row[1] ~ " bytes)"), info=true) %}
         {% endfor %}
     {% endfor %}
     {% do log(total | length ~ " landed files are not in the ledger."

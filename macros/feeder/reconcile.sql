@@ -32,13 +32,14 @@
                 {% do bad.append(row["message"]) %}
                 {% do differences.append(row["message"]) %}
             {% endif %}
-            {% do log("  " ~ label ~ "  " ~ row["kind"] ~ ": " ~ row["message"], info=true) %}
+            {% do log(lotus_lake.printable("  " ~ label ~ "  " ~ row["kind"] ~ ": " ~ row["message"]), info=true) %}
         {% endfor %}
         {% do log(label ~ ": " ~ (bad | length ~ " differences" if bad else "clean"), info=true) %}
     {% endfor %}
     {% if differences %}
         {{ exceptions.raise_compiler_error(
-            "reconcile found " ~ differences | length ~ " differences, the first: " ~ differences[0]
+            "reconcile found " ~ differences | length ~ " differences, the first: "
+            ~ lotus_lake.printable(differences[0])
         ) }}
     {% endif %}
     {% do log("Landing, ledger, files and staging agree.", info=true) %}

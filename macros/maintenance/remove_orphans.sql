@@ -25,7 +25,7 @@
         ~ ", older_than => now() - to_days(" ~ days ~ "))"
     ) %}
     {% for path in found.columns[0].values() %}
-        {% do log("  " ~ path, info=true) %}
+        {% do log(lotus_lake.printable("  " ~ path), info=true) %}
     {% endfor %}
     {% do log(
         found | length ~ " files that the catalog does not know, older than " ~ days ~ " days"

@@ -8,8 +8,10 @@
             {% set found = lotus_lake.findings_of(result) %}
             {% for message in found %}
                 {% do log(
-                    result.status | string | upper ~ " " ~ result.node.name.split(".")[0] ~ " ("
-                    ~ result.node.config.meta.get("owner", "nobody") ~ "): " ~ message, info=true
+                    lotus_lake.printable(
+                        result.status | string | upper ~ " " ~ result.node.name.split(".")[0] ~ " ("
+                        ~ result.node.config.meta.get("owner", "nobody") ~ "): " ~ message
+                    ), info=true
                 ) %}
             {% endfor %}
             {% if found and result.failures > found | length %}

@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -17,7 +19,7 @@ import pytest
 from lotus_lake.sample import generate
 from tests.system import services
 from tests.system.conftest import NO_DBT_TESTS, once
-from tests.system.lake import Lake, differences
+from tests.system.lake import PROJECT, Lake, differences
 from tests.system.scheduling import Ticks, Webhook, webhook
 
 BAD = "shopify/orders/year=2025/month=01/day=09/bad.parquet"
@@ -144,6 +146,48 @@ def test_quarantine_is_partial_and_a_repair_is_good_again(ticks: Ticks, hook: We
     (message,) = hook.take()
     assert (message["status"], message["exit_code"]) == ("good", 0)
     assert hook.url not in "".join(path.read_text() for path in ticks.lake.home.glob("tick-*.txt"))
+
+
+@pytest.mark.slow
+def test_names_cannot_control_a_terminal_or_mention_anybody(ticks: Ticks, hook: Webhook) -> None:
+    """A file's and a column's: escaped in the tick's lines, the alert, and what commands print."""
+    ticks.environment["LAKE_ALERT_WEBHOOK"] = hook.url
+    hostile = (
+        "\x1b]0;x\x07\u202e\n12:00:00  scheduler: ERROR <!channel> [a](http://x.example) [/red]"
+    )
+    folder = "jaffle_shop/customers/year=2030/month=01/day=01"
+    land(ticks.lake, f"{folder}/{hostile.replace('/', '')}.parquet", b"no parquet")
+    land(ticks.lake, f"{folder}/good.csv", f'id,"{hostile}"\n990001,x\n'.encode())
+    land(ticks.lake, f"jaffle_shop/{hostile.replace('/', '')}/{folder[22:]}/a.csv", b"id\n1\n")
+    done = ticks.run()
+    assert done.code == 10, done.output
+    printed = [done.output, ticks.run("--dry-run").output]
+    assert "QUARANTINED " in done.output and "\\x1b]0;x\\x07\\u202e\\n12:00:00" in done.output
+    (message,) = hook.take()
+    assert "`quarantined jaffle_shop/customers/" in message["text"]
+    assert "<" not in message["text"] and "\\x3c!channel\\x3e" in message["text"]
+    for command in (
+        ["scripts/status.py"],
+        ["scripts/build_summary.py"],
+        ["scripts/discover.py", "--manifest", str(ticks.lake.target / "manifest.json")],
+        ["scripts/diff.py", hostile, "--manifest", str(ticks.lake.target / "manifest.json")],
+    ):
+        ran = subprocess.run(
+            [sys.executable, *command],
+            cwd=PROJECT,
+            env=ticks.lake.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in ran.stderr
+        printed.append(ran.stdout + ran.stderr)
+    for operation in ("reconcile", "full_sweep"):
+        printed.append(ticks.lake.build(operation, command="run-operation").output)
+    assert sum("\\x1b]0;x\\x07" in text for text in printed) >= 5
+    for text in printed:
+        assert {char for char in text if not char.isprintable()} <= {"\n"}
+        assert "\n12:00:00" not in text
 
 
 @pytest.mark.slow
