@@ -32,6 +32,7 @@ from typing import Any
 
 from lotus_lake import postgres, s3
 from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
+from lotus_lake.escaping import printable
 from lotus_lake.scheduler.exits import Unreachable
 
 # Both databases understand these. Full paths instead of those below schema, table and data path;
@@ -132,7 +133,7 @@ class Branch:
                 name=values["name"],
                 base_snapshot=values["base_snapshot"],
                 created_at=datetime.fromisoformat(values["created_at"]).astimezone(UTC),
-                created_by=_printable(values["created_by"]),
+                created_by=printable(values["created_by"]),
             )
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             raise ValueError("says neither when it was made nor by whom") from None
@@ -219,7 +220,7 @@ def branches(lake: LakeConfig) -> tuple[list[Branch], list[str]]:
             what = f"File branches/{name}.json" if lake.sqlite_path else f"Schema branch_{name}"
             record = "it" if lake.sqlite_path else "its comment"
             odd.append(
-                f"{_printable(what)} is passed over: {record} {error}. No clean-up waits for it. "
+                f"{printable(what)} is passed over: {record} {error}. No clean-up waits for it. "
                 "Drop the branch if it is one; if it is something else, take it out of there."
             )
     return sorted(found, key=lambda branch: (branch.created_at, branch.name)), odd
@@ -275,11 +276,6 @@ def _new(config: LakeConfig, base_snapshot: int) -> Branch:
 
 def _by() -> str:
     return os.environ.get("LAKE_BRANCH_BY") or os.environ.get("USER") or _user()
-
-
-def _printable(text: str) -> str:
-    """Text that moves no terminal's cursor."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _user() -> str:

@@ -10,23 +10,23 @@ _IN_SCRIPT = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u
 _IN_CODE = str.maketrans({char: f"\\x{ord(char):02x}" for char in "`|<>"})
 
 
-def printable(text: object) -> str:
+def printable(text: str) -> str:
     """One line for a terminal, a log or a message: what does not print is shown as its escape.
 
     Terminals obey escape sequences, a line break begins a line of its own, and marks for
     right-to-left text change the order of what is read.
     """
     return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text)
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
 
 
-def printable_lines(text: object) -> str:
+def printable_lines(text: str) -> str:
     """The same for text of several lines."""
-    return "\n".join(map(printable, str(text).split("\n")))
+    return "\n".join(map(printable, text.split("\n")))
 
 
-def plain(text: object) -> str:
+def plain(text: str) -> str:
     """A printable line for a console of rich, which takes brackets for markup."""
     # The scheduler needs no rich, and starts faster without it.
     from rich.markup import escape
@@ -34,13 +34,13 @@ def plain(text: object) -> str:
     return escape(printable(text))
 
 
-def markdown(text: object) -> str:
+def markdown(text: str) -> str:
     """A code span, in which there are no links, images, HTML or mentions; also within a table."""
     shown = printable(text).translate(_IN_CODE)
     return f"`{shown}`" if shown else ""
 
 
-def markdown_block(text: object) -> str:
+def markdown_block(text: str) -> str:
     """Text of several lines as a block of code."""
     shown = printable_lines(text).replace("`", "\\x60")
     return f"```\n{shown}\n```"

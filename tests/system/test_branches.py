@@ -184,7 +184,7 @@ def test_odd_files_among_branches(reference_copy: Lake) -> None:
     assert maintained.code == 0, maintained
     assert "held" not in maintained.output
     for name in odd:
-        said = f"File branches/{name.replace(chr(27), '?')}.json is passed over: it "
+        said = f"File branches/{name.replace(chr(27), chr(92) + 'x1b')}.json is passed over: it "
         assert maintained.output.count(said) == 1, said
     assert chr(27) not in maintained.output
 
