@@ -279,9 +279,11 @@ def _environment() -> tuple[str, ...]:
 
 
 def in_a_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0]
+    """What an error says, in one line, without the value that could not be converted."""
+    text = str(error).strip()
+    if isinstance(error, duckdb.ConversionException):
+        text = re.sub("'.*'", "'...'", text, flags=re.DOTALL)
+    return next(iter(text.splitlines()), type(error).__name__)
 
 
 def reason_of(error: duckdb.Error, what: str) -> str:

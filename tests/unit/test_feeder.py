@@ -1195,3 +1195,10 @@ def test_a_footer_with_the_wrong_number_of_rows_is_a_bad_file(lake: SmallLake) -
     reason = "it says that it has 101 rows, but 100 can be read"
     assert outcome.quarantined == [(path, reason)]
     assert lake.rows() == [(1, "a")]
+
+
+def test_a_reason_tells_no_value(lake: SmallLake) -> None:
+    """It is shown on pages and in alerts, and the value may be personal."""
+    lake.land("bad.jsonl", json_lines({"id": 1, "born": "O'Neill, ann@example.com"}))
+    lake.feed(columns={"id": "bigint", "born": "date[]"})
+    assert "ann@example" not in lake.reasons()["bad.jsonl"]
