@@ -9,7 +9,7 @@ import duckdb
 from lotus_lake.feeder.fitting import Group, Quarantine
 from lotus_lake.feeder.plan import Planner
 from lotus_lake.feeder.rows import Writer
-from lotus_lake.probe import is_transient, reason_of
+from lotus_lake.probe import is_out_of_memory, is_transient, reason_of
 from lotus_lake.races import roll_back
 
 # What a file can cause that can be read; everything else is the lake's fault, or the store's.
@@ -19,6 +19,11 @@ _FILES_FAULT = (
     duckdb.NotSupportedError,
     duckdb.ProgrammingError,
 )
+
+
+def is_files_fault(error: BaseException) -> bool:
+    """Whether an error may be that of files: of what is in them, or of how much."""
+    return isinstance(error, _FILES_FAULT) or is_out_of_memory(error)
 
 
 def unreadable(writer: Writer, groups: Sequence[Group]) -> dict[str, str]:

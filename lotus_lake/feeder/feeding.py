@@ -57,7 +57,7 @@ def feed(
 
 
 class _TooMuch(Exception):
-    """Memory does not suffice to feed so many files at once."""
+    """So many files cannot be fed at once."""
 
     def __init__(self, files: int) -> None:
         super().__init__(files)
@@ -140,7 +140,7 @@ class Feeder:
         # A feed that lost a race is planned again from what the winner left.
         for _ in attempts():
             try:
-                return self._feed_within_memory()
+                return self._feed_fewer_files()
             except FileChanged as changed:
                 self._changes[changed.path] += 1
             except LostRace:
@@ -157,8 +157,8 @@ class Feeder:
             "of this feed was written; let the other runs finish and run again."
         )
 
-    def _feed_within_memory(self) -> Outcome:
-        """Feed once, with half the files each time that memory did not suffice."""
+    def _feed_fewer_files(self) -> Outcome:
+        """Feed once, with half the files each time that they were too many."""
         while True:
             try:
                 return self._feed_once()
@@ -173,7 +173,7 @@ class Feeder:
         Raises:
             LostRace, duckdb.Error: Another run was faster, or the lake cannot be used.
             LakeError: The lake or the landing zone cannot be used.
-            _TooMuch: Memory does not suffice for so many files.
+            _TooMuch: Fewer files have to be fed at once.
         """
         cursor = self._ledger.cursor()
         if cursor.version == 0:
@@ -254,7 +254,7 @@ class Feeder:
 
         Raises:
             LostRace: Another run was faster, or a file was replaced.
-            _TooMuch: Memory did not suffice, and there is more than one file.
+            _TooMuch: Fewer files have to be fed at once.
             LakeError: It was no file's fault.
         """
         if is_conflict(error):
@@ -262,13 +262,15 @@ class Feeder:
         check_still_there(self._landing, batch.files)
         bad = {}
         if is_out_of_memory(error):
-            if len(batch.files) > 1:
-                raise _TooMuch(len(batch.files)) from error
-            bad = {batch.files[0].path: OUT_OF_MEMORY_REASON}
+            if len(batch.files) == 1:
+                bad = {batch.files[0].path: OUT_OF_MEMORY_REASON}
         elif not is_transient(error):
             bad = blame.unreadable(self._writer, plan.groups) or blame.unfit(
                 self._connection, self._planner, self._writer, plan.groups
             )
+        # A damaged file may fail only beside others, where DuckDB does not trust its statistics.
+        if not bad and len(batch.files) > 1 and blame.is_files_fault(error):
+            raise _TooMuch(len(batch.files)) from error
         if not bad:
             raise LakeError(
                 f"Stream {self._stream.label}: the feed failed and nothing of it was "

@@ -105,7 +105,8 @@ def check_round(lake: SmallLake, seed: int) -> None:
         name = draw.choice(list(GOOD))
         bad.append(lake.land(f"{seed}_{number}_{name}", damaged(draw, GOOD[name])))
     good = {lake.land(f"{seed}_{name}", content) for name, content in GOOD.items()}
-    lake.feed(primary_key="id", columns=COLUMNS)
+    while lake.feed(primary_key="id", columns=COLUMNS).backlog_files:
+        pass
     known = dict(lake.query("select path, status from lakehouse.meta.feeder_files"))
     assert known.keys() >= {*bad, *good}
     assert {path for path in good if known[path] != "loaded"} == set()
