@@ -19,6 +19,9 @@ _PLACE = re.compile(
     r"|(?![A-Za-z][A-Za-z0-9+.-]*:)(?s:.)+"
 )
 
+# A password in whatever form libpq takes it: password=…, user:password@host, ?pass%77ord=….
+_PASSWORD = re.compile(r"password\s*=|//.*:.*@|[?&][^=&]*%", re.IGNORECASE | re.DOTALL)
+
 
 class LakeError(RuntimeError):
     """Something a person has to put right; the message says what and how, in one line."""
@@ -36,7 +39,7 @@ def foreign_catalog(catalog: str) -> LakeError:
     )
 
 
-# The defaults of the two targets; profiles.yml states the same ones for dbt.
+# The defaults of the targets.
 _DEFAULTS = {
     "local": (".lake/landing/raw", "sqlite:.lake/catalog.sqlite", ".lake/data/"),
     "prod": ("s3://landing/raw", "postgres:", "s3://lakehouse/data/"),
@@ -144,6 +147,12 @@ class LakeConfig:
         Raises:
             LakeError: See above.
         """
+        if _PASSWORD.search(self.catalog):
+            raise LakeError(
+                "LAKE_CATALOG holds a password, which messages, logs and lists of processes would "
+                "show. Take it out, and set PGPASSWORD, or PGPASSFILE to a file with it. Nothing "
+                "was opened."
+            )
         for name, url in (("LAKE_LANDING_URL", self.landing_url), ("LAKE_DATA_URL", self.data_url)):
             if not _PLACE.fullmatch(url):
                 raise LakeError(
@@ -152,7 +161,7 @@ class LakeConfig:
                 )
         kind, _, rest = self.catalog.partition(":")
         if kind not in ("sqlite", "postgres") or (kind == "sqlite" and not rest):
-            # Only its beginning is told: the rest may hold a password.
+            # Only its beginning is shown: the rest may hold a password.
             raise LakeError(
                 f"LAKE_CATALOG begins with '{kind}': it has to be sqlite:PATH or postgres: with a "
                 "connection string, or with nothing for libpq's PG* variables."

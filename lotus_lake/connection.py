@@ -90,6 +90,7 @@ def attach_sql(config: LakeConfig, alias: str, *, read_only: bool = False) -> st
     options = (
         ["read_only"]
         if read_only
+        # Inlined rows corrupt nested columns in this DuckLake version (docs/decisions/0002).
         else [f"data_path '{_quote(config.data_url)}'", "data_inlining_row_limit 0"]
     )
     if not config.sqlite_path:
@@ -159,11 +160,44 @@ def s3_sql() -> list[str]:
     statements = [_load_sql(name) for name in ("httpfs", "aws")]
     if bundle := os.environ.get("AWS_CA_BUNDLE"):
         statements.append(f"set global ca_cert_file = '{_quote(bundle)}'")
-    return [*statements, s3_secret_sql(dict(os.environ))]
+    # httpfs has copied the keys into settings, which duckdb_settings() shows.
+    names = ("access_key_id", "secret_access_key", "session_token")
+    forget = [f"reset global s3_{name}" for name in names]
+    return [*statements, s3_secret_sql(dict(os.environ)), *forget]
 
 
 def _load_sql(extension: str) -> str:
     return f"load '{_quote(extension_file(extension))}'"
+
+
+def readable_sql(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> str:
+    """The statement that names the only folders to read once external access is off.
+
+    Args:
+        connection: Has the lake attached.
+        config: Where it lies.
+    """
+    files = " union ".join(
+        f"from __ducklake_metadata_{ALIAS}.ducklake_{kind}_file select distinct "
+        "regexp_replace(path, '[^/]*$', '') where not path_is_relative"
+        for kind in ("data", "delete")
+    )
+    found = connection.execute(
+        f"select data_path from ducklake_settings('{ALIAS}') union {files}"
+    ).fetchall()
+    landing = config.landing_url if is_s3(config.landing_url) else local_path(config.landing_url)
+    folders = [f"{landing}/", *(folder for (folder,) in found)]
+    quoted = [f"'{_quote(one)}'" for one in folders]
+    return f"set allowed_directories = [{', '.join(quoted)}]"
+
+
+def lock_down(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
+    """Make a connection safe for SQL of others: it reads the lake and its landing zone only."""
+    connection.execute(readable_sql(connection, config))
+    # The diff changes it for a moment.
+    connection.execute("set allowed_configs = ['disabled_optimizers']")
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
 
 
 def prepare_catalog(config: LakeConfig) -> None:
@@ -228,9 +262,6 @@ def attach(connection: duckdb.DuckDBPyConnection, config: LakeConfig, statement:
         connection.execute(statement)
     except duckdb.Error as error:
         text = str(error).strip().splitlines()[0].rstrip(".")
-        if not config.sqlite_path:
-            # A connection string may hold a password.
-            text = text.replace(config.catalog.removeprefix("postgres:") or "\0", "...")
         advice = "Check that it is there and that this user may read and write it."
         if "version" in text.lower():
             advice = (

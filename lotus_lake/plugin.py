@@ -41,8 +41,6 @@ class Plugin(BasePlugin):
         if self.config.branch:
             require(self.config)
         prepare(conn, self.config)
-        # What dbt-duckdb is about to do (`attach if not exists`): doing it first is what turns an
-        # unreadable catalog into one clear line, and what shows it its own schema only.
-        for attachment in (self.creds and self.creds.attach) or []:
-            attach(conn, self.config, attach_sql(self.config, attachment.alias or ALIAS))
+        # dbt-duckdb is about to attach what the profile says, if there is no such database yet.
+        attach(conn, self.config, attach_sql(self.config, ALIAS))
         register(conn, self.config)

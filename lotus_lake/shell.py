@@ -1,19 +1,22 @@
 """DuckDB's own command line shell, started on the lake.
 
 It gets the lake as the project's other readers do: extensions from wheels, the catalog read-only,
-and a SQLite catalog as a copy, so that nothing it does reaches the lake or waits for a build.
+and a SQLite catalog as a copy, so that nothing it does reaches the lake or waits for a build. What
+is typed or pasted there reads the lake and the landing zone; it writes only temporary files.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
+import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -27,12 +30,16 @@ from lotus_lake.connection import (
     connect,
     load_sql,
     make_spill_folder,
+    readable_sql,
     with_copied_catalog,
 )
+from lotus_lake.sandbox import write_only_in
 from lotus_lake.scheduler.exits import Exit
 
 # With these the shell runs what it is given, and ends.
 _ONE_QUERY = {"-c", "-s", "-f"}
+_WRITING = {b"attach", b"copy", b"export", b"import", b"install", b"load"}
+_HISTORY = Path(os.environ.get("DUCKDB_HISTORY") or "~/.duckdb_history").expanduser()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         config = LakeConfig.from_env()
         if config.branch:
             branches.require(config)
+        _refuse_writing(arguments)
         make_spill_folder()
         program = _program()
     except LakeError as error:
@@ -56,12 +64,17 @@ def main(arguments: Sequence[str]) -> int:
     # So that the folder is removed too when the terminal's window is closed.
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
-    with tempfile.TemporaryDirectory(prefix="lotus-lake-sql-") as folder:
+    with tempfile.TemporaryDirectory(prefix="lotus-lake-sql-", dir=_spill()) as name:
+        folder = Path(name)
         try:
-            snapshot = _newest_snapshot(config)
-            start = Path(folder) / "start.sql"
-            read, environment = _for_the_shell(config, Path(folder))
-            start.write_text(f"{start_sql(read)}\n")
+            with connect(config) as connection:
+                snapshot = _newest_snapshot(connection)
+                readable = readable_sql(connection, config)
+            read = config
+            if config.sqlite_path:
+                read = with_copied_catalog(config, folder / "catalog.sqlite")
+            start = folder / "start.sql"
+            start.write_text(f"{start_sql(read, folder / 'spill', readable)}\n")
         except (LakeError, duckdb.Error) as error:
             print(f"sql: {str(error).strip().splitlines()[0]}", file=sys.stderr)
             return Exit.UNREACHABLE
@@ -71,27 +84,56 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(signal.SIGINT, lambda *_: None)
         # `.read`, because -init says what it reads, and keeps out the user's own ~/.duckdbrc.
         words = [program, "-cmd", f".read '{start}'", *arguments]
-        return subprocess.run(words, env={**os.environ, **environment}, check=False).returncode
+        # DuckDB's own settings, below, do not reach into the SQLite that it attaches catalogs with.
+        limited = functools.partial(write_only_in, folder, Path("/dev"), _HISTORY)
+        return subprocess.run(words, preexec_fn=limited, check=False).returncode
 
 
-def start_sql(config: LakeConfig) -> str:
+def start_sql(config: LakeConfig, spill: Path, readable: str) -> str:
     """What the shell runs first: it makes the lake its current database, and read-only.
+
+    Args:
+        config: The lake as the shell reads it.
+        spill: Folder for what does not fit into memory.
+        readable: Names the folders that it may read (``readable_sql``).
 
     Raises:
         LakeError: An extension's wheel is not installed.
     """
-    spill = _spill().replace("'", "''")
+    quoted = str(spill).replace("'", "''")
     statements = [
         *(f"set {name} = {value}" for name, value in CONNECT_CONFIG.items()),
         *load_sql(config),
         # Without a folder of its own, a large query would spill into the current one.
-        f"set temp_directory = '{spill}'",
+        f"set temp_directory = '{quoted}'",
         "set TimeZone = 'UTC'",
         attach_sql(config, ALIAS, read_only=True),
         f"use {ALIAS}",
+        readable,
+        "set allowed_configs = ['memory_limit', 'threads', 'TimeZone']",
     ]
-    # Without `.output` the shell would show that there now is a secret.
-    return "\n".join([".output /dev/null", *(f"{one};" for one in statements), ".output"])
+    # Without `.output` the shell would show that there now is a secret. In safe mode it refuses
+    # `.shell` and its like, other files, extensions and changed settings.
+    return "\n".join(
+        [".output /dev/null", *(f"{one};" for one in statements), ".output", ".safe_mode"]
+    )
+
+
+def _refuse_writing(arguments: Sequence[str]) -> None:
+    """Refuse queries that could write beside the lake, where the lake's read-only mode ends.
+
+    Raises:
+        LakeError: One has such a statement, or a part of one.
+    """
+    for flag, query in itertools.pairwise(arguments):
+        text = query.encode() if flag in ("-c", "-s", "-cmd") else b""
+        for start, kind in duckdb.tokenize(text.decode()):
+            word = re.match(rb"\w*", text[start:])
+            if kind == duckdb.token_type.keyword and word and word[0].lower() in _WRITING:
+                raise LakeError(
+                    f"The shell only reads the lake: {word[0].decode().upper()} is not for it. "
+                    'Write a column of that name in quotes, as in "copy".'
+                )
 
 
 def banner(config: LakeConfig, snapshot: int) -> str:
@@ -122,31 +164,9 @@ def _spill() -> str:
     return os.environ.get("LAKE_TEMP_DIR") or ".lake/tmp"
 
 
-def _newest_snapshot(config: LakeConfig) -> int:
-    with connect(config) as connection:
-        row = connection.execute(
-            f"select max(snapshot_id) from ducklake_snapshots('{ALIAS}')"
-        ).fetchone()
+def _newest_snapshot(connection: duckdb.DuckDBPyConnection) -> int:
+    row = connection.execute(
+        f"select max(snapshot_id) from ducklake_snapshots('{ALIAS}')"
+    ).fetchone()
     assert row
     return int(row[0])
-
-
-def _for_the_shell(config: LakeConfig, folder: Path) -> tuple[LakeConfig, dict[str, str]]:
-    """The lake as the shell reads it, and what it needs in its environment.
-
-    A password goes into the environment, so that it never lies in a file or stands in the shell's
-    list of databases.
-    """
-    if config.sqlite_path:
-        return with_copied_catalog(config, folder / "catalog.sqlite"), {}
-    from psycopg2.extensions import make_dsn, parse_dsn
-
-    text = config.catalog.removeprefix("postgres:")
-    if not text:
-        return config, {}
-    parts = parse_dsn(config.catalog if text.startswith("//") else text)
-    password = parts.pop("password", None)
-    return (
-        replace(config, catalog=f"postgres:{make_dsn(**parts)}"),
-        {"PGPASSWORD": password} if password else {},
-    )

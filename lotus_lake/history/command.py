@@ -10,7 +10,7 @@ from rich.console import Console
 
 from lotus_lake import branches
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.connection import ALIAS, connect
+from lotus_lake.connection import ALIAS, connect, lock_down
 from lotus_lake.diff.compare import compare
 from lotus_lake.diff.personal import Shown, shown
 from lotus_lake.diff.relations import Side
@@ -48,6 +48,7 @@ def main(table: str, at: str, where: str, manifest: Path, console: Console | Non
         return _failed(error, Exit.USAGE)
     try:
         connection = connect(config)
+        lock_down(connection, config)
     except (LakeError, duckdb.Error) as error:
         return _failed(error, Exit.UNREACHABLE)
     with connection:

@@ -129,11 +129,11 @@ class History:
     def _check_where(self, snapshot: Snapshot) -> None:
         if not self.where:
             return
+        sql = f"select count(*) from ({self.matching('*', snapshot.number)})"
         try:
-            fetch(
-                self.connection,
-                f"select count(*) from ({self.matching('*', snapshot.number)})",
-            )
+            if len(duckdb.extract_statements(sql)) > 1:
+                raise LakeError(f"WHERE ({self.where}) is more than one condition.")
+            fetch(self.connection, sql)
         except duckdb.Error as error:
             said = " ".join(str(error).split(" LINE ")[0].split("\n")[0].split())
             raise LakeError(

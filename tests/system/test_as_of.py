@@ -174,6 +174,19 @@ def test_nothing_happened(story: Story) -> None:
         (["fct_daily_sales", "1"], "was not there in snapshot 1"),
         (["fct_daily_sales", "{before}", "--where", "no_such = 1"], "WHERE (no_such = 1)"),
         (["fct_daily_sales", "{before}", "--where", "order_day ="], "WHERE (order_day =)"),
+        (
+            ["fct_sales", "{before}", "--where", "order_id in (from read_text('/etc/hostname'))"],
+            "disabled by configuration",
+        ),
+        (
+            [
+                "fct_sales",
+                "{before}",
+                "--where",
+                "true)); drop table fct_sales; select 1 from ((select 1",
+            ],
+            "more than one condition",
+        ),
     ],
 )
 def test_mistakes(story: Story, arguments: list[str], said: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.system.lake import Build, Lake
+from tests.system.lake import PROJECT, Build, Lake
 
 
 def _assert_refused(build: Build, *words: str) -> None:
@@ -83,6 +85,38 @@ def test_unreachable_postgres(lake: Lake) -> None:
     build = lake.build_quickly()
     _assert_refused(build, "catalog")
     assert "hush-hush" not in build.output
+
+
+@pytest.mark.parametrize(
+    "catalog",
+    [
+        "postgres:host=127.0.0.1 port=1 password=hush-hush",
+        "postgres://lake:hush-hush@127.0.0.1:1/db",
+    ],
+    ids=["words", "url"],
+)
+def test_a_password_in_the_catalog(lake: Lake, catalog: str) -> None:
+    """Every command that opens the lake refuses it; none shows or writes it, dbt's own included."""
+    lake.environment["LAKE_CATALOG"] = catalog
+    said = []
+    for command in ("debug", "build", "parse"):
+        done = lake.build("--log-level-file", "debug", command=command)
+        said.append(done.output)
+        if command != "parse":  # which opens nothing
+            _assert_refused(done, "LAKE_CATALOG holds a password", "PGPASSWORD", "PGPASSFILE")
+    for script in ("scheduler.py", "status.py", "sql.py", "watch.py fct_sales", "diff.py trial"):
+        words = [sys.executable, *f"scripts/{script}".split()]
+        ran = subprocess.run(
+            words, cwd=PROJECT, env=lake.environment, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 64, ran
+        assert "LAKE_CATALOG holds a password" in ran.stdout + ran.stderr
+        said.append(ran.stdout + ran.stderr)
+    written = [path.read_bytes() for path in lake.home.rglob("*") if path.is_file()]
+    assert not any("hush-hush" in text for text in said)
+    assert not any(b"hush-hush" in content for content in written)
+    assert (lake.logs / "dbt.log").exists()
+    _assert_nothing_written(lake)
 
 
 @pytest.mark.parametrize(

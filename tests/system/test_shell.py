@@ -13,10 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from psycopg2.extensions import make_dsn
 
-from lotus_lake.config import LakeConfig
-from lotus_lake.shell import start_sql
 from tests.system import services
 from tests.system.lake import PROJECT, Build, Lake
 from tests.system.upkeep import operation
@@ -34,14 +31,14 @@ def shell(
     done = subprocess.run(
         [*COMMAND, *arguments],
         cwd=PROJECT,
-        env={**lake.environment, "TMPDIR": str(lake.home), **(environment or {})},
+        env={**lake.environment, **(environment or {})},
         input=typed,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert not list(lake.home.glob("lotus-lake*")), "something was left behind"
+    assert not list(lake.home.glob("tmp/lotus-lake*")), "something was left behind"
     return Build(done.returncode, done.stdout + done.stderr)
 
 
@@ -75,7 +72,7 @@ def test_in_a_terminal(reference_copy: Lake) -> None:
     process = subprocess.Popen(
         [*COMMAND, "-dark-mode"],
         cwd=PROJECT,
-        env={**reference_copy.environment, "TERM": "dumb", "TMPDIR": str(reference_copy.home)},
+        env={**reference_copy.environment, "TERM": "dumb"},
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -108,7 +105,7 @@ def test_in_a_terminal(reference_copy: Lake) -> None:
     os.write(controller, b".exit\n")
     process.wait(20)
     os.close(controller)
-    assert not list(reference_copy.home.glob("lotus-lake*"))
+    assert not list(reference_copy.home.glob("tmp/lotus-lake*"))
 
 
 def _take_terminal(terminal: int) -> None:
@@ -123,18 +120,18 @@ def test_closing_the_window(reference_copy: Lake) -> None:
     process = subprocess.Popen(
         COMMAND,
         cwd=PROJECT,
-        env={**reference_copy.environment, "TMPDIR": str(reference_copy.home)},
+        env=reference_copy.environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )
     end = time.monotonic() + 20
-    while not list(reference_copy.home.glob("lotus-lake-sql-*/start.sql")):
+    while not list(reference_copy.home.glob("tmp/lotus-lake-sql-*/start.sql")):
         assert time.monotonic() < end
         time.sleep(0.05)
     time.sleep(0.3)
     process.send_signal(signal.SIGHUP)
     process.wait(20)
-    assert not list(reference_copy.home.glob("lotus-lake*"))
+    assert not list(reference_copy.home.glob("tmp/lotus-lake*"))
 
 
 def test_on_a_branch(reference_copy: Lake) -> None:
@@ -159,30 +156,80 @@ def test_without_a_lake(lake: Lake) -> None:
 def test_in_postgres(
     postgres_lake: Callable[..., Lake], postgres: services.Postgres, tmp_path: Path
 ) -> None:
-    """With PostgreSQL, and the password of a connection string nowhere to be seen."""
+    """With PostgreSQL too, and a second connection to it writes nothing either."""
     lake = postgres_lake()
     assert lake.build_quickly("--select", "dim_dates").ok
     counted = shell(lake, "-csv", "-c", "select count(*) > 0 as there from dim_dates")
     assert counted.output == "there\ntrue\n"
-    password = lake.environment.pop("PGPASSWORD")
-    words = {"host": "PGHOST", "port": "PGPORT", "dbname": "PGDATABASE", "user": "PGUSER"}
-    given = make_dsn(
-        password=password, **{word: lake.environment[name] for word, name in words.items()}
-    )
-    lake.environment["LAKE_CATALOG"] = f"postgres:{given}"
-    listed = shell(lake, "-c", "select path from duckdb_databases(); from dim_dates limit 1")
-    assert listed.code == 0, listed
-    assert f"dbname={lake.environment['PGDATABASE']}" in listed.output
-    assert password not in listed.output
+    before = lake.snapshot()
+    refused = shell(lake, typed="attach 'ducklake:postgres:' as w; drop table w.dim_dates;")
+    assert "disabled through configuration" in refused.output
+    assert lake.snapshot() == before
 
 
-def test_no_secret_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the shell reads at its start names where S3 is, and none of the keys."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "the-key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the-secret")
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000")
-    text = start_sql(LakeConfig("s3://landing/raw", "postgres:", "s3://lake/data/", "prod"))
-    assert "credential_chain" in text
-    assert "127.0.0.1:9000" in text
-    assert "the-key" not in text
-    assert "the-secret" not in text
+@pytest.mark.parametrize("how", ["as an argument", "typed"])
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("attach 'ducklake:{catalog}' as w (read_only false); drop table w.fct_sales", "readonly"),
+        ("attach '{home}/new.db' as w", "disabled by configuration"),
+        ("copy fct_sales to '{home}/new.csv'", "disabled by configuration"),
+        ("copy fct_sales to '{data}/new.parquet'", "Permission denied"),
+        ("explain analyze copy fct_sales to '{data}/new.parquet'", "Permission denied"),
+        ("export database '{data}/new'", "Permission denied"),
+        ("load httpfs", "disabled"),
+        ("from read_text('{home}/new.txt')", "disabled by configuration"),
+        ("set enable_external_access = true", "locked"),
+        ("select getenv('PATH')", "disabled"),
+        (".shell touch '{home}/new'", "-safe mode"),
+        (".output '{home}/new'", "-safe mode"),
+    ],
+)
+def test_nothing_beside_the_lake(reference_copy: Lake, query: str, said: str, how: str) -> None:
+    """No second door: neither to the lake, nor to other files, programs or settings."""
+    lake = reference_copy
+    query = query.format(catalog=lake._catalog, home=lake.home, data=lake.data)
+    tables, there = lake.everything("main"), {*lake.home.rglob("*")}
+    if how == "typed":
+        refused = shell(lake, typed=f"{query}\n;")
+        assert said in refused.output
+    else:
+        refused = shell(lake, "-c", query)
+        assert refused.code != 0
+        assert said in refused.output or "The shell only reads the lake" in refused.output
+    assert {*lake.home.rglob("*")} <= {*there, lake.home / "tmp"}
+    assert lake.everything("main") == tables
+
+
+def test_what_it_may_read(reference_copy: Lake) -> None:
+    """Landed files, a column called copy, and more than fits into memory."""
+    landed = f"{reference_copy.landing}/shopify/orders/*/*/*/part*.parquet"
+    for query in (
+        f"select count(*) > 0 as yes from '{landed}'",
+        'select "copy" as yes from (select true as "copy")',
+        "use staging; select count(*) > 0 as yes from stg_shopify__orders",
+        "set memory_limit = '60MB'; select count(*) > 0 as yes"
+        " from (select random() as x, uuid() as y from range(3000000) order by x)",
+    ):
+        read = shell(reference_copy, "-csv", "-c", query)
+        assert read.output == "yes\ntrue\n"
+
+
+def test_on_s3(parsed: Path, tmp_path: Path, s3: services.S3) -> None:
+    """The keys are used and shown nowhere."""
+    s3.client.create_bucket(Bucket="shell")
+    s3.client.put_object(Bucket="shell", Key="raw/a.txt", Body=b"landed")
+    places = {"LAKE_LANDING_URL": "s3://shell/raw", "LAKE_DATA_URL": "s3://shell/data/"}
+    lake = Lake(tmp_path, parsed=parsed, environment={**s3.environment, **places})
+    assert lake.build_quickly("--select", "dim_dates").ok
+    read = shell(lake, "-csv", "-c", "select count(*) > 0 as yes from dim_dates")
+    assert read.output == "yes\ntrue\n"
+    landed = shell(lake, "-csv", "-c", "select content from read_text('s3://shell/raw/a.txt')")
+    assert landed.output == "content\nlanded\n"
+    shown = shell(lake, "-csv", "-c", "from duckdb_settings(); from duckdb_secrets()")
+    assert "secret=redacted" in shown.output
+    assert s3.environment["AWS_SECRET_ACCESS_KEY"] not in shown.output
+    written = shell(lake, "-c", "explain analyze copy (select 1) to 's3://shell/data/new.parquet'")
+    assert written.code == 64
+    other = shell(lake, "-c", "from read_text('s3://other/a.txt')")
+    assert "disabled by configuration" in other.output
