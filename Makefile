@@ -13,16 +13,17 @@ PYTHON_FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_
 LINT_LAKE := env -u LAKE_LANDING_URL DBT_TARGET=local DBT_TARGET_PATH=target/lint \
 	LAKE_CATALOG=sqlite:target/lint/catalog.sqlite LAKE_DATA_URL=target/lint/data/
 
-SAMPLE_ARGS ?=
-PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
+export PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
+export RECONCILE_ARGS ?= {}
 S3_TESTS := tests/unit/test_landing.py tests/system/test_production.py
-RECONCILE_ARGS ?= {}
-DIFF_ARGS ?=
-SQL_ARGS ?=
-DISCOVER_ARGS ?=
 
-# A variable that the command line has to set.
-needed = $(or $($(1)),$(error Say which: make $@ $(1)=...))
+# What the command line sets is text: make does not expand it, and recipes take it from the
+# environment, as "$$NAME", so that no shell reads it as a command either.
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),\
+	$(eval override export $(name) := $$(value $(name)))))
+
+# Stops unless the command line, or the environment, sets a variable.
+needed = $(if $(value $(1)),,$(error Say which: make $@ $(1)=...))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build branch branch-list branch-drop diff pr sql watch as-of test test-slow test-seaweedfs lint .lint-sql .lint-dbt format status reconcile sample docs docs-serve airbyte-catalog discover lock clean
@@ -34,11 +35,11 @@ setup: $(INSTALLED) ## Install everything into .venv, if the lock files changed 
 
 $(INSTALLED): requirements.lock requirements-dev.lock
 	@if ! $(BIN)/python -c "$(PYTHON_FITS)" 2>/dev/null; then \
-		for name in $(or $(PYTHON),$(PYTHON_NAMES)); do \
+		for name in $${PYTHON:-$(PYTHON_NAMES)}; do \
 			if "$$name" -c "$(PYTHON_FITS)" 2>/dev/null; then found="$$name"; break; fi; \
 		done; \
 		if [ -z "$${found:-}" ]; then \
-			echo "$(or $(PYTHON),Python) will not do: 3.11 to 3.14 with the venv module is needed." \
+			echo "$${PYTHON:-Python} will not do: 3.11 to 3.14 with the venv module is needed." \
 				"Install it (Debian: apt install python3 python3-venv)," \
 				"or name it: make setup PYTHON=/path/to/python3" >&2; \
 			exit 1; \
@@ -59,13 +60,13 @@ build: setup ## Feed what landed and build every table (a sample shop, if there 
 		$(BIN)/dbt build; code=$$?; $(BIN)/python scripts/build_summary.py; exit $$code
 
 test: setup ## Test what a change can break, with a PostgreSQL and an S3 server of its own
-	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "not slow" $$PYTEST_ARGS
 
 test-slow: setup ## Run the other tests: kills, faults, rights, recipes, deployment, every page
-	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m slow $$PYTEST_ARGS
 
 test-seaweedfs: setup ## Run the tests that use S3 on SeaweedFS, which production runs on
-	@LAKE_TEST_S3=seaweedfs $(BIN)/python -m pytest $(PYTEST_ARGS) $(S3_TESTS)
+	@LAKE_TEST_S3=seaweedfs $(BIN)/python -m pytest $$PYTEST_ARGS $(S3_TESTS)
 
 lint: setup ## Check Python, SQL, YAML and the project's conventions
 	@$(BIN)/ruff format --check --quiet . \
@@ -82,7 +83,7 @@ lint: setup ## Check Python, SQL, YAML and the project's conventions
 # LINT_FILES names the files to check, for a commit that changed only these; without it all are checked.
 .lint-sql: setup
 	@mkdir -p target/lint
-	@$(LINT_LAKE) $(BIN)/sqlfluff lint --disable-progress-bar --nocolor $(LINT_FILES) \
+	@$(LINT_LAKE) $(BIN)/sqlfluff lint --disable-progress-bar --nocolor $$LINT_FILES \
 		|| { echo "lint: sqlfluff found the above. Run: make format, then mend what is left" >&2; exit 1; }
 
 # One line for each finding: dbt-bouncer's own table cuts the names of files.
@@ -109,49 +110,54 @@ status: setup ## Show what every stream has fed, what waits, and what is in quar
 	@$(BIN)/python scripts/status.py
 
 sql: setup ## Open DuckDB's shell on the lake, read-only (QUERY='select ...' runs just that)
-	@$(BIN)/python scripts/sql.py $(SQL_ARGS) $${QUERY:+-c "$$QUERY"}
+	@$(BIN)/python scripts/sql.py $$SQL_ARGS $${QUERY:+-c "$$QUERY"}
 
 watch: setup ## Build models and their tests, again on each save (SELECT=fct_sales)
-	@$(BIN)/python scripts/watch.py '$(SELECT)'
+	@$(BIN)/python scripts/watch.py "$$SELECT"
 
 as-of: setup ## What did it say then, and which delivery changed it? (TABLE=... AT=2026-03-01 WHERE=...)
-	@$(BIN)/python scripts/as_of.py '$(call needed,TABLE)' '$(call needed,AT)' $${WHERE:+--where="$$WHERE"}
+	$(call needed,TABLE)$(call needed,AT)
+	@$(BIN)/python scripts/as_of.py $${WHERE:+--where="$$WHERE"} -- "$$TABLE" "$$AT"
 
 branch: setup ## Make a branch of the whole lake to try things on (NAME=...)
-	@$(BIN)/dbt run-operation branch --args '{name: "$(call needed,NAME)"}'
+	$(call needed,NAME)
+	@$(BIN)/python scripts/operation.py branch name="$$NAME"
 
 branch-list: setup ## List the branches, and which are stale
 	@$(BIN)/dbt run-operation branch_list
 
 branch-drop: setup ## Drop a branch (NAME=...), or those that are old enough (OLDER_THAN=days)
-	@$(BIN)/dbt run-operation branch_drop --args \
-		'$(if $(OLDER_THAN),{older_than: $(OLDER_THAN)},{name: "$(call needed,NAME)"})'
+	$(if $(value OLDER_THAN),,$(call needed,NAME))
+	@$(BIN)/python scripts/operation.py branch_drop \
+		"$${OLDER_THAN:+older_than=$$OLDER_THAN}" "$${NAME:+name=$$NAME}"
 
 diff: setup ## Show what a branch changes in the numbers (NAME=...)
-	@$(BIN)/python scripts/diff.py '$(call needed,NAME)' $(DIFF_ARGS)
+	$(call needed,NAME)
+	@$(BIN)/python scripts/diff.py $$DIFF_ARGS -- "$$NAME"
 
 pr: setup ## Build what this checkout changes on a branch, twice, and show the effect (NAME=...)
-	@$(BIN)/python scripts/pull_request.py '$(call needed,NAME)'
+	$(call needed,NAME)
+	@$(BIN)/python scripts/pull_request.py -- "$$NAME"
 
 reconcile: setup ## Compare landing zone, ledger, files and staging (RECONCILE_ARGS='{stream: ...}')
-	@$(BIN)/dbt run-operation reconcile --args '$(RECONCILE_ARGS)'
+	@$(BIN)/dbt run-operation reconcile --args "$$RECONCILE_ARGS"
 
 sample: setup ## Write a sample landing zone to .lake/landing/raw (SAMPLE_ARGS='--orders ...')
-	@$(BIN)/python scripts/generate_landing.py --out .lake/landing/raw $(SAMPLE_ARGS)
+	@$(BIN)/python scripts/generate_landing.py --out .lake/landing/raw $$SAMPLE_ARGS
 
 docs: setup ## Write the site (guides, status, data catalog, column lineage) to target/site
 	@$(BIN)/dbt docs generate
 	@$(BIN)/python scripts/docs.py
 
 docs-serve: setup ## Show the site on this machine (PORT=8000)
-	@$(BIN)/python scripts/docs.py --serve $(or $(PORT),8000)
+	@$(BIN)/python scripts/docs.py --serve="$${PORT:-8000}"
 
 discover: setup ## Compare what landed with what is declared (STREAM=..., YAML=1); ADD=... makes a new stream
 	@mkdir -p target/lint
 	@$(LINT_LAKE) $(BIN)/dbt --quiet parse
-	@$(BIN)/python scripts/discover.py --manifest target/lint/manifest.json $(STREAM) \
-		$(if $(YAML),--yaml) $(if $(ADD),--add '$(ADD)') $(if $(KEY),--key '$(KEY)') \
-		$(if $(CURSOR),--cursor '$(CURSOR)') $(DISCOVER_ARGS)
+	@$(BIN)/python scripts/discover.py --manifest target/lint/manifest.json $(if $(YAML),--yaml) \
+		$${ADD:+--add="$$ADD"} $${KEY:+--key="$$KEY"} $${CURSOR:+--cursor="$$CURSOR"} \
+		$$DISCOVER_ARGS -- $$STREAM
 	@$(if $(ADD),$(MAKE) --no-print-directory airbyte-catalog)
 
 # Compiled, because which fields the models read stands in their SQL.
