@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from stat import S_ISREG
+from stat import S_ISLNK, S_ISREG
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from lotus_lake import s3
@@ -148,6 +148,7 @@ class LocalLanding:
         self.url = url
         self._root = str(local_path(url))
         self.root = f"{self._root}/"
+        self._real_root = os.path.realpath(self._root)
         self._undecoded: dict[str, str] = {}  # names as they are told -> as they are
         if not os.path.isdir(self._root):
             raise LakeError(
@@ -165,22 +166,22 @@ class LocalLanding:
         return sorted(
             (source.name, stream.name)
             for source in self._entries(self._root)
-            if source.is_dir()
+            if self._is_inside(source) and source.is_dir()
             for stream in self._entries(source.path)
-            if stream.is_dir()
+            if self._is_inside(stream) and stream.is_dir()
         )
 
     def files(
         self, folder: str, since: date | None = None, changed_since: datetime | None = None
     ) -> list[LandedFile]:
-        found = [_local_file(*entry) for entry in self._walk(folder, since, changed_since)]
+        found = [_local_file(*entry) for entry in self._listed(folder, since, changed_since)]
         return sorted(found, key=lambda file: file.order)
 
     def versions(
         self, folder: str, since: date | None = None, changed_since: datetime | None = None
     ) -> list[tuple[str, str]]:
         return [
-            (path, _local_etag(stat)) for path, stat in self._walk(folder, since, changed_since)
+            (path, _local_etag(stat)) for path, stat in self._listed(folder, since, changed_since)
         ]
 
     def again(self, paths: Iterable[str]) -> list[LandedFile]:
@@ -192,40 +193,81 @@ class LocalLanding:
 
     def uri(self, path: str) -> str:
         # A bracket makes a pattern of the one character that it holds.
-        return re.sub(r"([*?\[])", r"[\1]", self.arrow_path(path))
+        return re.sub(r"([*?\[])", r"[\1]", f"{self.root}{path}")
 
     def arrow_path(self, path: str) -> str:
+        if os.path.lexists(self.root + path) and not self._is_file(self.root + path):
+            raise OSError(
+                "it is a link that leads nowhere, in a circle or out of the landing zone: land the "
+                "file itself"
+            )
         return f"{self._root}/{path}"
 
-    def _walk(
+    def _listed(
         self, folder: str, since: date | None, changed_since: datetime | None
+    ) -> Iterator[tuple[str, os.stat_result]]:
+        if self._is_inside(self.root + folder):
+            here = os.path.realpath(self.root + folder)
+            yield from self._walk(folder, since, changed_since, {here})
+        else:
+            yield from self._look(folder.rstrip("/"))
+
+    def _walk(
+        self, folder: str, since: date | None, changed_since: datetime | None, linked: set[str]
     ) -> Iterator[tuple[str, os.stat_result]]:
         for entry in self._entries(self.root + folder):
             path = entry.path[len(self.root) :]
-            if entry.is_dir():
+            if entry.is_symlink():
+                real, here = (os.path.realpath(place) for place in (entry.path, self.root + folder))
+                if real in linked or f"{here}/".startswith(f"{real}/"):  # a circle
+                    yield from self._look(path)
+                    continue
+                below = {*linked, real}
+            else:
+                below = linked
+            if self._is_inside(entry) and entry.is_dir():
                 day = day_of(path) if since else None
                 if since and day and day < since:
                     # Adding or replacing a file by renaming changes its folder's time.
                     changed = datetime.fromtimestamp(entry.stat().st_mtime, UTC)
                     if not changed_since or changed < changed_since:
                         continue
-                yield from self._walk(path, since, changed_since)
+                yield from self._walk(path, since, changed_since, below)
             else:
                 yield from self._look(path)
 
-    def _look(self, path: str) -> Iterator[tuple[str, os.stat_result]]:
+    def _is_inside(self, place: str | os.DirEntry[str]) -> bool:
+        """Whether a place lies in the landing zone, wherever links lead; only those cost a look."""
+        if isinstance(place, os.DirEntry) and not place.is_symlink():
+            return True
         try:
-            stat = os.stat(self.root + path)
+            real = os.path.realpath(place, strict=True)
+        except FileNotFoundError:
+            return not os.path.islink(place)  # deleted since it was listed
+        except OSError:
+            return False
+        return real.startswith(f"{self._real_root}/")
+
+    def _look(self, path: str) -> Iterator[tuple[str, os.stat_result]]:
+        place = self.root + path
+        try:
+            stat = os.lstat(place)
+            if S_ISLNK(stat.st_mode) and self._is_file(place):
+                stat = os.stat(place)
         except FileNotFoundError:
             return  # deleted since it was listed
         except OSError as error:
             raise self._refused(path, error) from error
-        if S_ISREG(stat.st_mode):
+        # Other links go into quarantine, as they cannot be read. So does a folder that is one.
+        if S_ISREG(stat.st_mode) or S_ISLNK(stat.st_mode) or not self._is_inside(place):
             # A name that is no UTF-8 can be told, though not read: it goes into quarantine.
             told = path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
             if told != path:
                 self._undecoded[told] = path
             yield told, stat
+
+    def _is_file(self, place: str) -> bool:
+        return self._is_inside(place) and os.path.isfile(place)
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:

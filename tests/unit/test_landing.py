@@ -188,14 +188,56 @@ def test_files_that_vanish_while_they_are_listed_are_left_out(
 ) -> None:
     put(tmp_path, "s/t/a/part.parquet")
     gone = put(tmp_path, "s/t/b/part.parquet")
-    real = os.stat
+    real = os.lstat
 
     def vanishing(path: Any, *args: Any, **options: Any) -> Any:
         gone.unlink(missing_ok=True)
         return real(path, *args, **options)
 
-    with patch("os.stat", vanishing):
+    with patch("os.lstat", vanishing):
         assert names(landing.files("s/t/")) == ["a/part.parquet"]
+
+
+def test_links_out_of_the_landing_zone_are_not_followed(tmp_path: Path) -> None:
+    """They are listed as they are, so that they go into quarantine; what leads inside is fine."""
+    outside = put(tmp_path, "outside/deep/secret.csv").parent.parent
+    good = put(tmp_path, "raw/s/t/good.parquet")
+    there, zone = good.parent, tmp_path / "zone"
+    zone.symlink_to(tmp_path / "raw")
+    for name, to in {
+        "file": outside / "deep/secret.csv",
+        "folder": outside,
+        "etc": Path("/etc"),
+        "relative": Path("../../../outside/deep/secret.csv"),
+        "nowhere": tmp_path / "none",
+        "itself": there / "itself",
+        "above": there.parent,
+        "here": Path("."),
+        "device": Path("/dev/zero"),
+        "inside": good,
+    }.items():
+        (there / name).symlink_to(to)
+    (tmp_path / "raw/s/more/part").mkdir(parents=True)
+    put(tmp_path, "raw/s/more/part/also.parquet")
+    (there / "more").symlink_to(tmp_path / "raw/s/more")
+    (tmp_path / "raw/s/more/back").symlink_to(tmp_path / "raw/s/t")
+    os.mkfifo(there / "pipe")
+    (tmp_path / "raw/s/gone").symlink_to(outside)
+    landing = open_landing(str(zone))
+    assert landing.streams() == [("s", "more"), ("s", "t")]
+    readable = {"good.parquet", "inside", "more/part/also.parquet"}
+    bad = {"file", "folder", "etc", "relative", "nowhere", "itself", "above", "here", "device"}
+    files = landing.files("s/t/")
+    assert {*names(files)} == {*readable, *bad, "more/back"}
+    assert sorted(landing.versions("s/t/")) == sorted((file.path, file.etag) for file in files)
+    assert landing.again(file.path for file in files) == files
+    assert names(landing.files("s/gone/"), "s/") == ["gone"]
+    for file in files:
+        if file.path.removeprefix("s/t/") in readable:
+            assert Path(landing.arrow_path(file.path)).read_bytes() == FILE
+        else:
+            with pytest.raises(OSError, match="a link that leads nowhere"):
+                landing.arrow_path(file.path)
 
 
 def test_a_folder_that_is_not_there_says_what_to_set(tmp_path: Path) -> None:
