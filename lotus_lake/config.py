@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -226,6 +227,28 @@ def memory_limit(values: Mapping[str, str] = os.environ) -> int:
             "or 2GB."
         )
     return int(float(size[1]) * _MEGABYTES[size[2].upper()] * 10**6)
+
+
+def full_places(config: LakeConfig) -> list[str]:
+    """The folders on this machine that have no space left, each with the variable that names it."""
+    places = {
+        "LAKE_CATALOG": config.sqlite_path.parent if config.sqlite_path else None,
+        "LAKE_DATA_URL": None if is_s3(config.data_url) else local_path(config.data_url),
+        "LAKE_TEMP_DIR": Path(os.environ.get("LAKE_TEMP_DIR") or ".lake/tmp"),
+        "DBT_TARGET_PATH": Path(os.environ.get("DBT_TARGET_PATH") or "target"),
+        "DBT_LOG_PATH": Path(os.environ.get("DBT_LOG_PATH") or "logs"),
+    }
+    return [
+        f"{place} ({name})"
+        for name, place in places.items()
+        if place and place.exists() and _is_full(place)
+    ]
+
+
+def _is_full(place: Path) -> bool:
+    disk = shutil.disk_usage(place)
+    # What a failed write took is free again by now.
+    return disk.free < min(disk.total / 10, 2**24)
 
 
 def _check_limits(values: dict[str, str]) -> None:

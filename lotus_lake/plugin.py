@@ -6,6 +6,7 @@ catalog has to be attached, or refused, here.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
@@ -13,7 +14,7 @@ from dbt.flags import get_flags
 from duckdb import DuckDBPyConnection
 
 from lotus_lake.branches import require
-from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.config import LakeConfig, LakeError, full_places
 from lotus_lake.connection import ALIAS, CONNECT_CONFIG, attach, attach_sql, prepare
 from lotus_lake.functions import register
 
@@ -23,6 +24,10 @@ class Plugin(BasePlugin):
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         self.config = LakeConfig.from_env()
+        # Said once, and not with a traceback for each line that dbt cannot write to its log.
+        logging.raiseExceptions = False
+        for place in full_places(self.config):
+            print(f"No space is left in {place}. Free some, or set the variable to another place.")
         flags = get_flags()  # type: ignore[no-untyped-call]
         target = getattr(flags, "TARGET", None) or self.config.target
         if target != self.config.target:

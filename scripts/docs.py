@@ -66,7 +66,7 @@ def serve(site: Path, port: int) -> None:
     handler = partial(Handler, directory=str(site))
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise LakeError(f"Port {port} cannot be used ({error}): name another.") from error
     with server:
         print(f"The site is at http://127.0.0.1:{server.server_port}/ until Ctrl-C.", flush=True)

@@ -5,7 +5,7 @@ Exit codes: dbt's own, 64 wrong usage.
 
 from __future__ import annotations
 
-import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import yaml
 
 
 def main(arguments: list[str]) -> int:
-    """Become dbt, which takes arguments as YAML only."""
+    """Run dbt, which takes arguments as YAML only."""
     name, *given = arguments
     values = dict(one.split("=", 1) for one in given if one)
     try:
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
         print(f"{name}: {given} is no text in UTF-8.", file=sys.stderr)
         return 64
     dbt = str(Path(sys.executable).with_name("dbt"))
-    os.execv(dbt, [dbt, "run-operation", "--args", text, "--", name])
+    return subprocess.call([dbt, "run-operation", "--args", text, "--", name])
 
 
 if __name__ == "__main__":

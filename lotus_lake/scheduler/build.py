@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lotus_lake.config import LakeError
+from lotus_lake.config import LakeConfig, LakeError, full_places
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.stop import Stop
 
@@ -56,7 +56,9 @@ class Problem:
     def advice(self) -> str:
         """What to do before the command, if anything."""
         if _FULL.search(self.message):
-            return "Free space there, or name another place (LAKE_DATA_URL, LAKE_TEMP_DIR)."
+            places = " and ".join(full_places(LakeConfig.from_env()))
+            there = f"in {places}" if places else "there"
+            return f"Free space {there}, or name another place (LAKE_DATA_URL, LAKE_TEMP_DIR)."
         if "out of memory" in self.message.lower():
             return "Raise LAKE_MEMORY_LIMIT."
         return "Check that PostgreSQL and S3 are well (PG*, AWS_*)." if self.away else ""
@@ -122,6 +124,8 @@ def run(arguments: Sequence[str], log: Log, stop: Stop) -> Result:
         return Result(command, interrupted=True)
     finally:
         _let_go()
+    for place in full_places(LakeConfig.from_env()):
+        log.warn(f"No space is left in {place}.")
     errors, warnings = [], []
     results = getattr(outcome.result, "results", None) or []
     for one in results:

@@ -6,6 +6,7 @@
     Target `pr` builds on it, with LAKE_BRANCH naming it (docs/branches.md).
 #}
 {% macro branch(name) %}
+    {% do lotus_lake._check_argument("name", name, "text") %}
     {% set started = modules.datetime.datetime.now() %}
     {% set found = run_query("select create_branch('" ~ (name | string | replace("'", "''")) ~ "')") %}
     {% set problem = found.columns[0].values()[0] %}

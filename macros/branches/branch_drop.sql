@@ -9,12 +9,12 @@
     {% if (name is none) == (older_than is none) %}
         {{ exceptions.raise_compiler_error("Say which: name, or older_than with a number of days.") }}
     {% endif %}
-    {% if older_than is not none and (older_than is not number or older_than < 0) %}
-        {{ exceptions.raise_compiler_error("older_than is '" ~ older_than ~ "'; it has to be a number of days, at least 0.") }}
-    {% endif %}
     {% set names = [name] %}
-    {% if older_than is not none %}
-        {% set names = lotus_lake._branches() | selectattr("days", "ge", older_than) | map(attribute="name") | list %}
+    {% if older_than is none %}
+        {% do lotus_lake._check_argument("name", name, "text") %}
+    {% else %}
+        {% do lotus_lake._check_argument("older_than", older_than, "days") %}
+        {% set names = lotus_lake._branches() | selectattr("days", "ge", older_than | int) | map(attribute="name") | list %}
     {% endif %}
     {% for one in names %}
         {% set found = run_query("select drop_branch('" ~ (one | string | replace("'", "''")) ~ "')") %}

@@ -19,28 +19,23 @@
             "Say which delivery of " ~ source ~ "." ~ stream ~ ": path, day (YYYY-MM-DD) or cursor_version."
         ) }}
     {% endif %}
+    {% for name, value, kind in [("path", path, "text"), ("day", day, "day"), ("cursor_version", cursor_version, "number")]
+        if value is not none %}
+        {% do lotus_lake._check_argument(name, value, kind) %}
+    {% endfor %}
     {% set conditions = [
         "source = '" ~ source ~ "'", "stream = '" ~ stream ~ "'", "status = '" ~ status ~ "'"
     ] %}
     {% if path is not none %}
-        {% do conditions.append("path = '" ~ (path | replace("'", "''")) ~ "'") %}
+        {% do conditions.append("path = '" ~ (path | string | replace("'", "''")) ~ "'") %}
     {% endif %}
     {% if day is not none %}
         {% set parts = (day | string).split("-") %}
-        {% if not modules.re.fullmatch("\\d{4}-\\d{2}-\\d{2}", day | string) %}
-            {{ exceptions.raise_compiler_error("day is '" ~ day ~ "'; it has to be YYYY-MM-DD.") }}
-        {% endif %}
         {% do conditions.append(
             "path like '%/year=" ~ parts[0] ~ "/month=" ~ parts[1] ~ "/day=" ~ parts[2] ~ "/%'"
         ) %}
     {% endif %}
     {% if cursor_version is not none %}
-        {% if not modules.re.fullmatch("\\d+", cursor_version | string) %}
-            {{ exceptions.raise_compiler_error(
-                "cursor_version is '" ~ cursor_version ~ "'; it has to be a whole number. `make status` and "
-                ~ "meta.feeder_files have it."
-            ) }}
-        {% endif %}
         {% do conditions.append("cursor_version = " ~ cursor_version) %}
     {% endif %}
     {% do run_query(
@@ -96,6 +91,7 @@
 
 {# Says what an operation does, file by file. #}
 {% macro _print_deliveries(title, deliveries, dry_run) %}
+    {% do lotus_lake._check_argument("dry_run", dry_run, "flag") %}
     {% do log(("Dry run, nothing is changed. " if dry_run else "") ~ title, info=true) %}
     {% for row in deliveries.rows %}
         {% do log(lotus_lake.printable("  " ~ row["path"] ~ "  (version " ~ row["cursor_version"] ~ ", "

@@ -6,6 +6,7 @@
         dbt run-operation full_sweep --args '{dry_run: true}'
 #}
 {% macro full_sweep(dry_run=false) %}
+    {% do lotus_lake._check_argument("dry_run", dry_run, "flag") %}
     {% do start_lakehouse() %}
     {% do check_landing() %}
     {% set total = [] %}

@@ -12,6 +12,7 @@
     `read_files: false` leaves out the rows that the files themselves report (one read a file).
 #}
 {% macro reconcile(source=none, stream=none, read_files=true) %}
+    {% do lotus_lake._check_argument("read_files", read_files, "flag") %}
     {% do start_lakehouse() %}
     {% do check_landing() %}
     {% set differences = [] %}

@@ -108,6 +108,9 @@
         order by snapshot_id limit 1"
     ) %}
     {% set keep_from = needed.rows[0]["snapshot_id"] | int if needed | length > 0 else old %}
+    {% set expired = run_query(
+        "select count(*) from " ~ catalog ~ ".ducklake_snapshot where snapshot_id < " ~ keep_from
+    ).columns[0].values()[0] | int %}
     {% if before.oldest < keep_from and not dry_run %}
         {% do run_query(
             "set variable expired = (
@@ -117,9 +120,6 @@
         ) %}
     {% endif %}
     {% set after = lotus_lake._stored_files() %}
-    {% set expired = run_query(
-        "select count(*) from " ~ catalog ~ ".ducklake_snapshot where snapshot_id < " ~ keep_from
-    ).columns[0].values()[0] | int if dry_run else before.snapshots - after.snapshots %}
     {% set what = expired ~ " snapshots" %}
     {% if needed | length > 0 %}
         {% set what = what ~ "; " ~ needed.rows[0]["model"] ~ " has to read " ~ needed.rows[0]["upstream"]

@@ -17,6 +17,8 @@
     takes such files off the list and leaves them where they lie.
 #}
 {% macro maintain(dry_run=false, keep_landed=false) %}
+    {% do lotus_lake._check_argument("dry_run", dry_run, "flag") %}
+    {% do lotus_lake._check_argument("keep_landed", keep_landed, "flag") %}
     {% do start_lakehouse() %}
     {% do create_history_tables() %}
     {% do lotus_lake._check_numbers([

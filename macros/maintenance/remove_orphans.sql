@@ -7,12 +7,11 @@
         dbt run-operation remove_orphans --args '{days: 1}'
 #}
 {% macro remove_orphans(days=none, dry_run=false) %}
+    {% set days = var("cleanup_delay_days") if days is none else days %}
+    {% do lotus_lake._check_argument("days", days, "days") %}
+    {% do lotus_lake._check_argument("dry_run", dry_run, "flag") %}
     {% do start_lakehouse() %}
     {% do lotus_lake._check_deletions(false) %}
-    {% set days = var("cleanup_delay_days") if days is none else days %}
-    {% if days is not number or days < 0 %}
-        {{ exceptions.raise_compiler_error("days is '" ~ days ~ "'; it has to be a number, at least 0.") }}
-    {% endif %}
     {% set branches = lotus_lake._live_branches() %}
     {% if branches %}
         {{ exceptions.raise_compiler_error(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import random
 import resource
+import subprocess
 from datetime import timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -60,6 +62,31 @@ def test_the_disk_is_full(
     assert_consistent(ticks.lake)
     assert BIG not in ticks.lake.loaded()
     assert_heals(ticks, undisturbed, [BIG])
+
+
+@pytest.mark.parametrize(
+    ("variable", "size", "code"),
+    [("LAKE_CATALOG", "300k", 20), ("DBT_TARGET_PATH", "16k", 20), ("DBT_LOG_PATH", "16k", 0)],
+)
+def test_the_place_that_is_full_is_named(
+    ticks: Ticks, tmp_path: Path, variable: str, size: str, code: int
+) -> None:
+    """The catalog, dbt's artefacts, its logs: on a small file system of their own."""
+    full = tmp_path / "full"
+    full.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", full]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can make a small file system")
+    try:
+        places = {variable: str(full)}
+        if variable == "LAKE_CATALOG":
+            places = {variable: f"sqlite:{full}/catalog.sqlite", "LAKE_DATA_URL": f"{tmp_path}/new"}
+        done = ticks.run(environment=places)
+    finally:
+        subprocess.run(["umount", full], check=True)
+    assert done.code == code, done.output
+    assert f"{full} ({variable})" in done.output
+    assert "Traceback" not in done.output
 
 
 def land_big_file(lake: Lake, rows: int = 30_000) -> None:

@@ -204,3 +204,56 @@ def test_streams_that_are_missing(
     shutil.rmtree(lake.landing / "shopify")
     (lake.landing / "klaviyo").mkdir()
     assert lake.build_quickly().ok
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a'; touch {0}; '", '"; touch {0}; "', "$(shell touch {0})", "$$(touch {0})`touch {0}`"],
+)
+def test_what_make_is_given_is_no_command(reference_copy: Lake, value: str) -> None:
+    """Neither a shell nor make itself runs a part of it, whichever target takes it."""
+    touched = reference_copy.home / "touched"
+    value = value.format(touched)
+    for target, variable in (
+        ("diff", "NAME"),
+        ("diff NAME=trial", "DIFF_ARGS"),
+        ("as-of AT=1", "TABLE"),
+        ("as-of AT=1 TABLE=fct_sales", "WHERE"),
+        ("sql", "QUERY"),
+        ("docs-serve", "PORT"),
+        ("status", "NO_SUCH_VARIABLE"),
+        ("setup", "PYTHON"),
+    ):
+        _make(reference_copy, *target.split(), f"{variable}={value}")
+        assert not touched.exists(), target
+
+
+@pytest.mark.parametrize(
+    "name", ["a'; touch {0}; '", "$(shell touch {0})", "a\"}}, {{b: 'c", "--help"]
+)
+def test_a_branch_of_any_name(reference_copy: Lake, name: str) -> None:
+    """It is made and dropped, and nothing of its name is YAML, an option or a command."""
+    touched = reference_copy.home / "touched"
+    name = f"NAME={name.format(touched)}"
+    made = _make(reference_copy, "branch", name)
+    assert "Build on it" in made.output, made
+    dropped = _make(reference_copy, "branch-drop", name)
+    assert "is dropped" in dropped.output, dropped
+    assert not touched.exists()
+    assert not list(reference_copy.home.glob("branches/*.sqlite"))
+
+
+def _make(lake: Lake, *words: str) -> Build:
+    """Run one of make's targets."""
+    done = subprocess.run(
+        ["make", "-s", *words],
+        cwd=PROJECT,
+        env=lake.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return Build(done.returncode, done.stdout + done.stderr)

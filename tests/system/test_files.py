@@ -11,6 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.system.feeding import FOLDER, MONTH, Feeding, feeding_of, rows
 from tests.system.lake import Lake
@@ -36,6 +38,51 @@ TEXTS = {
     "escaped.jsonl": b'{"note":"it\'s, \\"quoted\\"\\n\\u00fc\\u00f1\\u00ed \\ud83e\\udeb7","id":1}'
     b'\n{"id":2}\n',
 }
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+)
+@given(
+    st.text(
+        st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=60
+    )
+    | st.binary(min_size=1, max_size=60).map(lambda raw: os.fsdecode(raw.translate(None, b"/\0")))
+)
+def test_any_name_is_fed_or_quarantined(feeding: Feeding, name: str) -> None:
+    """Control characters, quotes, patterns, no UTF-8: never an error, never a file elsewhere."""
+    name = f"x{name}.csv"
+    file = feeding.land(name, "id\n1\n")
+    feeding.set(feed_max_files=1)
+    there = {*feeding.lake.home.iterdir(), *feeding.lake.landing.iterdir()}
+    feeding.feed()
+    assert {*feeding.lake.home.iterdir(), *feeding.lake.landing.iterdir()} <= {
+        *there,
+        feeding.lake.home / "tmp",
+        feeding.lake.data,
+    }
+    statuses = feeding.ledger("status")
+    assert statuses[-1][0] in ("loaded", "quarantined")
+    assert len(statuses) == len({*feeding.ledger("path, etag")})
+    file.unlink()
+
+
+def test_links_are_quarantined(feeding: Feeding, tmp_path: Path) -> None:
+    """One that leads out of the landing zone is named, and what it leads to is not read."""
+    feeding.land("good.csv", "id\n1\n")
+    (tmp_path / "secret.csv").write_text("id\n2\n")
+    for name, to in (("out.csv", tmp_path / "secret.csv"), ("folder", tmp_path), ("loop", "loop")):
+        (feeding.lake.landing / MONTH / name).symlink_to(to)
+    os.mkfifo(feeding.lake.landing / MONTH / "pipe.csv")
+    feeding.feed()
+    assert feeding.rows("id") == [(1,)]
+    reasons = feeding.reasons()
+    assert {Path(path).name for path in reasons} == {"out.csv", "folder", "loop"}
+    assert all("out of the landing zone" in reason for reason in reasons.values())
+    feeding.feed()
+    assert feeding.reasons() == reasons
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -177,6 +177,21 @@ def test_reconcile_says_what_is_wrong(reference_copy: Lake) -> None:
         ("undo_delivery", {"day": "2025-1-15"}, "has to be YYYY-MM-DD"),
         ("replay_delivery", {"cursor_version": True}, "has to be a whole number"),
         ("release_quarantine", {"cursor_version": "1 or true"}, "has to be a whole number"),
+        ("undo_delivery", {"path": ["a"]}, "path is '['a']'; it has to be text"),
+        ("undo_delivery", {"path": "a'b \" \n"}, "The ledger has no loaded file"),
+        ("undo_delivery", {"day": "2025-01-15", "dry_run": "false"}, "has to be true or false"),
+        ("reconcile", {"read_files": "no"}, "has to be true or false"),
+        ("maintain", {"dry_run": "true) from x; --"}, "has to be true or false"),
+        *(
+            ("remove_orphans", {"days": days}, "has to be a whole number of days, 0 or more")
+            for days in (-1, 1.5, "7) or (true")
+        ),
+        *(
+            ("branch_drop", {"older_than": days}, "has to be a whole number of days, 0 or more")
+            for days in (-1, float("nan"), True)
+        ),
+        ("branch_drop", {"name": ["a"]}, "name is '['a']'; it has to be text"),
+        ("branch", {"name": None}, "name is 'None'; it has to be text"),
     ],
 )
 def test_an_operation_that_means_something_else(
@@ -184,7 +199,7 @@ def test_an_operation_that_means_something_else(
 ) -> None:
     """It says what is wrong with the argument, and touches nothing."""
     before = reference_copy.snapshot()
-    if operation != "reconcile":
+    if operation in ("undo_delivery", "replay_delivery", "release_quarantine"):
         arguments = {"source": "shopify", "stream": "orders", **arguments}
     build = _operation(reference_copy, operation, **arguments)
     assert build.code != 0, build
@@ -278,7 +293,7 @@ def _metrics(generation: int, name: str, ids: list[str]) -> bytes:
     return file.getvalue()
 
 
-def _operation(lake: Lake, name: str, **arguments: object) -> Build:
+def _operation(lake: Lake, name: str, /, **arguments: object) -> Build:
     return lake.build(name, "--args", json.dumps(arguments), command="run-operation")
 
 
