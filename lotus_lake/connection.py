@@ -194,8 +194,6 @@ def readable_sql(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> s
 def lock_down(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
     """Make a connection safe for SQL of others: it reads the lake and its landing zone only."""
     connection.execute(readable_sql(connection, config))
-    # The diff changes it for a moment.
-    connection.execute("set allowed_configs = ['disabled_optimizers']")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
 

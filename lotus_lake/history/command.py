@@ -48,7 +48,8 @@ def main(table: str, at: str, where: str, manifest: Path, console: Console | Non
         return _failed(error, Exit.USAGE)
     try:
         connection = connect(config)
-        lock_down(connection, config)
+        if where:
+            lock_down(connection, config)
     except (LakeError, duckdb.Error) as error:
         return _failed(error, Exit.UNREACHABLE)
     with connection:
