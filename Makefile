@@ -26,7 +26,7 @@ $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),\
 needed = $(if $(value $(1)),,$(error Say which: make $@ $(1)=...))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build branch branch-list branch-drop diff pr sql watch as-of test test-slow test-seaweedfs lint .lint-sql .lint-dbt format status reconcile sample docs docs-serve airbyte-catalog discover lock clean
+.PHONY: help setup build branch branch-list branch-drop diff pr sql watch as-of test test-slow test-seaweedfs lint .lint-sql .lint-dbt format status reconcile sample docs docs-serve airbyte-catalog discover audit lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -166,6 +166,10 @@ airbyte-catalog: setup ## Write Airbyte's catalogs from the declared streams (CH
 	@$(LINT_LAKE) $(BIN)/dbt --quiet compile --indirect-selection empty \
 		--select resource_type:model resource_type:snapshot
 	@$(BIN)/python scripts/airbyte_catalog.py --manifest target/lint/manifest.json $(if $(CHECK),--check)
+
+audit: setup ## Compare the pinned packages with known vulnerabilities (asks the network)
+	@$(BIN)/uv tool run pip-audit@2.10.1 --disable-pip --require-hashes \
+		-r requirements.lock -r requirements-dev.lock
 
 lock: setup ## Pin the dependencies of pyproject.toml, with hashes, in requirements*.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-strip-extras \

@@ -165,5 +165,5 @@ class _S3Store:
     def _away(self, name: str, done: str, error: Exception) -> LakeError:
         return LakeError(
             f"{self.url}{name} cannot be {done}: {s3.reason(error)}. Check AWS_ENDPOINT_URL_S3 and "
-            "the AWS_* keys (docs/security.md says what they need)."
+            "the AWS_* keys (docs/rights.md says what they need)."
         )

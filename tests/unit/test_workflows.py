@@ -47,7 +47,7 @@ def runs(path: Path) -> list[str]:
 
 def test_both_forges_have_the_same_workflows() -> None:
     names = {path.name for path in WORKFLOWS}
-    assert names == {"ci.yml", "pull-request.yml", "branch-drop.yml", "docs.yml"}
+    assert names == {"audit.yml", "branch-drop.yml", "ci.yml", "docs.yml", "pull-request.yml"}
     for name in names:
         github, forgejo = (ROOT / forge / "workflows" / name for forge in (".github", ".forgejo"))
         assert [line for line in runs(github) if line.startswith("make ")] == [
