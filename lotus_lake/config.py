@@ -268,4 +268,4 @@ def _parts(url: str) -> tuple[str, ...]:
     if is_s3(url):
         parts = urlsplit(url)
         return ("s3:", parts.netloc, *[part for part in parts.path.split("/") if part])
-    return local_path(url).resolve().parts
+    return Path(os.path.realpath(local_path(url))).parts

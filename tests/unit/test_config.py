@@ -190,6 +190,11 @@ def test_links_are_followed(tmp_path: Path) -> None:
         LakeConfig.from_env(variables)
 
 
+def test_a_circle_of_links_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    assert LakeConfig.from_env({"LAKE_DATA_URL": f"{tmp_path}/circle"}).data_url
+
+
 def test_urls() -> None:
     assert is_s3("s3://bucket/x")
     assert not is_s3("s3/bucket")
