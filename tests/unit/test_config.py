@@ -195,6 +195,17 @@ def test_a_circle_of_links_is_no_traceback(tmp_path: Path) -> None:
     assert LakeConfig.from_env({"LAKE_DATA_URL": f"{tmp_path}/circle"}).data_url
 
 
+@pytest.mark.parametrize("place", ["circle", "file", "file/below", "long" * 100])
+def test_data_that_can_be_nowhere_is_named(tmp_path: Path, place: str) -> None:
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    (tmp_path / "file").touch()
+    catalog = f"sqlite:{tmp_path}/catalog.sqlite"
+    variables = {"LAKE_DATA_URL": f"{tmp_path}/{place}", "LAKE_CATALOG": catalog}
+    with pytest.raises(LakeError, match=r"LAKE_DATA_URL is .* cannot be made"):
+        prepare_catalog(LakeConfig.from_env(variables))
+    assert not (tmp_path / "catalog.sqlite").exists()
+
+
 def test_urls() -> None:
     assert is_s3("s3://bucket/x")
     assert not is_s3("s3/bucket")
