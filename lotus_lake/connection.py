@@ -210,14 +210,6 @@ def prepare_catalog(config: LakeConfig) -> None:
     path = config.sqlite_path
     if path is None:
         return
-    if not is_s3(config.data_url):
-        try:
-            local_path(config.data_url).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LakeError(
-                f"LAKE_DATA_URL is '{config.data_url}', which cannot be made: {error.strerror}. "
-                "Name a folder that this user may write; nothing was changed."
-            ) from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(path, timeout=10)) as database:
@@ -237,6 +229,14 @@ def prepare_catalog(config: LakeConfig) -> None:
             f"LAKE_CATALOG ({config.catalog}) cannot be used: {error}. Check that it is the "
             "lake's SQLite catalog and that this user may write it; nothing was changed."
         ) from error
+    if not is_s3(config.data_url):
+        try:
+            local_path(config.data_url).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LakeError(
+                f"LAKE_DATA_URL is '{config.data_url}', which cannot be made: {error.strerror}. "
+                "Name a folder that this user may write."
+            ) from error
 
 
 def _prove_writable(database: sqlite3.Connection) -> None:
