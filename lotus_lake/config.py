@@ -148,7 +148,7 @@ class LakeConfig:
         Raises:
             LakeError: See above.
         """
-        if _PASSWORD.search(self.catalog):
+        if not self.sqlite_path and _PASSWORD.search(self.catalog):
             raise LakeError(
                 "LAKE_CATALOG holds a password, which messages, logs and lists of processes would "
                 "show. Take it out, and set PGPASSWORD, or PGPASSFILE to a file with it. Nothing "
