@@ -1148,6 +1148,13 @@ def test_an_amount_that_is_none_does_not_become_null(
     assert outcome.rows == 2
 
 
+@pytest.mark.parametrize("lines", [[{"id": 1}], '[{"id": 1}]', None, []])
+def test_a_file_may_lack_an_amount(lake: SmallLake, lines: Any) -> None:
+    lake.land_rows("part_0.parquet", [{"id": 1, "lines": lines}])
+    columns = {"id": "bigint", "lines": "struct(id bigint, price double)[]"}
+    assert not lake.feed(columns=columns, amounts=["lines[].price"]).quarantined
+
+
 def test_amounts_have_to_be_declared(lake: SmallLake) -> None:
     with pytest.raises(LakeError, match=r"shop\.orders: 'lines\[\]\.price' of amounts"):
         lake.stream(amounts=["lines[].price"])
