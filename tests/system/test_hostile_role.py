@@ -223,7 +223,7 @@ def test_gets_no_right_of_the_lake(database: Database, left: str) -> None:
     database.lake.landing.rmdir()  # so that a tick has nothing to build, and remembers that
     for command, expected in (
         (("scheduler.py",), 40),
-        (("sql.py", "from sold"), 0),
+        (("sql.py", "-c", "from sold"), 0),
         (("backup.py", "backup"), 0),
         (("backup.py", "restore", "--force"), 0),
     ):
