@@ -313,5 +313,7 @@ def test_odd_schemas_among_branches(database: Database) -> None:
     assert maintained.output.count("held: branch trial may need it") == 2
     assert maintained.output.count("is passed over") == len(odd) + 1
     for name in [*odd, "silent"]:
-        said = f"Schema branch_{name.replace(chr(27), '?')} is passed over: its comment "
+        said = (
+            f"Schema branch_{name.replace(chr(27), chr(92) + 'x1b')} is passed over: its comment "
+        )
         assert said in maintained.output, said
