@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lotus_lake.feeder.fitting import Columns, Group
 from lotus_lake.probe import CHECK_FAILED
-from lotus_lake.schema import Type, literal, quote
+from lotus_lake.schema import Type, literal, part_at, quote
 from lotus_lake.streams import Stream, steps_of
 
 # From here on money cannot hold an amount, or the sum of some. DuckDB sorts NaN behind it.
@@ -28,7 +28,8 @@ def check_sql(stream: Stream, group: Group, columns: Columns) -> str:
         column, *steps = steps_of(amount)
         value, type_ = values.get(column.lower()), columns.type_of(column)
         # A file may lack fields of the column; then its values lack them until they are inserted.
-        if type_ and not _has(landed.get(column.lower()), steps):
+        source = landed.get(column.lower())
+        if source is None or part_at(source, tuple(steps)) is None:
             continue
         if value and type_ and (condition := _no_amount(value, type_, steps)):
             checks.append((condition, f"{amount} is no finite number below {_NO_AMOUNT}"))
@@ -38,16 +39,6 @@ def check_sql(stream: Stream, group: Group, columns: Columns) -> str:
         for condition, what in checks
     ]
     return " and ".join(stops) or "true"
-
-
-def _has(landed: Type | None, steps: list[str]) -> bool:
-    """Whether a landed value has the place at the end of the steps, as far as its type tells."""
-    if landed is None or not steps or not (landed.nested or landed.element):
-        return landed is not None
-    if landed.kind == "json":
-        return _has(landed.element, steps)
-    step, *rest = steps
-    return _has(landed.element if step == "[]" else landed.child(step), rest)
 
 
 def _no_amount(value: str, type_: Type, steps: list[str], depth: int = 0) -> str | None:
