@@ -7,6 +7,7 @@ newest version of each record, under new ids, in files of the same shape.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ import pytest
 
 from tests.oracle import compute
 from tests.system.lake import PROJECT, Build, Lake, differences
+from tests.system.test_recipes import Copy
 
 pytestmark = pytest.mark.slow
 
@@ -332,3 +334,31 @@ def test_what_the_catalogs_select_is_enough(lake: Lake) -> None:
     assert len(lake.loaded()) == 2 * delivered
     for table in ("int_shopify__orders", "int_klaviyo__profiles", "fct_sales", "dim_customers"):
         assert lake.value(f"select count(*) from {table}") == 2
+
+
+def test_a_model_that_reads_what_is_not_declared_is_refused(lake: Lake, tmp_path: Path) -> None:
+    """A column, a field of an object, one inside a lambda, and a column in a block of keys. That
+    the column has landed makes no difference."""
+    copy = Copy(tmp_path / "project", lake)
+    reads = {
+        "shopify/int_shopify__customers": ("        tags,", "        phone as tags,", "phone"),
+        "klaviyo/int_klaviyo__lists": ("attributes.name", "attributes.title as name", "title"),
+        "shopify/int_shopify__order_refunds": ("adjustment.kind", "adjustment.why", "why"),
+        "klaviyo/int_klaviyo__flows": ("select id as", "select uuid as", "uuid"),
+    }
+    for name, (declared, undeclared, _) in reads.items():
+        model = copy.project / f"models/processed/{name}.sql"
+        text = model.read_text()
+        assert declared in text
+        model.write_text(text.replace(declared, undeclared, 1))
+    file = lake.landing / "shopify/customers/year=2025/month=01/day=01/part_0.parquet"
+    file.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"id": [1], "phone": ["1"]}), file)
+
+    printed = copy.run("make airbyte-catalog CHECK=1  # has to fail")
+    _, *errors, last = re.split(r"Runtime Error in model (?=\w+ )", printed)
+    told = {one.split()[0]: one for one in [*errors, last]}
+    assert len(told) == len(reads)
+    for name, (_, _, field) in reads.items():
+        assert f'"{field}"' in told[Path(name).name]
+    assert "Declare what they read in their source's YAML" in last
