@@ -48,5 +48,5 @@ class Verdict:
         return (
             "NOT THE SAME after a full refresh: " + ", ".join(self.differing) + ". The incremental "
             "path of a changed model gives other rows than its SQL over everything: look at what "
-            "its recompute() follows (docs/incremental.md)."
+            "it follows by its key (docs/incremental.md)."
         )

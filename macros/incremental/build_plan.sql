@@ -1,162 +1,155 @@
 {#
-    How this model has to be built now, decided from what the catalog says about its inputs:
+    What there is to do for a node whose SQL is `sql`, decided by one statement over the catalog:
 
-    - `full`:  there is no table yet, --full-refresh was asked for, the model's code or variables
-               changed, an input was rebuilt, or an input changed that the model does not follow;
-    - `delta`: inputs changed that the model follows with recompute();
-    - `skip`:  nothing that it reads has changed.
+    - `create`: there is no table yet, --full-refresh was asked for, or the node's code, variables or
+                columns changed;
+    - `keys`:   all that changed are inputs that the node follows by a key: see follow();
+    - `whole`:  something else that it reads changed, or may have: it was created again, or the snapshots
+                since this node last read it have expired;
+    - `skip`:   nothing that it reads has changed.
 
-    A position is the DuckLake snapshot of an input that the model has read. Positions are kept in
-    meta.model_cursors, written in the transaction that writes the model. Snapshots are numbered in
-    the order in which they were committed, so nothing is missed, which no timestamp can promise.
-    With the position of a full-refresh stream stands whether files of it were waiting: the last of
-    them can turn out to bring no row, and the newest generation is complete all the same.
-
-    The plan is made once for each model and run and kept in the run's memory, because dbt renders a
-    model and runs its materialization in separate contexts.
+    A position is the DuckLake snapshot of an input that the node has read. Positions are kept in
+    meta.model_cursors, written in the transaction that writes the node. Snapshots are numbered in the
+    order in which they were committed, so nothing is missed, which no timestamp can promise. With the
+    position of a full-refresh stream stands whether files of it were pending: the last of them can
+    turn out to bring no row, and the newest generation is complete all the same.
 #}
-{% macro build_plan(key=none, followed=[]) %}
-    {% if not execute or flags.WHICH not in ["run", "build", "seed", "snapshot"]
-          or model.resource_type == "unit_test" %}
-        {{ return({"mode": "full", "reason": "rendered without building"}) }}
-    {% endif %}
-
-    {% do run_query(
-        "create table if not exists memory.main.build_plans (model varchar, invocation varchar, plan varchar)"
-    ) %}
-    {% set mine = "where model = '" ~ this.identifier ~ "' and invocation = '" ~ invocation_id ~ "'" %}
-    {% set known = run_query("select plan from memory.main.build_plans " ~ mine) %}
-    {% if known | length > 0 %}
-        {{ return(fromjson(known.columns[0].values()[0])) }}
-    {% endif %}
-
-    {# While the fingerprint is taken the model is rendered as for a full build. #}
-    {% do run_query(
-        "insert into memory.main.build_plans values ('" ~ this.identifier ~ "', '" ~ invocation_id
-        ~ "', '{\"mode\": \"full\"}')"
-    ) %}
-    {% set plan = lotus_lake._decide_build(lotus_lake._fingerprint(), followed) %}
-    {% do plan.update({"key": key}) %}
-    {% do run_query(
-        "update memory.main.build_plans set plan = '" ~ (tojson(plan) | replace("'", "''")) ~ "' " ~ mine
-    ) %}
-    {{ return(plan) }}
-{% endmacro %}
-
-
-{# What the model's code says, everything rendered: macros, variables, columns and their types. #}
-{% macro _fingerprint() %}
-    {% set types = {} %}
-    {% for column in model.columns.values() %}
-        {% do types.update({column.name: column.data_type}) %}
-    {% endfor %}
-    {% set code = model.checksum.checksum if model.resource_type == "seed" else render(model.raw_code) %}
-    {{ return(local_md5(code ~ tojson(types, sort_keys=true))) }}
-{% endmacro %}
-
-
-{% macro _decide_build(fingerprint, followed) %}
-    {% set catalog = "__ducklake_metadata_" ~ this.database %}
-    {% set inputs = [] %}
-    {% for unique_id in model.depends_on.nodes if unique_id in graph.nodes %}
-        {% do inputs.append(graph.nodes[unique_id].alias) %}
-    {% endfor %}
-
-    {% set positions = {} %}
-    {% for row in run_query(
-        "select upstream, upstream_uuid, snapshot_id, fingerprint from " ~ this.database
-        ~ ".meta.model_cursors where model = '" ~ this.identifier ~ "'"
-    ).rows %}
-        {% do positions.update({row["upstream"]: {
-            "uuid": row["upstream_uuid"],
-            "snapshot": row["snapshot_id"] | int,
-            "fingerprint": row["fingerprint"],
-        }}) %}
-    {% endfor %}
-    {% set oldest_position = positions.values() | map(attribute="snapshot") | min if positions else 0 %}
-
-    {% set tables = run_query(
-        "with changes as (
-            select snapshot_id, unnest(string_split(changes_made, ',')) as change
-            from " ~ catalog ~ ".ducklake_snapshot_changes
-            where snapshot_id > " ~ oldest_position ~ "
-        ),
-        last_changes as (
-            select split_part(change, ':', 2) as table_id, max(snapshot_id) as snapshot_id
-            from changes
-            where split_part(change, ':', 1) in (
-                'inserted_into_table', 'deleted_from_table', 'inlined_insert', 'inlined_delete'
-            )
-            group by all
-        ),
-        snapshots as (
-            select min(snapshot_id) as oldest, max(snapshot_id) as newest
-            from " ~ catalog ~ ".ducklake_snapshot
-        )
-        select
-            tables.table_name,
-            tables.table_uuid::varchar as table_uuid,
-            coalesce(last_changes.snapshot_id, 0) as last_change,
-            if(cursors.backlog_files > 0, 'waiting', null) as state,
-            snapshots.oldest,
-            snapshots.newest
-        from snapshots
-        left join " ~ catalog ~ ".ducklake_table as tables
-            on tables.end_snapshot is null
-            and tables.table_name in ('" ~ (inputs + [this.identifier]) | join("', '") ~ "')
-        left join last_changes on last_changes.table_id = tables.table_id::varchar
-        left join " ~ this.database ~ ".meta.feeder_cursors as cursors
-            on tables.table_name = 'stg_' || cursors.source || '__' || cursors.stream
-            and (cursors.declaration ->> 'sync_mode') = 'overwrite'"
-    ) %}
+{% macro build_plan(sql) %}
+    {% set inputs = lotus_lake.tables_read(model) %}
+    {% set followed = lotus_lake.followed_inputs(sql) %}
+    {% set key = config.get("unique_key") %}
+    {% set code = lotus_lake._code_sql(sql, followed, key) %}
+    {% set rows = run_query(lotus_lake._inputs_sql(inputs, code)).rows %}
 
     {% set plan = {
         "mode": "skip",
         "reason": "nothing that it reads has changed",
-        "snapshot": tables.rows[0]["newest"] | int,
-        "uuids": {},
-        "states": {},
-        "positions": {},
-        "fingerprint": fingerprint,
+        "snapshot": rows[0]["newest"] | int,
+        "fingerprint": rows[0]["fingerprint"],
+        "key": key,
+        "inputs": [],
     } %}
-    {% set there = [] %}
-    {% set changed = [] %}
-    {% set rebuild = [] %}
-    {% if should_full_refresh() %}
-        {% do rebuild.append("a full refresh was asked for") %}
-    {% elif this.identifier not in positions %}
-        {% do rebuild.append("it was not built before") %}
-    {% elif positions[this.identifier].fingerprint != fingerprint and var("rebuild_on_code_change") %}
-        {% do rebuild.append("its code or variables changed") %}
-    {% endif %}
-    {% for table in tables.rows if table["table_name"] is not none %}
-        {% set name = table["table_name"] %}
-        {% do there.append(name) %}
-        {% if name != this.identifier %}
-            {% set position = positions.get(name) %}
-            {% do plan.uuids.update({name: table["table_uuid"]}) %}
-            {% do plan.states.update({name: table["state"]}) %}
-            {% if position is none or position.uuid != table["table_uuid"] %}
-                {% do rebuild.append(name ~ " was rebuilt") %}
-            {% else %}
-                {% do plan.positions.update({name: position.snapshot}) %}
-                {% if table["last_change"] | int > position.snapshot or table["state"] != position.fingerprint %}
-                    {% do changed.append(name) %}
-                    {% if position.snapshot < table["oldest"] | int %}
-                        {% do rebuild.append("changes of " ~ name ~ " have expired from the catalog") %}
-                    {% elif name not in followed %}
-                        {% do rebuild.append(name ~ " changed") %}
-                    {% endif %}
-                {% endif %}
+    {% set changed, keys_sql, not_by_key = [], [], [] %}
+    {% for input in rows if input["name"] is not none %}
+        {% do plan.inputs.append(input) %}
+        {% set followed_by = followed | selectattr(1, "equalto", input["name"]) | map(attribute=2) | list %}
+        {% if input["is_unknown"] %}
+            {% do not_by_key.append("what changed in " ~ input["name"] ~ " is not known") %}
+        {% elif input["is_changed"] %}
+            {% do changed.append(input["name"]) %}
+            {% if not key or not followed_by %}
+                {% do not_by_key.append(input["name"] ~ " changed") %}
             {% endif %}
+            {% for column in followed_by %}
+                {% do keys_sql.append("select " ~ column ~ " as key from ducklake_table_changes('" ~ this.database
+                    ~ "', '" ~ input["schema"] ~ "', '" ~ input["name"] ~ "', " ~ (input["position"] | int + 1)
+                    ~ ", " ~ plan.snapshot ~ ")") %}
+            {% endfor %}
         {% endif %}
     {% endfor %}
-    {% if this.identifier not in there %}
-        {% do plan.update({"mode": "full", "reason": "there is no table yet"}) %}
-    {% elif rebuild %}
-        {% do plan.update({"mode": "full", "reason": rebuild[0]}) %}
+
+    {% if not rows[0]["is_there"] and model.resource_type != "test" %}
+        {% do plan.update({"mode": "create", "reason": "there is no table yet"}) %}
+    {% elif should_full_refresh() %}
+        {% do plan.update({"mode": "create", "reason": "a full refresh was asked for"}) %}
+    {% elif rows[0]["fingerprint_before"] != plan.fingerprint
+            and (var("rebuild_on_code_change") or rows[0]["fingerprint_before"] is none) %}
+        {% do plan.update({"mode": "create", "reason": "its code or variables changed"}) %}
+    {% elif not_by_key %}
+        {% do plan.update({"mode": "whole", "reason": not_by_key[0]}) %}
     {% elif changed %}
-        {% do plan.update({"mode": "delta", "reason": changed | join(", ") ~ " changed"}) %}
+        {% do plan.update({
+            "mode": "keys",
+            "reason": changed | join(", ") ~ " changed",
+            "keys_sql": keys_sql | join(" union "),
+        }) %}
     {% endif %}
     {{ return(plan) }}
+{% endmacro %}
+
+
+{# The names of the tables that a node reads, those behind views included. #}
+{% macro tables_read(node) %}
+    {% set names = [] %}
+    {% for unique_id in node.depends_on.nodes if unique_id in graph.nodes %}
+        {% set input = graph.nodes[unique_id] %}
+        {% if input.config.materialized in ["view", "lake_view", "ephemeral"] %}
+            {% do names.extend(lotus_lake.tables_read(input)) %}
+        {% else %}
+            {% do names.append(input.alias) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(names) }}
+{% endmacro %}
+
+
+{#
+    What a node's code says, as a query for one value that stays the same when only white space or
+    comments changed. DuckDB's parser knows what these are; it keeps no comment, so the keys are added.
+#}
+{% macro _code_sql(sql, followed, key) %}
+    {% set more = [followed, key] %}
+    {% for column in model.columns.values() %}
+        {% do more.append([column.name, column.get("data_type")]) %}
+    {% endfor %}
+    select 'code ' || md5(
+        if((json_serialize_sql(sql) ->> 'error')::boolean, sql, json_deserialize_sql(json_serialize_sql(sql)))
+        || '{{ local_md5(tojson(more)) }}'
+    )
+    from (values ('{{ sql | replace("'", "''") }}')) as code (sql)
+{% endmacro %}
+
+
+{#
+    One row for each input, and one at least: what the catalog says of it now, and of this node.
+#}
+{% macro _inputs_sql(inputs, code) %}
+    {% set catalog = "__ducklake_metadata_" ~ this.database %}
+    {% set feeds = graph.nodes.values() | selectattr("config.materialized", "equalto", "feed")
+        | selectattr("alias", "in", inputs) | list %}
+    {% set pending = "(feeder.backlog_files > 0)" if feeds else "cast(null as boolean)" %}
+    with cursors as materialized (
+        select * from {{ this.database }}.meta.model_cursors where model = '{{ this.identifier }}'
+    ),
+
+    last_changes as (
+        {{ lotus_lake.last_changes("snapshot_id > coalesce((select min(snapshot_id) from cursors), 0)") }}
+    ),
+
+    inputs as (
+        select
+            schemas.schema_name as schema,
+            tables.table_name as name,
+            tables.table_uuid::varchar as uuid,
+            {{ pending }} as is_pending,
+            cursors.snapshot_id as position,
+            cursors.upstream_uuid is distinct from tables.table_uuid::varchar
+                or cursors.snapshot_id < (select min(snapshot_id) from {{ catalog }}.ducklake_snapshot)
+                as is_unknown,
+            coalesce(last_changes.snapshot_id > cursors.snapshot_id, false)
+                or cursors.upstream_pending is distinct from {{ pending }} as is_changed
+        from {{ catalog }}.ducklake_table as tables
+        inner join {{ catalog }}.ducklake_schema as schemas
+            on tables.schema_id = schemas.schema_id and schemas.end_snapshot is null
+        left join last_changes on tables.table_id = last_changes.table_id
+        left join cursors on tables.table_name = cursors.upstream
+        {% if feeds %}
+        left join {{ this.database }}.meta.feeder_cursors as feeder
+            on tables.table_name = 'stg_' || feeder.source || '__' || feeder.stream
+            and (feeder.declaration ->> 'sync_mode') = 'overwrite'
+        {% endif %}
+        where tables.end_snapshot is null and tables.table_name in ('{{ inputs | join("', '") }}')
+    )
+
+    select
+        inputs.*,
+        (select max(snapshot_id) from {{ catalog }}.ducklake_snapshot) as newest,
+        ({{ code }}) as fingerprint,
+        (select fingerprint from cursors where upstream = model) as fingerprint_before,
+        exists (
+            select 1 from {{ catalog }}.ducklake_table where end_snapshot is null and table_name = '{{ this.identifier }}'
+            union all
+            select 1 from {{ catalog }}.ducklake_view where end_snapshot is null and view_name = '{{ this.identifier }}'
+        ) as is_there
+    from (select 1) left join inputs on true
 {% endmacro %}

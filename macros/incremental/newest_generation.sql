@@ -3,7 +3,7 @@
     one. A generation is complete when none of the stream's files waits for the next run; until then
     the one before it stays the truth, if there is one. What it does not have is no longer there.
 #}
-{% macro newest_generation(landed, source_name, stream) -%}
+{% macro newest_generation(staging, source_name, stream) -%}
     (
         select coalesce(
             max(generation) filter (generation < newest_one or backlog = 0), max(generation)
@@ -13,7 +13,7 @@
                 coalesce(_airbyte_generation_id, -1) as generation,
                 max(coalesce(_airbyte_generation_id, -1)) over () as newest_one,
                 {{ backlog_files(source_name, stream) }} as backlog
-            from {{ landed }}
+            from {{ staging }}
         )
     )
 {%- endmacro %}

@@ -4,10 +4,10 @@
     version loses characters and rows of inlined nested columns (docs/decisions/0002).
 #}
 {% macro create_meta_tables() %}
-    {# The newest table of all: a lake that has it has the rest. #}
+    {# The newest column of all: a lake that has it has the rest. #}
     {% set found = run_query(
-        "select count(*) from duckdb_tables() where database_name = '" ~ target.database
-        ~ "' and schema_name = 'meta' and table_name = 'schema_changes'"
+        "select count(*) from duckdb_columns() where database_name = '" ~ target.database
+        ~ "' and schema_name = 'meta' and column_name = 'upstream_pending'"
     ) %}
     {% if found.columns[0].values()[0] == 1 %}
         {{ return("") }}
@@ -53,8 +53,10 @@
             upstream_uuid varchar,
             snapshot_id bigint not null,
             fingerprint varchar,
+            upstream_pending boolean,
             updated_at timestamptz not null
         );
+        alter table " ~ target.database ~ ".meta.model_cursors add column if not exists upstream_pending boolean;
         create table if not exists " ~ target.database ~ ".meta.schema_changes (
             source varchar not null,
             stream varchar not null,

@@ -9,6 +9,7 @@
         {% do check_variables() %}
         {% do create_meta_tables() %}
         {% do create_history_tables() %}
+        {% do begin_tests() %}
         {% do forget_unknown_bounds() %}
         {% do declare_streams() %}
         {% if flags.WHICH in ["run", "build"] %}

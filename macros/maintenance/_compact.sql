@@ -89,15 +89,14 @@
     committed meanwhile is lost (docs/decisions/0010). The rows of these files are taken out and put in
     again, in one transaction: two operations on which every build rests.
 
-    What reads changes sees these rows as changed; models that had read everything are told that
-    nothing has.
+    Models that had read all changes of the table have read these, too: no row is another.
 #}
 {% macro _rewrite(dry_run) %}
     {% set started = modules.datetime.datetime.now() %}
     {% set before = lotus_lake._live_files() %}
     {% set catalog = "__ducklake_metadata_" ~ target.database %}
     {% set found = run_query(
-        "select schemas.schema_name, tables.table_name, count(*) as files,
+        "select schemas.schema_name, tables.table_name, tables.table_id, count(*) as files,
             string_agg(parse_filename(files.path), ',') as names
         from " ~ catalog ~ ".ducklake_data_file as files
         inner join " ~ catalog ~ ".ducklake_table as tables
@@ -122,20 +121,21 @@
         order by files desc, schemas.schema_name, tables.table_name"
     ) %}
     {% set rewritten = namespace(files=0, tables=0) %}
-    {% set snapshots = [] %}
     {% for table in found.rows if rewritten.files == 0 or rewritten.files + table["files"] <= var("maintain_max_files") %}
         {% set rewritten.files = rewritten.files + (table["files"] | int) %}
         {% set rewritten.tables = rewritten.tables + 1 %}
         {% if not dry_run %}
             {% do run_query(lotus_lake._rewrite_sql(table["schema_name"], table["table_name"], table["names"])) %}
-            {% do snapshots.append(run_query(
-                "from ducklake_last_committed_snapshot('" ~ target.database ~ "')"
-            ).columns[0].values()[0]) %}
+            {% set rewrite = run_query("from ducklake_last_committed_snapshot('" ~ target.database ~ "')").columns[0].values()[0] %}
+            {% do run_query(
+                "update " ~ target.database ~ ".meta.model_cursors set snapshot_id = " ~ rewrite ~ "
+                where upstream = '" ~ table["table_name"] ~ "' and snapshot_id >= coalesce((
+                    select snapshot_id from (" ~ lotus_lake.last_changes("snapshot_id <> " ~ rewrite) ~ ")
+                    where table_id = " ~ table["table_id"] ~ "
+                ), 0)"
+            ) %}
         {% endif %}
     {% endfor %}
-    {% if snapshots %}
-        {% do lotus_lake._advance_positions(snapshots | reject("none") | list) %}
-    {% endif %}
     {% set what = rewritten.files ~ " files with deleted rows" %}
     {{ return(lotus_lake._compaction("rewrite", what, rewritten.tables, before, started)) }}
 {% endmacro %}

@@ -9,7 +9,7 @@
     2. flush    the rows of schema meta that live in the catalog, into files;
     3. rewrite  files with deleted rows, which cannot be merged, of all tables but staging;
     4. merge    small files; both at most maintain_max_files in one run;
-    5. expire   snapshots older than snapshot_days that no model still has to read;
+    5. expire   snapshots older than snapshot_days;
     6. clean up files that nothing has used for cleanup_delay_days.
 
     Every step commits by itself, so it may be killed at any moment; the next run goes on. Stops

@@ -151,7 +151,7 @@ def test_landing_is_cleared_while_it_is_fed(ticks: Ticks, undisturbed: Undisturb
     """What had been fed stays, what had not is as if it had never landed; it may land again."""
     lake = ticks.lake
     running = ticks.start()
-    running.wait_for("START python incremental model staging.stg_klaviyo__events")
+    running.wait_for("START python feed model staging.stg_klaviyo__events")
     for path in lake.landing.rglob("*"):
         if path.is_file():
             path.unlink()

@@ -29,8 +29,8 @@ from tests.system.scheduling import Ticks
 
 pytestmark = pytest.mark.slow
 
-FEEDING = "START python incremental model staging.stg_klaviyo__events"
-BUILDING = "START sql incremental model main.int_shopify__order_lines"
+FEEDING = "START python feed model staging.stg_klaviyo__events"
+BUILDING = "START sql lake_table model main.int_shopify__order_lines"
 
 
 def lake_in(

@@ -158,7 +158,7 @@ class Killer:
         def at(what: str) -> list[float]:
             return [seconds for seconds, line in told if what in line]
 
-        feeds = at("python incremental model")
+        feeds = at("python feed model")
         self._feeding = feeds[0], feeds[-1]
         self._starting = at("Running with dbt")[0], at("START hook: lotus_lake.on-run-start")[0]
         return done

@@ -68,39 +68,20 @@ def test_between_deliveries(
     assert lake.value("select count(*) from meta.invocations where command = 'maintain'") == 2
 
 
-def test_what_is_still_to_be_read_stays(
+def test_what_was_not_read_may_expire(
     lake_after: Callable[[str, int], Lake], sample: Delivery, reference: Reference
 ) -> None:
-    """Snapshots that a model has yet to read do not expire: it takes changes, not everything."""
+    """Where the changes since a model last read have expired, it is computed whole."""
     lake = lake_after("sqlite", 2)
     read_up_to = lake.snapshot()
     lake.deliver(part_of(sample, 2), sample.out)
     assert lake.build_quickly("--select", "lotus_lake.landing").ok
     done = operation(lake, "maintain", AT_ONCE)
     assert done.code == 0, done
-    held = r"{} snapshots; \w+ has to read \w+ from \d+"
-    assert re.search(held.format(r"\d+"), done.output)
-    again = operation(lake, "maintain", AT_ONCE)
-    assert re.search(f"expire +{held.format(0)}", again.output), again
-    oldest = lake.value("select min(snapshot_id) from ducklake_snapshots('lakehouse')")
-    assert 0 < oldest <= read_up_to
+    assert lake.value("select min(snapshot_id) from ducklake_snapshots('lakehouse')") > read_up_to
     assert lake.build_quickly().ok
     assert not differences(lake.everything("main"), reference.everything)
-    assert "have expired from the catalog" not in _logged(lake)
-    assert re.search(r"fct_sales: delta build", _logged(lake))
-
-
-def test_a_model_that_is_gone_holds_nothing(reference_copy: Lake) -> None:
-    """The position of a model that the project no longer has does not keep snapshots for ever."""
-    with writing(reference_copy) as connection:
-        connection.execute(
-            "insert into meta.model_cursors select 'fct_of_old', upstream, upstream_uuid, 1, null,"
-            " now() from meta.model_cursors where model = 'fct_sales'"
-        )
-    done = operation(reference_copy, "maintain", AT_ONCE)
-    assert done.code == 0, done
-    assert "has to read" not in done.output
-    assert snapshots(reference_copy) < 5
+    assert re.search(r"fct_sales: whole, what changed in \w+ is not known", _logged(lake))
 
 
 def test_the_default_keeps_a_month(reference_copy: Lake) -> None:

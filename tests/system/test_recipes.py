@@ -191,7 +191,7 @@ def test_a_formula(copy: Copy) -> None:
         expected = (net_sales / orders).copy_abs().quantize(CENT, ROUND_HALF_UP)
         assert after[day, currency] == expected.copy_sign(net_sales)
     logged = (copy.project / "logs/dbt.log").read_text()
-    assert "fct_daily_sales: full build, its code or variables changed" in logged
+    assert "fct_daily_sales: create, its code or variables changed" in logged
 
 
 def _averages(lake: Lake) -> Any:

@@ -462,7 +462,7 @@ def test_kill_is_healed_by_the_next_tick(ticks: Ticks, first: Ticks) -> None:
     """SIGKILL after feeding: no file is new any more, and yet everything is built."""
     again(ticks.lake, "shopify/orders")
     running = ticks.start()
-    running.wait_for("OK created python incremental model staging.stg_shopify__orders")
+    running.wait_for("OK created python feed model staging.stg_shopify__orders")
     running.signal(signal.SIGKILL)
     assert running.wait().code == -signal.SIGKILL
     done = ticks.run()

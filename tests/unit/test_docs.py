@@ -76,14 +76,14 @@ def test_the_list_of_tables_has_no_other(manifest: Node) -> None:
     assert sorted(set(listed) - set(known)) == []
 
 
-def test_python_models_are_incremental(manifest: Node) -> None:
+def test_python_models_are_feeds(manifest: Node) -> None:
     """dbt ignores it from dbt_project.yml for Python models, and would replace the table."""
     models = [node for node in own(manifest, "nodes", "model") if node["language"] == "python"]
     assert models
     for node in models:
-        assert node["config"]["materialized"] == "incremental", node["name"]
+        assert node["config"]["materialized"] == "feed", node["name"]
         text = (ROOT / node["original_file_path"]).read_text()
-        assert 'dbt.config(materialized="incremental")' in text, node["name"]
+        assert 'dbt.config(materialized="feed")' in text, node["name"]
 
 
 def test_tests_of_the_bookkeeping_wait_for_every_stream(manifest: Node) -> None:

@@ -1,27 +1,12 @@
-{% call(changed) recompute(
-    'customer_id',
-    [ref('int_shopify__customers'), ref('fct_sales'), ref('int_klaviyo__profiles')]
-) %}
-    select customer_id from {{ changed.int_shopify__customers }}
-    union
-    select customer_id from {{ changed.fct_sales }}
-    union
-    select customer_id from {{ ref('int_shopify__customers') }}
-    where {{ comparable_email('email') }} in (
-        select {{ comparable_email('email') }} from {{ changed.int_klaviyo__profiles }}
-    )
-{% endcall %}
-
 with
 
 customers as (
     select *, {{ comparable_email('email') }} as comparable_email
     from {{ ref('int_shopify__customers') }}
-    where {{ to_recompute('customer_id') }}
 ),
 
 sales as (
-    select * from {{ ref('fct_sales') }} where is_counted and {{ to_recompute('customer_id') }}
+    select * from {{ ref('fct_sales') }} where is_counted
 ),
 
 profiles as (

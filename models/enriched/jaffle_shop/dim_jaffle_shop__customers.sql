@@ -1,22 +1,11 @@
-{% call(changed) recompute('customer_id', [
-    ref('int_jaffle_shop__customers'),
-    ref('fct_jaffle_shop__orders'),
-]) %}
-    select customer_id from {{ changed.int_jaffle_shop__customers }}
-    union
-    select customer_id from {{ changed.fct_jaffle_shop__orders }}
-{% endcall %}
-
 with
 
 customers as (
     select * from {{ ref('int_jaffle_shop__customers') }}
-    where {{ to_recompute('customer_id') }}
 ),
 
 orders as (
     select * from {{ ref('fct_jaffle_shop__orders') }}
-    where {{ to_recompute('customer_id') }}
 ),
 
 customer_orders as (

@@ -1,22 +1,11 @@
-{% call(changed) recompute('order_id', [
-    ref('int_jaffle_shop__orders'),
-    ref('int_jaffle_shop__payments'),
-]) %}
-    select order_id from {{ changed.int_jaffle_shop__orders }}
-    union
-    select order_id from {{ changed.int_jaffle_shop__payments }}
-{% endcall %}
-
 with
 
 orders as (
     select * from {{ ref('int_jaffle_shop__orders') }}
-    where {{ to_recompute('order_id') }}
 ),
 
 payments as (
     select * from {{ ref('int_jaffle_shop__payments') }}
-    where {{ to_recompute('order_id') }}
 ),
 
 order_payments as (

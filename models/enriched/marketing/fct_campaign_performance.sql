@@ -1,97 +1,3 @@
-{#
-    An order may move from one campaign to another. So beside the campaigns of changed rows, those
-    are computed again whose touches could win or lose an order to a changed event: touches of the
-    same profile within the attribution window before or after it.
-
-    A row that only came in another form is in `changed` twice, with its old and its new image; a
-    value that an odd number of images has is one that came or went.
-#}
-{% call(changed) recompute('campaign_id', [
-    ref('int_klaviyo__campaigns'),
-    ref('int_klaviyo__events'),
-    ref('int_klaviyo__metrics'),
-]) %}
-    with
-
-    campaigns as (
-        select campaign_id, message_id from {{ ref('int_klaviyo__campaigns') }}
-        union
-        select campaign_id, message_id from {{ changed.int_klaviyo__campaigns }}
-    ),
-
-    campaign_messages as (
-        select message_id, campaign_id from campaigns where message_id is not null
-        union
-        select campaign_id, campaign_id from campaigns
-    ),
-
-    moved_campaigns as (
-        select campaign_id
-        from {{ changed.int_klaviyo__campaigns }}
-        group by campaign_id, message_id
-        having count(*) % 2 = 1
-    ),
-
-    metric_roles as (
-        select metrics.metric_id, roles.role
-        from {{ ref('int_klaviyo__metrics') }} as metrics
-        inner join {{ ref('klaviyo_metric_roles') }} as roles on metrics.name = roles.metric_name
-    ),
-
-    moved_metrics as (
-        select metric_id
-        from {{ changed.int_klaviyo__metrics }}
-        where name in (select metric_name from {{ ref('klaviyo_metric_roles') }})
-        group by metric_id, name
-        having count(*) % 2 = 1
-    ),
-
-    touches as (
-        select events.profile_id, events.event_at, campaign_messages.campaign_id
-        from {{ ref('int_klaviyo__events') }} as events
-        inner join metric_roles on events.metric_id = metric_roles.metric_id
-        inner join campaign_messages on events.message_id = campaign_messages.message_id
-        where metric_roles.role in ('opened', 'clicked')
-    ),
-
-    changed_events as (
-        select events.profile_id, events.event_at, events.message_id, metric_roles.role
-        from {{ changed.int_klaviyo__events }} as events
-        inner join metric_roles on events.metric_id = metric_roles.metric_id
-    ),
-
-    changed_moments as (
-        select profile_id, event_at from changed_events where role <> 'received'
-        union all
-        select profile_id, event_at from touches
-        where campaign_id in (select campaign_id from moved_campaigns)
-    ),
-
-    -- One span for each profile, not one for each moment: the join stays linear.
-    changed_spans as (
-        select
-            profile_id,
-            min(event_at) - interval '{{ var("attribution_hours") }} hours' as starts_at,
-            max(event_at) + interval '{{ var("attribution_hours") }} hours' as ends_at
-        from changed_moments
-        group by profile_id
-    )
-
-    select campaign_id from {{ changed.int_klaviyo__campaigns }}
-    union
-    select campaign_messages.campaign_id
-    from changed_events
-    inner join campaign_messages on changed_events.message_id = campaign_messages.message_id
-    union
-    select touches.campaign_id
-    from touches
-    inner join changed_spans on
-        touches.profile_id = changed_spans.profile_id
-        and touches.event_at between changed_spans.starts_at and changed_spans.ends_at
-    union
-    select campaign_id from campaigns where exists (from moved_metrics)
-{% endcall %}
-
 with
 
 campaigns as (
@@ -135,7 +41,6 @@ responses as (
         count(distinct events.profile_id) filter (where events.role = 'clicked') as unique_clicks
     from events
     inner join campaign_messages on events.message_id = campaign_messages.message_id
-    where {{ to_recompute('campaign_messages.campaign_id') }}
     group by campaign_messages.campaign_id
 ),
 
@@ -186,7 +91,6 @@ final as (
     from campaigns
     left join responses on campaigns.campaign_id = responses.campaign_id
     left join attributed on campaigns.campaign_id = attributed.campaign_id
-    where {{ to_recompute('campaigns.campaign_id') }}
 )
 
 select * from final

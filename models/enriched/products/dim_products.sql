@@ -1,16 +1,8 @@
-{% call(changed) recompute('product_id', [ref('int_shopify__order_lines'), ref('fct_sales')]) %}
-    select product_id from {{ changed.int_shopify__order_lines }}
-    union
-    -- Lines that stayed as they were count or not as their order does.
-    select product_id from {{ ref('int_shopify__order_lines') }}
-    where order_id in (select order_id from {{ changed.fct_sales }})
-{% endcall %}
-
 with
 
 lines as (
     select * from {{ ref('int_shopify__order_lines') }}
-    where product_id is not null and {{ to_recompute('product_id') }}
+    where product_id is not null
 ),
 
 sales as (

@@ -1,38 +1,7 @@
-{#
-    A change of an order touches its own day, before and after, and the days on which its customer
-    turns from returning into new or back. Those are the customer's first day now, and the first day
-    among the orders that did not change: that one was the first until an earlier order came, or
-    becomes it when the earlier one goes.
-#}
-{% call(changed) recompute('order_day', [ref('fct_sales')]) %}
-    with
-
-    changes as (
-        select order_id, customer_id, order_day from {{ changed.fct_sales }}
-    ),
-
-    sales as (
-        select order_id, customer_id, order_date, order_day from {{ ref('fct_sales') }}
-        where is_counted and customer_id in (select customer_id from changes)
-    )
-
-    select order_day from changes
-    union
-    select min_by(order_day, order_date) from sales group by customer_id
-    union
-    select min_by(order_day, order_date) from sales
-    where order_id not in (select order_id from changes)
-    group by customer_id
-{% endcall %}
-
 with
 
 sales as (
     select * from {{ ref('fct_sales') }} where is_counted and order_day is not null
-),
-
-days as (
-    select * from sales where {{ to_recompute('order_day') }}
 ),
 
 first_days as (
@@ -40,30 +9,29 @@ first_days as (
         customer_id,
         min_by(order_day, order_date) as first_day
     from sales
-    where customer_id in (select customer_id from days)
     group by customer_id
 ),
 
 summed as (
     select
-        days.order_day,
-        days.currency,
+        sales.order_day,
+        sales.currency,
         count(*) as orders,
-        sum(days.units) as units,
-        sum(days.gross_sales) as gross_sales,
-        sum(days.discounts) as discounts,
-        sum(days.returns) as returns,
-        sum(days.net_sales) as net_sales,
-        sum(days.shipping) as shipping,
-        sum(days.taxes) as taxes,
-        sum(days.total_sales) as total_sales,
-        count(distinct days.customer_id) filter (first_days.first_day = days.order_day)
+        sum(sales.units) as units,
+        sum(sales.gross_sales) as gross_sales,
+        sum(sales.discounts) as discounts,
+        sum(sales.returns) as returns,
+        sum(sales.net_sales) as net_sales,
+        sum(sales.shipping) as shipping,
+        sum(sales.taxes) as taxes,
+        sum(sales.total_sales) as total_sales,
+        count(distinct sales.customer_id) filter (first_days.first_day = sales.order_day)
             as new_customers,
-        count(distinct days.customer_id) filter (first_days.first_day < days.order_day)
+        count(distinct sales.customer_id) filter (first_days.first_day < sales.order_day)
             as returning_customers
-    from days
-    left join first_days on days.customer_id = first_days.customer_id
-    group by days.order_day, days.currency
+    from sales
+    left join first_days on sales.customer_id = first_days.customer_id
+    group by sales.order_day, sales.currency
 ),
 
 final as (

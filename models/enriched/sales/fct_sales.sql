@@ -1,20 +1,14 @@
-{% call(changed) recompute(
-    'order_id', [ref('int_shopify__orders'), ref('int_shopify__order_refunds')]
-) %}
-    select order_id from {{ changed.int_shopify__orders }}
-    union
-    select order_id from {{ changed.int_shopify__order_refunds }}
-{% endcall %}
+{{ config(unique_key='order_id') }}
 
 with
 
 orders as (
-    select * from {{ ref('int_shopify__orders') }}
-    where not is_deleted and {{ to_recompute('order_id') }}
+    select * from {{ follow(ref('int_shopify__orders'), 'order_id') }}
+    where not is_deleted
 ),
 
 refunds as (
-    select * from {{ ref('int_shopify__order_refunds') }} where {{ to_recompute('order_id') }}
+    select * from {{ follow(ref('int_shopify__order_refunds'), 'order_id') }}
 ),
 
 -- An order can be refunded more than once.

@@ -2,5 +2,5 @@ from lotus_lake.feeder import feed
 
 
 def model(dbt, session):
-    dbt.config(materialized="incremental")
+    dbt.config(materialized="feed")
     return feed(session, dbt.source("jaffle_shop", "payments"))

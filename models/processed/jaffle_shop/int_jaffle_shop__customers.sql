@@ -1,12 +1,8 @@
-{% call(changed) recompute('customer_id', [ref('stg_jaffle_shop__customers')]) %}
-    select id as customer_id from {{ changed.stg_jaffle_shop__customers }}
-{% endcall %}
-
 with
 
 customers as (
     select * from {{ ref('stg_jaffle_shop__customers') }}
-    where id is not null and {{ to_recompute('id') }}
+    where id is not null
 ),
 
 -- The row landed last is the truth.

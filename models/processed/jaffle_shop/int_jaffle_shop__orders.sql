@@ -1,12 +1,8 @@
-{% call(changed) recompute('order_id', [ref('stg_jaffle_shop__orders')]) %}
-    select id as order_id from {{ changed.stg_jaffle_shop__orders }}
-{% endcall %}
-
 with
 
 orders as (
     select * from {{ ref('stg_jaffle_shop__orders') }}
-    where id is not null and {{ to_recompute('id') }}
+    where id is not null
 ),
 
 -- The row landed last is the truth.

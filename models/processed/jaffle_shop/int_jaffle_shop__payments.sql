@@ -1,12 +1,8 @@
-{% call(changed) recompute('payment_id', [ref('stg_jaffle_shop__payments')]) %}
-    select id as payment_id from {{ changed.stg_jaffle_shop__payments }}
-{% endcall %}
-
 with
 
 payments as (
     select * from {{ ref('stg_jaffle_shop__payments') }}
-    where id is not null and {{ to_recompute('id') }}
+    where id is not null
 ),
 
 -- The row landed last is the truth.

@@ -1,16 +1,7 @@
-{% call(changed) recompute('campaign_id', [ref('stg_klaviyo__campaigns')]) %}
-    select id as campaign_id from {{ changed.stg_klaviyo__campaigns }}
-{% endcall %}
-
 with
 
-landed as not materialized (
-    select *, rowid as version_id from {{ ref('stg_klaviyo__campaigns') }}
-    where id is not null and {{ to_recompute('id') }}
-),
-
 newest as (
-    {{ newest_of('landed', 'klaviyo', 'campaigns') }}
+    {{ newest_of('klaviyo', 'campaigns') }}
 ),
 
 final as (

@@ -1,16 +1,9 @@
-{% call(changed) recompute('event_id', [ref('stg_klaviyo__events')]) %}
-    select id as event_id from {{ changed.stg_klaviyo__events }}
-{% endcall %}
+{{ config(unique_key='event_id') }}
 
 with
 
-landed as not materialized (
-    select *, rowid as version_id from {{ ref('stg_klaviyo__events') }}
-    where id is not null and {{ to_recompute('id') }}
-),
-
 newest as (
-    {{ newest_of('landed', 'klaviyo', 'events') }}
+    {{ newest_of('klaviyo', 'events') }}
 ),
 
 -- One pass over the text for everything that is read from it; what is no JSON has nothing to say.

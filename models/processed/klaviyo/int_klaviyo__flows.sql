@@ -1,16 +1,7 @@
-{% call(changed) recompute('flow_id', [ref('stg_klaviyo__flows')]) %}
-    select id as flow_id from {{ changed.stg_klaviyo__flows }}
-{% endcall %}
-
 with
 
-landed as not materialized (
-    select *, rowid as version_id from {{ ref('stg_klaviyo__flows') }}
-    where id is not null and {{ to_recompute('id') }}
-),
-
 newest as (
-    {{ newest_of('landed', 'klaviyo', 'flows') }}
+    {{ newest_of('klaviyo', 'flows') }}
 ),
 
 final as (

@@ -1,16 +1,7 @@
-{% call(changed) recompute('list_id', [ref('stg_klaviyo__lists')]) %}
-    select id as list_id from {{ changed.stg_klaviyo__lists }}
-{% endcall %}
-
 with
 
-landed as not materialized (
-    select *, rowid as version_id from {{ ref('stg_klaviyo__lists') }}
-    where id is not null and {{ to_recompute('id') }}
-),
-
 newest as (
-    {{ newest_of('landed', 'klaviyo', 'lists') }}
+    {{ newest_of('klaviyo', 'lists') }}
 ),
 
 final as (

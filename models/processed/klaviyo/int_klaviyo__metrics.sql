@@ -1,20 +1,8 @@
-{# Every metric depends on which generation is the newest, so all are computed again. #}
-{% call(changed) recompute('metric_id', [ref('stg_klaviyo__metrics')]) %}
-    select id as metric_id from {{ ref('stg_klaviyo__metrics') }}
-    union
-    select id from {{ changed.stg_klaviyo__metrics }}
-{% endcall %}
-
 with
-
-landed as not materialized (
-    select *, rowid as version_id from {{ ref('stg_klaviyo__metrics') }}
-    where {{ to_recompute('id') }}
-),
 
 -- A full refresh: what the newest complete generation does not have is no longer there.
 newest as (
-    {{ newest_of('landed', 'klaviyo', 'metrics', 'id is not null') }}
+    {{ newest_of('klaviyo', 'metrics') }}
 ),
 
 final as (

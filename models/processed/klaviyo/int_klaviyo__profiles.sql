@@ -1,16 +1,9 @@
-{% call(changed) recompute('profile_id', [ref('stg_klaviyo__profiles')]) %}
-    select id as profile_id from {{ changed.stg_klaviyo__profiles }}
-{% endcall %}
+{{ config(unique_key='profile_id') }}
 
 with
 
-landed as not materialized (
-    select *, rowid as version_id from {{ ref('stg_klaviyo__profiles') }}
-    where id is not null and {{ to_recompute('id') }}
-),
-
 newest as (
-    {{ newest_of('landed', 'klaviyo', 'profiles') }}
+    {{ newest_of('klaviyo', 'profiles') }}
 ),
 
 final as (

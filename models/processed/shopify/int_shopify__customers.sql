@@ -1,16 +1,9 @@
-{% call(changed) recompute('customer_id', [ref('stg_shopify__customers')]) %}
-    select id as customer_id from {{ changed.stg_shopify__customers }}
-{% endcall %}
+{{ config(unique_key='customer_id') }}
 
 with
 
-landed as not materialized (
-    select *, rowid as version_id from {{ ref('stg_shopify__customers') }}
-    where id is not null and {{ to_recompute('id') }}
-),
-
 newest as (
-    {{ newest_of('landed', 'shopify', 'customers') }}
+    {{ newest_of('shopify', 'customers') }}
 ),
 
 final as (

@@ -1,19 +1,10 @@
-{% call(changed) recompute('order_id', [ref('stg_shopify__orders')]) %}
-    select id as order_id from {{ changed.stg_shopify__orders }}
-{% endcall %}
+{{ config(unique_key='order_id') }}
 
 with
 
-landed as not materialized (
-    select *, rowid as version_id from {{ ref('stg_shopify__orders') }}
-    where id is not null and {{ to_recompute('id') }}
-),
-
 -- A tombstone says nothing about the order, so the version before it stays the newest one.
 newest as (
-    {{ newest_of(
-        'landed', 'shopify', 'orders', '(deleted_at is null or created_at is not null)'
-    ) }}
+    {{ newest_of('shopify', 'orders', '(deleted_at is null or created_at is not null)') }}
 ),
 
 lines as (

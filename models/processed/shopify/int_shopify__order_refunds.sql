@@ -1,6 +1,4 @@
-{% call(changed) recompute('refund_id', [ref('stg_shopify__order_refunds')]) %}
-    select id as refund_id from {{ changed.stg_shopify__order_refunds }}
-{% endcall %}
+{{ config(unique_key='refund_id') }}
 
 {% set shipping_refunds -%}
 list_filter(order_adjustments, lambda adjustment: adjustment.kind = 'shipping_refund')
@@ -8,13 +6,8 @@ list_filter(order_adjustments, lambda adjustment: adjustment.kind = 'shipping_re
 
 with
 
-landed as not materialized (
-    select *, rowid as version_id from {{ ref('stg_shopify__order_refunds') }}
-    where id is not null and {{ to_recompute('id') }}
-),
-
 newest as (
-    {{ newest_of('landed', 'shopify', 'order_refunds') }}
+    {{ newest_of('shopify', 'order_refunds') }}
 ),
 
 summed as (

@@ -1,33 +1,18 @@
-{% call(changed) recompute(
-    'order_id', [ref('stg_shopify__orders'), ref('int_shopify__order_lines')]
-) %}
-    select id as order_id from {{ changed.stg_shopify__orders }}
-    union
-    select order_id from {{ changed.int_shopify__order_lines }}
-{% endcall %}
+{{ config(unique_key='order_id') }}
 
 with
 
-landed as not materialized (
-    select
-        *,
-        rowid as version_id,
-        -- Every other version says when the order was placed.
-        deleted_at is not null and created_at is null as is_tombstone
-    from {{ ref('stg_shopify__orders') }}
-    where id is not null and {{ to_recompute('id') }}
+newest as (
+    {{ newest_of('shopify', 'orders') }}
+),
+
+-- Every version but a tombstone says when the order was placed.
+contents as (
+    {{ newest_of('shopify', 'orders', '(deleted_at is null or created_at is not null)') }}
 ),
 
 lines as (
-    select * from {{ ref('int_shopify__order_lines') }} where {{ to_recompute('order_id') }}
-),
-
-newest as (
-    {{ newest_of('landed', 'shopify', 'orders') }}
-),
-
-contents as (
-    {{ newest_of('landed', 'shopify', 'orders', 'not is_tombstone') }}
+    select * from {{ follow(ref('int_shopify__order_lines'), 'order_id') }}
 ),
 
 line_sums as (

@@ -1,0 +1,80 @@
+{#
+    Seeds, snapshots and data tests as dbt runs them, left alone when nothing that they read has
+    changed. dbt knows no other name for their materializations, so a project takes this file as a
+    whole, or leaves it out.
+#}
+{% materialization seed, adapter="duckdb" %}
+    {{ return(lotus_lake.unless_unchanged("select '" ~ model.checksum.checksum ~ "'", dbt.materialization_seed_default)) }}
+{% endmaterialization %}
+
+
+{% materialization snapshot, adapter="duckdb" %}
+    {{ return(lotus_lake.unless_unchanged(model.compiled_code, dbt.materialization_snapshot_default)) }}
+{% endmaterialization %}
+
+
+{% macro unless_unchanged(code, materialize) %}
+    {% set plan = lotus_lake.build_plan(code) %}
+    {% if plan.mode == "skip" %}
+        {% do store_result("agate_table", response="OK", agate_table=none) %}
+        {% call noop_statement("main", "SKIP (" ~ plan.reason ~ ")") %}{% endcall %}
+        {{ return({"relations": [this.incorporate(type="table")]}) }}
+    {% endif %}
+    {% set relations = materialize() %}
+    {% do lotus_lake.commit_to_lake(lotus_lake.save_positions(plan)) %}
+    {{ return(relations) }}
+{% endmacro %}
+
+
+{#
+    A test that passed is not run again before its SQL or a table that it reads changes. One that asks
+    for the time always runs, and so does one that reads no table of the lake. `--full-refresh` and the
+    variable run_all_tests run all.
+#}
+{% materialization test, adapter="duckdb" %}
+    {% set plan = lotus_lake.build_plan(sql) %}
+    {% set can_be_remembered = plan.inputs | length > 0 and not modules.re.search(
+        "\\b(now|today|current_date|current_time|current_timestamp|get_current_timestamp|localtime\\w*)\\b", sql
+    ) %}
+    {% if plan.mode == "skip" and can_be_remembered and not var("run_all_tests") %}
+        {% do run_query("insert into memory.main.tests_not_run values ('" ~ this.identifier ~ "')") %}
+        {% call statement("main", fetch_result=true) %}select 0 as failures, false as should_warn, false as should_error{% endcall %}
+        {{ return({"relations": []}) }}
+    {% endif %}
+    {% set relations = dbt.materialization_test_default() %}
+    {% if can_be_remembered and load_result("main").table.rows[0][0] == 0 %}
+        {% do run_query(lotus_lake.save_positions(plan, "memory.main.passed_tests")) %}
+        {# dbt rolls back what a test has done. #}
+        {% do adapter.commit() %}
+    {% endif %}
+    {{ return(relations) }}
+{% endmaterialization %}
+
+
+{# Before the first test of a run: see save_passed_tests(). #}
+{% macro begin_tests() %}
+    {% do run_query(
+        "create or replace table memory.main.passed_tests as from " ~ target.database ~ ".meta.model_cursors limit 0;
+        create or replace table memory.main.tests_not_run (test varchar)"
+    ) %}
+{% endmacro %}
+
+
+{# At the end of a run: keeps the positions of the tests that passed, all in one transaction. #}
+{% macro save_passed_tests() %}
+    {% if execute and flags.WHICH in ["build", "test"] %}
+        {% set tests = run_query(
+            "select (select count(*) from memory.main.tests_not_run), (select count(*) from memory.main.passed_tests)"
+        ).rows[0] %}
+        {% if tests[0] %}
+            {% do log("Tests not run, because nothing that they read has changed since they passed: " ~ tests[0], info=true) %}
+        {% endif %}
+        {% if tests[1] %}
+            {% set cursors = target.database ~ ".meta.model_cursors" %}
+            {% do lotus_lake.commit_to_lake(
+                "delete from " ~ cursors ~ " where model in (select model from memory.main.passed_tests);"
+                ~ "insert into " ~ cursors ~ " by name from memory.main.passed_tests;"
+            ) %}
+        {% endif %}
+    {% endif %}
+{% endmacro %}

@@ -1,0 +1,194 @@
+"""How models and tests follow their inputs, on a project of three models over one stream."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+
+import pytest
+import yaml
+
+from tests.system.dbt_process import PROJECT
+from tests.system.lake import Build, Lake
+
+MODELS = {
+    "models/int_orders.sql": """\
+{{ config(unique_key='order_id') }}
+
+select id as order_id, user_id as customer_id, status
+from {{ follow(ref('stg_jaffle_shop__orders'), 'id') }}
+qualify row_number() over (partition by id order by _cursor_version desc, _source_row desc) = 1
+""",
+    "models/fct_customers.sql": """\
+select customer_id, count(*) as orders from {{ ref('int_orders') }} group by customer_id
+""",
+    "models/fct_statuses.sql": """\
+select status, count(*) as orders from {{ ref('int_orders') }} group by status
+""",
+    "models/tests.yml": """\
+models:
+  - name: int_orders
+    columns:
+      - name: order_id
+        data_tests: [unique]
+""",
+    "tests/nothing_is_returned.sql": """\
+{{ config(severity='warn') }}
+select * from {{ ref('int_orders') }} where status = 'returned'
+""",
+    "tests/time_goes_on.sql": "select 1 from {{ ref('int_orders') }} where now() < '2020-01-01'\n",
+}
+
+
+class Shop:
+    """A project over a lake of its own; the newest files are the truth."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self.project = lake.home / "project"
+        whole = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
+        kept = ("name", "version", "config-version", "profile", "flags", "vars")
+        hooks = ("on-run-start", "on-run-end")
+        project = {name: whole[name] for name in (*kept, *hooks)}
+        project["models"] = {
+            "lotus_lake": {
+                "+materialized": "lake_table",
+                "landing": {"+schema": "staging", "+full_refresh": False},
+            }
+        }
+        self.write("dbt_project.yml", yaml.safe_dump(project))
+        (self.project / "macros").symlink_to(PROJECT / "macros")
+        landing = self.project / "models/landing"
+        landing.mkdir(parents=True)
+        for name in ("_jaffle_shop__sources.yml", "stg_jaffle_shop__orders.py"):
+            shutil.copy(PROJECT / "models/landing/jaffle_shop" / name, landing)
+        for name, text in MODELS.items():
+            self.write(name, text)
+        lake.environment["DBT_PROJECT_DIR"] = str(self.project)
+        lake.environment["DBT_PROFILES_DIR"] = str(PROJECT)
+        lake.parsed = None
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the project."""
+        path = self.project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def deliver(self, day: int, *rows: str) -> None:
+        """Let a file of orders land: rows of id, customer and status."""
+        folder = self.lake.landing / f"jaffle_shop/orders/year=2024/month=01/day={day:02}"
+        folder.mkdir(parents=True)
+        (folder / "orders.csv").write_text("\n".join(["id,user_id,status", *rows, ""]))
+
+    def build(self, *arguments: str) -> Build:
+        """Build, and forget the log of what was before."""
+        (self.lake.logs / "dbt.log").unlink(missing_ok=True)
+        return self.lake.build(*arguments)
+
+    def logged(self) -> str:
+        """What dbt logged in the last build."""
+        return (self.lake.logs / "dbt.log").read_text()
+
+    def changed(self, table: str, since: int) -> list[tuple[object, ...]]:
+        """Rows that came or went after a snapshot."""
+        return self.lake.query(
+            "select change_type, * exclude (snapshot_id, rowid, change_type)"
+            f" from ducklake_table_changes('lakehouse', 'main', '{table}', {since + 1},"
+            f" {self.lake.snapshot()}) order by all"
+        )
+
+
+@pytest.fixture
+def shop(new_lake: Callable[..., Lake]) -> Shop:
+    """Three orders of two customers, built."""
+    shop = Shop(new_lake())
+    shop.deliver(1, "1,7,placed", "2,7,placed", "3,8,shipped")
+    built = shop.build()
+    assert built.ok, built.output
+    return shop
+
+
+def test_only_differing_rows_are_written(shop: Shop) -> None:
+    """By its key or whole, a model writes what became another, and its readers see only that."""
+    before = shop.lake.snapshot()
+    shop.deliver(2, "2,7,shipped", "3,8,shipped")
+    assert shop.build().ok
+    assert re.search("int_orders: keys, stg_jaffle_shop__orders changed", shop.logged())
+    assert re.search("fct_statuses: whole, int_orders changed", shop.logged())
+    assert shop.changed("int_orders", before) == [
+        ("delete", 2, 7, "placed"),
+        ("insert", 2, 7, "shipped"),
+    ]
+    assert shop.changed("fct_customers", before) == []
+    assert shop.changed("fct_statuses", before) == [
+        ("delete", "placed", 2),
+        ("delete", "shipped", 1),
+        ("insert", "placed", 1),
+        ("insert", "shipped", 2),
+    ]
+
+
+def test_equal_rows_of_a_model_without_a_key(shop: Shop) -> None:
+    """Rows that come twice stay as often as they are."""
+    shop.write("models/fct_statuses.sql", "select status from {{ ref('int_orders') }}")
+    assert shop.build().ok
+    shop.deliver(2, "4,9,placed", "3,8,placed")
+    assert shop.build().ok
+    rows = shop.lake.query("select status, count(*) from fct_statuses group by status")
+    assert rows == [("placed", 4)]
+
+
+def test_an_input_that_is_read_in_both_ways(shop: Shop) -> None:
+    """An input that is followed and also read by plain ref computes the model whole."""
+    shop.write(
+        "models/fct_statuses.sql",
+        "{{ config(unique_key='status') }}"
+        "select status, count(*) as orders, (select count(*) from {{ ref('int_orders') }}) as total"
+        " from {{ follow(ref('int_orders'), 'status') }} group by status",
+    )
+    assert shop.build().ok
+    shop.deliver(2, "4,9,placed")
+    assert shop.build().ok
+    assert "fct_statuses: whole, int_orders changed" in shop.logged()
+    rows = shop.lake.query("from fct_statuses order by status")
+    assert rows == [("placed", 3, 4), ("shipped", 1, 4)]
+
+
+def test_layout_builds_nothing(shop: Shop) -> None:
+    """White space and comments are no change of code; another column is."""
+    before = shop.lake.snapshot()
+    text = MODELS["models/fct_statuses.sql"]
+    shop.write("models/fct_statuses.sql", "-- How many.\n" + text.replace(" ", "\n    "))
+    assert shop.build("--select", "fct_statuses").ok
+    assert shop.lake.snapshot() == before
+    shop.write("models/fct_statuses.sql", text.replace("count(*)", "count(*) + 0"))
+    assert shop.build("--select", "fct_statuses").ok
+    assert "fct_statuses: create, its code or variables changed" in shop.logged()
+
+
+def test_nothing_to_do_takes_one_statement(shop: Shop) -> None:
+    """A model whose inputs have not changed asks the catalog once."""
+    assert shop.build().ok
+    for model in ("int_orders", "fct_customers"):
+        sent = re.findall(rf"On model\.lotus_lake\.{model}: (?!Close)", shop.logged())
+        assert len(sent) == 1, sent
+
+
+def test_tests_remember(shop: Shop) -> None:
+    """A test that passed is run again when its SQL or its input changed, or when told so."""
+    not_run = "Tests not run, because nothing that they read has changed since they passed: "
+    again = shop.build()
+    # Not the one that asks for the time.
+    assert again.ok and f"{not_run}2" in again.output, again
+    assert "Tests not run" not in shop.build("--full-refresh").output
+    assert "Tests not run" not in shop.build("--vars", "run_all_tests: true").output
+    shop.write(
+        "tests/nothing_is_returned.sql",
+        MODELS["tests/nothing_is_returned.sql"].replace("'returned'", "'shipped'"),
+    )
+    for _ in range(2):
+        warned = shop.build()
+        assert f"{not_run}1" in warned.output and "WARN=1" in warned.output, warned
+    shop.deliver(2, "4,9,placed")
+    assert "Tests not run" not in shop.build().output
