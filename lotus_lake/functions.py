@@ -5,7 +5,8 @@ They return errors as text instead of raising them, so that a macro can show exa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +17,7 @@ from lotus_lake import branches, races
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import CONNECT_CONFIG
 from lotus_lake.landing import LandedFile, Landing, open_landing
+from lotus_lake.maintenance import keep_up, maintain, remove_orphans
 from lotus_lake.probe import Limits, Prober, Unreadable
 from lotus_lake.streams import Stream
 
@@ -34,6 +36,7 @@ _FILES = pa.list_(
 # Files that were fed are within the limits that their stream had then.
 _AS_FED = Limits(depth=200, columns=10**5, ratio=10**6, value_bytes=1 << 30, seconds=10**6)
 _FOOTER = pa.struct([("row_count", pa.int64()), ("reason", pa.string())])
+_UPKEEP = pa.struct([("lines", pa.string()), ("problem", pa.string())])
 _BRANCHES = pa.list_(
     pa.struct(
         [
@@ -58,6 +61,8 @@ def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
     - ``lake_branches(any)``: list of (name, base_snapshot, created_at, created_by, problem): the
       branches, and with nothing but a problem what lies in their place;
     - ``create_branch(name)``, ``drop_branch(name)``: what went wrong, or null;
+    - ``maintain_lake(json)``, ``keep_up_lake(json)``, ``remove_orphans(json)``: (lines, problem), a
+      JSON list of what was done and what went wrong, or null; see lotus_lake/maintenance.py;
     - ``commit_to_lake(sql)``: runs statements in a transaction of their own, which begins again
       when another run was faster; what went wrong, or null.
     """
@@ -70,7 +75,28 @@ def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
         with connection.cursor() as other:
             return races.commit(other, sql)
 
-    for name, function, parameters, result, arrow in (
+    def maintenance(do: Callable[..., Iterable[str]]) -> Callable[[str], dict[str, str | None]]:
+        def run(settings: str) -> dict[str, str | None]:
+            lines: list[str] = []
+            try:
+                with connection.cursor() as other:
+                    lines.extend(do(other, **json.loads(settings)))
+            except (LakeError, duckdb.Error) as error:
+                return {"lines": json.dumps(lines), "problem": str(error)}
+            return {"lines": json.dumps(lines), "problem": None}
+
+        return run
+
+    upkeep = (
+        (name, maintenance(do), [varchar], "STRUCT(lines VARCHAR, problem VARCHAR)", _UPKEEP)
+        for name, do in (
+            ("maintain_lake", maintain),
+            ("keep_up_lake", keep_up),
+            ("remove_orphans", remove_orphans),
+        )
+    )
+    functions_of_the_lake: list[tuple[str, Callable[..., Any], list[str], str, Any]] = [
+        *upkeep,
         ("declaration_problem", _Declarations().problem, [varchar], varchar, pa.string()),
         ("landing_problem", functions.problem, [varchar], varchar, pa.string()),
         (
@@ -106,7 +132,8 @@ def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
         ("create_branch", branching.create, [varchar], varchar, pa.string()),
         ("drop_branch", branching.drop, [varchar], varchar, pa.string()),
         ("commit_to_lake", commit_to_lake, [varchar], varchar, pa.string()),
-    ):
+    ]
+    for name, function, parameters, result, arrow in functions_of_the_lake:
         connection.create_function(  # type: ignore[call-overload]
             name,
             _per_chunk(function, arrow, len(parameters)),

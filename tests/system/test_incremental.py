@@ -192,3 +192,19 @@ def test_tests_remember(shop: Shop) -> None:
         assert f"{not_run}1" in warned.output and "WARN=1" in warned.output, warned
     shop.deliver(2, "4,9,placed")
     assert "Tests not run" not in shop.build().output
+
+
+def test_a_build_keeps_up(shop: Shop) -> None:
+    """A build that wrote something merges the small files that builds have left."""
+    files = "select count(distinct filename) from staging.stg_jaffle_shop__orders"
+    for number in range(10, 26):
+        shop.lake.change(
+            "insert into staging.stg_jaffle_shop__orders by name"
+            f" select {number} as id, 7 as user_id, 'placed' as status"
+        )
+    assert shop.lake.value(files) == 17
+    shop.deliver(2, "4,9,placed")
+    built = shop.build()
+    assert built.ok and "up to 18 small files" in built.output, built
+    assert shop.lake.value(files) < 4
+    assert shop.lake.value("select sum(orders) from fct_customers") == 20
