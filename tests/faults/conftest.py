@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lotus_lake.sample import generate
+from sample import generate
 from tests.faults.world import Undisturbed, ticks_of
 from tests.oracle import compute
 from tests.system import services

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lotus_lake.sample import Delivery, generate
+from sample import Delivery, generate
 from tests.oracle import Table, compute
 from tests.system import services
 from tests.system.feeding import Feeding, feeding_of
@@ -88,7 +88,6 @@ def sample(shared: Path) -> Delivery:
                 seed=SEED,
                 start=date(2025, 1, 5),
                 bad_files=True,
-                keep_generations=True,
             )
             made.write_bytes(pickle.dumps(delivery))
     return pickle.loads(made.read_bytes())  # type: ignore[no-any-return]

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from lotus_lake.sample import Delivery
+from sample import Delivery
 from tests.system.lake import PROJECT, Build, Lake
 from tests.system.upkeep import operation
 

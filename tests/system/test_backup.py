@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lotus_lake.sample import Delivery
+from sample import Delivery
 from tests.system import services
 from tests.system.conftest import Reference, part_of
 from tests.system.lake import PROJECT, WITHOUT_TESTS, Lake, differences

@@ -18,7 +18,7 @@ import pytest
 from lotus_lake.config import LakeConfig
 from lotus_lake.diff.compare import compare
 from lotus_lake.diff.sides import opened
-from lotus_lake.sample import Delivery
+from sample import Delivery
 from tests.deployment import DEPLOY
 from tests.system import services
 from tests.system.conftest import Reference, part_of

@@ -24,7 +24,7 @@ import duckdb
 import pytest
 
 from lotus_lake.connection import extension_file
-from lotus_lake.sample import Delivery
+from sample import Delivery
 from tests.deployment import (
     ROOT,
     Stage,

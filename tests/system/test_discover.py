@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from lotus_lake.sample import Delivery
+from sample import Delivery
 from tests.system.lake import Lake
 from tests.system.test_recipes import Copy
 

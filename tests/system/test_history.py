@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lotus_lake.sample import Delivery
+from sample import Delivery
 from tests.system.conftest import part_of
 from tests.system.lake import Build, Lake
 from tests.system.upkeep import writing

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lotus_lake.sample import Delivery
+from sample import Delivery
 from tests.oracle import compute
 from tests.system.conftest import SEED, Reference
 from tests.system.lake import Crash, Lake, differences

@@ -29,7 +29,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from lotus_lake.connection import extension_file
-from lotus_lake.sample import Delivery
+from sample import Delivery
 from tests.deployment import DEPLOY, ROOT
 from tests.oracle import compute
 from tests.system import services

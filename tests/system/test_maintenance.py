@@ -16,7 +16,7 @@ import pytest
 
 from lotus_lake.config import LakeConfig
 from lotus_lake.connection import connect, extension_file
-from lotus_lake.sample import Delivery
+from sample import Delivery
 from tests.system import services
 from tests.system.conftest import PARTS, SEED, Reference, part_of
 from tests.system.lake import PROJECT, WITHOUT_TESTS, Lake, differences

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lotus_lake.sample import Delivery
+from sample import Delivery
 from tests.oracle import compute, diff
 from tests.system import services
 from tests.system.conftest import Reference

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lotus_lake.sample import Delivery
+from sample import Delivery
 from tests.oracle import compute
 from tests.system.conftest import Reference
 from tests.system.lake import Build, Lake, differences

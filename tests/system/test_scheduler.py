@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from lotus_lake.sample import generate
+from sample import generate
 from tests.system import services
 from tests.system.conftest import NO_DBT_TESTS, once
 from tests.system.lake import PROJECT, Lake, differences

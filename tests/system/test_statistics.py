@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lotus_lake.sample import Delivery
+from sample import Delivery
 from tests.system.lake import Lake
 
 
