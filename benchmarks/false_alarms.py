@@ -30,9 +30,9 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.first_load import lake
+from benchmarks.harness import lake
 from lotus_lake.connection import extension_file
-from lotus_lake.sample import generate
+from sample import generate
 
 START, DAYS = date(2025, 1, 1), 365
 # A day that stands for the one on which a check is asked, in the SQL that dbt compiles.

@@ -31,8 +31,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.first_load import lake
-from lotus_lake.sample import generate
+from benchmarks.harness import lake
+from sample import generate
 
 PROJECT = Path(__file__).resolve().parent.parent
 DBT = str(Path(sys.executable).with_name("dbt"))

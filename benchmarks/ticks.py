@@ -1,10 +1,11 @@
-"""A tick with one new file a stream, after few and after many files were fed.
+"""What a tick costs: beside trivial models, with nothing new, and as the lake grows older.
 
-    python -m benchmarks.ticks [--files 200 5000] [--repeat 5] [--work DIR]
+    python -m benchmarks.ticks [--ticks 10 100] [--orders-per-day 20] [--repeat 3] [--work DIR]
 
-Makes a lake for each number of files (of each busy stream), feeds them, and then runs ticks in
-turns over the lakes: one new file a stream each, and one with nothing new. Reports dbt's own time
-and the whole process's, as ratios to the first lake, and the snapshots that an empty tick wrote.
+A day of a sample shop lands for each tick, as real small files with new rows, and one `dbt build`
+without unit tests takes it. Then, on the oldest lake: ticks with news in one stream beside a cold
+dbt project of as many trivial incremental models on DuckLake, and builds with nothing new beside
+`dbt parse`. Whole processes; ratios are of processor time.
 """
 
 from __future__ import annotations
@@ -13,22 +14,21 @@ import argparse
 import os
 import shutil
 import statistics
-import subprocess
-import sys
-import time
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.first_load import lake
+from benchmarks.harness import DBT, PROJECT, Spent, fresh, lake, run
 from lotus_lake.config import LakeConfig
 from lotus_lake.connection import connect
-from lotus_lake.sample import generate
+from sample import Delivery, generate
 
-# Files that the sample writes for a busy stream such as shopify/orders, per day of history.
-FILES_PER_DAY = 2.1
+START = date(2015, 1, 1)
+BUILD = [DBT, "--quiet", "build", "--exclude-resource-type", "unit_test"]
+# What news in one stream rebuilds.
+ONE_STREAM = "stg_klaviyo__events+"
 
 
 def main() -> None:
@@ -36,96 +36,98 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--files", type=int, nargs="+", default=[200, 5000])
-    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--ticks", type=int, nargs=2, default=[10, 100], help="which to compare")
     parser.add_argument("--orders-per-day", type=int, default=20, help="how much is in a file")
+    parser.add_argument("--repeat", type=int, default=3, help="measurements of each kind")
     parser.add_argument("--work", type=Path, default=Path(".lake/benchmark"))
-    arguments = parser.parse_args()
-    work = arguments.work.resolve()
-
-    lakes = {count: prepare(work, count, arguments.orders_per_day) for count in arguments.files}
-    seconds: dict[int, dict[str, list[float]]] = {
-        count: {"new": [], "nothing": []} for count in lakes
-    }
-    written: dict[int, int] = {}
-    for turn in range(arguments.repeat):
-        for count, environment in lakes.items():
-            add_files(Path(environment["LAKE_LANDING_URL"]), turn)
-            seconds[count]["new"].append(tick(environment))
-            before = snapshots(environment)
-            seconds[count]["nothing"].append(tick(environment))
-            written[count] = written.get(count, 0) + snapshots(environment) - before
-        print(
-            f"turn {turn + 1}: {[(count, seconds[count]['new'][-1]) for count in lakes]}",
-            flush=True,
-        )
-    show(seconds, written)
-
-
-def prepare(work: Path, count: int, orders_per_day: int) -> dict[str, str]:
-    """A lake that has fed about so many files of each busy stream."""
-    landing = work / f"ticks_{count}_landing"
-    shutil.rmtree(landing, ignore_errors=True)
-    days = max(7, round(count / FILES_PER_DAY))
-    print(f"making a lake with {count:,} files a stream ({days:,} days) ...", flush=True)
-    generate(landing, orders=days * orders_per_day, days=days, seed=2, start=date(2015, 1, 1))
-    environment = lake(work, landing, name=f"ticks_{count}")
-    tick(environment, "--vars", "{feed_max_files: 100000, feed_max_bytes: 100000000000}")
-    return environment
-
-
-def add_files(landing: Path, turn: int) -> None:
-    """One new file in each Airbyte stream: its newest file once more, under a new name."""
-    for stream in sorted(landing.glob("*/*")):
-        files = sorted(stream.rglob("*.parquet"))
-        if files:
-            newest = [file for file in files if "tick_" not in file.name][-1]
-            shutil.copy(newest, newest.with_name(f"tick_{turn}.parquet"))
-
-
-def tick(environment: dict[str, str], *arguments: str) -> float:
-    """One `dbt build` as the scheduler starts it, without unit tests; seconds of the process."""
-    started = time.perf_counter()
-    subprocess.run(
-        [str(Path(sys.executable).with_name("dbt")), "--quiet", "build"]
-        + ["--exclude-resource-type", "unit_test", *arguments],
-        env=environment,
-        check=True,
-        stdout=subprocess.DEVNULL,
+    options = parser.parse_args()
+    work = options.work.resolve()
+    young, old = options.ticks
+    days = old + 7
+    delivery = generate(
+        fresh(work / "ticks_sample"),
+        orders=days * options.orders_per_day,
+        days=days,
+        seed=2,
+        start=START,
     )
-    return time.perf_counter() - started
+    landing = fresh(work / "ticks_landing")
+    environment = lake(work, landing, "ticks")
+
+    ticks = []
+    for number in range(1, old + 1):
+        deliver(delivery, landing, number)
+        ticks.append(run(BUILD, environment))
+        print(f"tick {number}: {ticks[-1].used:.1f} processor seconds", flush=True)
+    results = {
+        f"tick {number}": ticks[max(0, number - options.repeat) : number] for number in (young, old)
+    }
+    before = newest_snapshot(environment)
+    repeat = range(options.repeat)
+    results["nothing new"] = [run(BUILD, environment) for _ in repeat]
+    written = newest_snapshot(environment) - before
+    results["dbt parse"] = [run([DBT, "--quiet", "parse"], environment) for _ in repeat]
+    results["news in one stream"] = []
+    for number in repeat:
+        deliver(delivery, landing, old + 1 + number, "klaviyo/events/")
+        results["news in one stream"].append(run([*BUILD, "--select", ONE_STREAM], environment))
+    models = run([DBT, "--quiet", "ls", "--select", ONE_STREAM, "--resource-type", "model"])
+    count = len(models.output.splitlines())
+    results["trivial models"] = trivial(work, count, options.repeat)
+    show(results, [(f"tick {old}", f"tick {young}"), ("nothing new", "dbt parse"),
+                   ("news in one stream", "trivial models")])  # fmt: skip
+    print(f"{count} models follow {ONE_STREAM}; builds with nothing new wrote {written} snapshots")
 
 
-def snapshots(environment: dict[str, str]) -> int:
-    """The lake's newest snapshot."""
+def deliver(delivery: Delivery, landing: Path, number: int, folder: str = "") -> None:
+    """Land what arrived on one day of the history."""
+    day = START + timedelta(days=number)
+    for file in delivery.files:
+        if file.arrived_at.date() == day and file.path.startswith(folder):
+            (landing / file.path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(delivery.out / file.path, landing / file.path)
+
+
+def newest_snapshot(environment: dict[str, str]) -> int:
+    """Return the lake's newest snapshot."""
     connection = connect(LakeConfig.from_env({**os.environ, **environment}))
-    found = connection.execute(
+    row = connection.execute(
         "select max(snapshot_id) from ducklake_snapshots('lakehouse')"
     ).fetchone()
     connection.close()
-    return int(found[0]) if found else 0
+    return int(row[0]) if row else 0
 
 
-def show(seconds: dict[int, dict[str, list[float]]], written: dict[int, int]) -> None:
-    """Print the medians, and their ratios to the first lake's."""
-    table = Table(title="ticks, whole processes, medians")
-    for column in (
-        "files fed a stream",
-        "one new file each, s",
-        "ratio",
-        "nothing new, s",
-        "snapshots",
-    ):
+def trivial(work: Path, count: int, repeat: int) -> list[Spent]:
+    """Build a project of so many models of one row, on a DuckLake of its own."""
+    project = fresh(work / "trivial")
+    (project / "models").mkdir(parents=True)
+    (project / "dbt_project.yml").write_text(
+        "name: trivial\nprofile: lotus_lake\nmodels: {trivial: {+materialized: incremental}}\n"
+    )
+    for number in range(count):
+        (project / "models" / f"model_{number}.sql").write_text("select 1 as id")
+    environment = lake(work, project / "landing", "trivial_lake")
+    environment |= {"DBT_PROJECT_DIR": str(project), "DBT_PROFILES_DIR": str(PROJECT)}
+    runs = [
+        run([DBT, "--quiet", "--no-partial-parse", "build"], environment) for _ in range(repeat + 1)
+    ]
+    return runs[1:]  # the first makes the tables
+
+
+def show(results: dict[str, list[Spent]], pairs: list[tuple[str, str]]) -> None:
+    """Print medians, and the ratio of the first of each pair to the second."""
+    table = Table("what", title="whole processes, medians")
+    for column in ("seconds", "processor s", "ratio of processor time"):
         table.add_column(column, justify="right")
-    base = next(iter(seconds.values()))
-    for count, figures in seconds.items():
-        ratios = [new / first for new, first in zip(figures["new"], base["new"], strict=True)]
+    used = {name: statistics.median(spent.used for spent in runs) for name, runs in results.items()}
+    for name, runs in results.items():
+        base = dict(pairs).get(name)
         table.add_row(
-            f"{count:,}",
-            f"{statistics.median(figures['new']):.1f}",
-            f"{statistics.median(ratios):.2f}",
-            f"{statistics.median(figures['nothing']):.1f}",
-            f"{written[count]}",
+            name,
+            f"{statistics.median(spent.passed for spent in runs):.1f}",
+            f"{used[name]:.1f}",
+            f"{used[name] / used[base]:.2f} × {base}" if base else "",
         )
     Console().print(table)
 
