@@ -1,30 +1,58 @@
-"""Sphinx for the guides of the site; lotus_lake/site/guides.py gives it the pages."""
+"""Sphinx for the guides of the site. It reads the project's Markdown where it is."""
 
-project = "lotus-lake"
-html_title = "lotus-lake"
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from mmdr import Diagram
+
+project = html_title = "lotus-lake"
+root_doc = "docs/menu"
+include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**"]
+# Folders that have no guides and many files.
+exclude_patterns = [".*", "target", "logs"]
 
 extensions = ["myst_parser"]
 # Links to headings, as forges make them.
 myst_heading_anchors = 6
 # Plain Markdown only: what a forge shows as text is text here too.
 myst_disable_syntax = ["myst_block_break", "myst_line_comment", "myst_role", "myst_target"]
-# SQL with Jinja in it, and shell with what it prints, are no faults.
+# SQL with Jinja in it, and shell with its output, are no faults.
 suppress_warnings = ["misc.highlighting_failure"]
 
+myst_fence_as_directive = ["mermaid"]
+
+templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["pictures.css"]
 html_theme = "furo"
-html_theme_options = {
-    "top_of_page_buttons": [],
-    # The theme's own are 10 and 11 pixels.
-    "light_css_variables": {
-        "font-size--small--2": "87.5%",
-        "font-size--small--4": "75%",
-        "toc-font-size": "87.5%",
-    },
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "sidebar/parts.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/scroll-end.html",
+    ]
 }
+html_additional_pages = {"index": "front.html"}
 html_copy_source = False
 html_show_copyright = False
-html_show_sourcelink = False
 html_show_sphinx = False
 html_use_index = False
 # It would fetch pages, which a browser refuses where the site is opened from a folder.
 html_show_search_summary = False
+
+
+class Mermaid(Directive):
+    """Draws a picture when the site is built, so that no browser needs a network or a script."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """The picture as SVG."""
+        return [nodes.raw("", Diagram("\n".join(self.content)).svg(), format="html")]
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.add_directive("mermaid", Mermaid)

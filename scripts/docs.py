@@ -12,6 +12,7 @@ from pathlib import Path
 # So that the command also runs where the project is checked out but not installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from lotus_lake.arguments import Parser
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.pages import SERVED
 from lotus_lake.scheduler.exits import Exit, Unreachable
@@ -19,15 +20,8 @@ from lotus_lake.scheduler.exits import Exit, Unreachable
 PROJECT = Path(__file__).resolve().parent.parent
 
 HELP = """\
-The site is a folder of pages that need no server and no network: the guides of docs/, the status
-of the lake, dbt's catalog of the tables, and the lineage of every column. It is built from dbt's
-artifacts, so `dbt docs generate` comes first; `make docs` does both.
-
-examples:
-  python scripts/docs.py                 build target/site
-  python scripts/docs.py --status        make only its status page anew
-  python scripts/docs.py --serve         show it on http://127.0.0.1:8000
-  python scripts/docs.py --serve 8080    on another port
+The site needs no server and no network: guides, status, data catalog, column lineage.
+`dbt docs generate` comes first; `make docs` does both.
 
 exit codes:
    0  built, or shown until Ctrl-C
@@ -36,31 +30,18 @@ exit codes:
 """
 
 
-class Parser(argparse.ArgumentParser):
-    """Exits with the project's own code for wrong usage."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        self.print_usage(sys.stderr)
-        print(f"{self.prog}: {message}. See --help.", file=sys.stderr)
-        sys.exit(Exit.USAGE)
-
-
 class Handler(SimpleHTTPRequestHandler):
-    """Hands out files, and says what they may do in a browser."""
+    """Serves files with the site's headers."""
 
     def end_headers(self) -> None:
-        """Add the site's headers to those of the file."""
+        """Add the headers."""
         for name, value in SERVED.items():
             self.send_header(name, value)
         super().end_headers()
 
 
 def serve(site: Path, port: int) -> None:
-    """Show the site to this machine until Ctrl-C.
-
-    Raises:
-        LakeError: There is no site, or the port is taken.
-    """
+    """Show the site to this machine until Ctrl-C."""
     if not (site / "index.html").exists():
         raise LakeError(f"There is no site in {site}: run `make docs` first.")
     handler = partial(Handler, directory=str(site))
@@ -80,23 +61,19 @@ def main() -> int:
     """Build or show."""
     target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
     parser = Parser(
-        description=__doc__.splitlines()[0] if __doc__ else None,
-        epilog=HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__, epilog=HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--target", type=Path, default=target, help="dbt's folder (%(default)s)")
     parser.add_argument("--out", type=Path, help="folder of the site (site in dbt's folder)")
-    parser.add_argument(
-        "--serve", type=int, nargs="?", const=8000, metavar="PORT", help="show it (on port 8000)"
-    )
-    parser.add_argument("--status", action="store_true", help="make only the status page anew")
+    parser.add_argument("--serve", type=int, nargs="?", const=8000, metavar="PORT", help="show it")
+    parser.add_argument("--status", action="store_true", help="write only the status page")
     options = parser.parse_args()
     site = options.out or options.target / "site"
     try:
         if options.serve is not None:
             serve(site, options.serve)
             return Exit.OK
-        # Each takes a second to import, which nobody waits for who only looks.
+        # Each takes a second to import.
         if options.status:
             from lotus_lake.site import status
 

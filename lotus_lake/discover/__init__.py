@@ -1,1 +1,1 @@
-"""What landed, compared with what the dbt sources declare; and a new stream out of landed files."""
+"""Compares landed files with the declared sources, and makes a new stream out of landed files."""

@@ -15,14 +15,14 @@ from lotus_lake.escaping import printable_lines
 
 FOLDER = Path(__file__).parent
 
-# What every page may do at most. Charts, Sphinx, dbt docs and dbt-colibri style elements in place.
+# The rights of every page. Charts, Sphinx, dbt docs and dbt-colibri style elements in place.
 _POLICY = (
     "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
     " font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none';"
     " form-action 'self'"
 )
-# Headers of a server. Each page allows its own inline scripts by hash, which is stricter; who may
-# frame it only a header can say.
+# Headers of a server. Each page allows its own inline scripts by hash, which is stricter; only a
+# header can say who may frame it.
 SERVED = {
     "Content-Security-Policy": (
         f"{_POLICY}; script-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
@@ -35,16 +35,14 @@ _CHARSET = re.compile(r"<meta charset=[^>]*>", re.IGNORECASE)
 
 
 def inline_scripts(page: str) -> list[str]:
-    """The scripts that stand in a page itself."""
+    """The scripts inside a page."""
     return _INLINE.findall(page)
 
 
 def guarded(page: str, scripts: Iterable[str]) -> str:
-    """A page in which only the given inline scripts run, and no handler in an attribute does.
+    """A page in which only the given inline scripts run, and no handler in an attribute.
 
-    Args:
-        page: The page; nothing but a charset may come before what is added.
-        scripts: The text of each script, as it stands in the page.
+    The policy comes right after the page's charset.
     """
     hashes = sorted({b64encode(sha256(one.encode()).digest()).decode() for one in scripts})
     allowed = " ".join(["'self'", *(f"'sha256-{one}'" for one in hashes)])
@@ -58,14 +56,11 @@ def environment(
 ) -> jinja2.Environment:
     """Jinja for the templates of a folder; a page begins with ``{% extends "base.html" %}``.
 
-    Args:
-        folder: Where the templates lie.
-        html: Whether to escape what goes into them.
-        filters: More filters.
+    With ``html``, values are escaped.
     """
 
     def finalize(value: Any) -> Any:
-        # Markup is what was made here; the rest may be data.
+        # Markup was made here; the rest may be data.
         return printable_lines(value) if type(value) is str else value
 
     made = jinja2.Environment(

@@ -33,13 +33,9 @@ _CONFIG = {
 def chart(
     title: str, rows: Rows, *layers: dict[str, Any], width: int = 720, height: int = 160
 ) -> str:
-    """Draw layers of marks over the same rows.
+    """Draw layers (Vega-Lite's ``mark`` and ``encoding``) over the same rows.
 
-    Args:
-        title: What it shows, for those who cannot see it.
-        rows: The data.
-        layers: Vega-Lite's ``mark`` and ``encoding`` of each layer.
-        width, height: Of the plot, in pixels.
+    The title is for those who cannot see it; width and height are the plot's, in pixels.
     """
     specification = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
@@ -54,12 +50,7 @@ def chart(
 
 
 def day(field: str, first: str | None = None, last: str | None = None) -> Encoding:
-    """An axis of days.
-
-    Args:
-        field: The column with the day, as ISO text.
-        first, last: The days that it spans; those of the rows by default.
-    """
+    """An axis of days (ISO text), from the first to the last."""
     encoding: Encoding = {
         "field": field,
         "type": "temporal",
@@ -77,12 +68,7 @@ def amount(field: str, title: str | None = None) -> Encoding:
 
 
 def bars(x: Encoding, y: Encoding, color: Any) -> dict[str, Any]:
-    """A layer of bars.
-
-    Args:
-        x, y: Their axes.
-        color: One colour, or Vega-Lite's encoding of several.
-    """
+    """A layer of bars, in one colour or by Vega-Lite's encoding of several."""
     encoded = {"value": color} if isinstance(color, str) else color
     return {
         "mark": {"type": "bar", "width": {"band": 0.8}},

@@ -464,14 +464,13 @@ class Tick:
     def _status(self, target: Path) -> dict[str, bytes]:
         """The site's status page, made anew; empty when it cannot be made."""
         from lotus_lake.site import status
-        from lotus_lake.site.frame import STATUS
 
         try:
             page = status.page(self._settings.config, target / artifacts.MANIFEST)
         except LakeError as error:
             self._log.warn(f"The status page could not be made: {error}")
             return {}
-        return {f"{artifacts.SITE}{STATUS.page}": page.encode()}
+        return {f"{artifacts.SITE}{status.PAGE}": page.encode()}
 
     def _prune(self) -> None:
         """Delete what was published of runs that the lake forgets too."""

@@ -1,1 +1,1 @@
-"""The site: guides, status, data catalog and column lineage, as pages that need nothing else."""
+"""The site: guides, status, data catalog and column lineage, as files that need no server."""

@@ -1,28 +1,26 @@
-"""Builds the whole site out of the project, dbt's artifacts and the lake."""
+"""Builds the site: guides by Sphinx, dbt's catalog, lineage by dbt-colibri, and the status page."""
 
 from __future__ import annotations
 
-import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from tempfile import mkdtemp
 
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.site import catalog, guides, layers, lineage
+from lotus_lake.escaping import script_json
+from lotus_lake.pages import guarded, inline_scripts
+from lotus_lake.site import lineage
 
 _ARTIFACTS = ("manifest.json", "catalog.json", "index.html")
 
 
 def build(project: Path, target: Path, out: Path) -> None:
-    """Build the site, and only then put it in the place of the one before.
-
-    Args:
-        project: The folder of the project.
-        target: dbt's target folder, after ``dbt docs generate``.
-        out: The folder of the site.
+    """Build the site from dbt's target folder, then replace the previous one.
 
     Raises:
-        LakeError: An artifact is missing, or a page has a fault.
+        LakeError: An artifact is missing, or a guide has a fault.
         Unreachable: The lake cannot be read, or was not built yet.
     """
     missing = [name for name in _ARTIFACTS if not (target / name).exists()]
@@ -35,10 +33,12 @@ def build(project: Path, target: Path, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        manifest, tables = (json.loads((target / name).read_bytes()) for name in _ARTIFACTS[:2])
-        guides.write(project, fresh, layers.pages(manifest))
-        catalog.write(target, fresh / "catalog")
-        lineage.write(manifest, tables, fresh / "lineage")
+        _write_guides(project, fresh)
+        _write_catalog(target, fresh / "catalog")
+        lineage.write(target, fresh / "lineage")
+        for page in fresh.rglob("*.html"):
+            text = page.read_text(encoding="utf-8")
+            page.write_text(guarded(text, inline_scripts(text)), encoding="utf-8")
         # Draws charts, which takes a second to import.
         from lotus_lake.site import status
 
@@ -47,6 +47,36 @@ def build(project: Path, target: Path, out: Path) -> None:
         _swap(fresh, out)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _write_guides(project: Path, out: Path) -> None:
+    """The Markdown of the project as pages, at the places of the files; settings: docs/conf.py."""
+    doctrees = out / ".doctrees"
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "--no-color"]
+    command += ["-c", str(project / "docs"), "-d", str(doctrees), str(project), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LakeError(f"The guides have faults:\n{done.stderr.strip()}")
+    shutil.rmtree(doctrees)
+    for rest in (".buildinfo", "objects.inv"):
+        (out / rest).unlink(missing_ok=True)
+
+
+def _write_catalog(target: Path, out: Path) -> None:
+    """dbt's page with its data inside, so that it also opens from a disk.
+
+    ``dbt docs generate --static`` does so too, but a column called ``</script>…`` ends its script.
+    """
+    text = (target / "index.html").read_text(encoding="utf-8")
+    for name in ("manifest", "catalog"):
+        place = f'"{name.upper()}.JSON INLINE DATA"'
+        if place not in text:
+            raise LakeError(f"The page of dbt docs has no place for {name}.json: was dbt upgraded?")
+        text = text.replace(
+            place, script_json((target / f"{name}.json").read_text(encoding="utf-8"))
+        )
+    out.mkdir()
+    (out / "index.html").write_text(text, encoding="utf-8")
 
 
 def _swap(fresh: Path, out: Path) -> None:

@@ -4,7 +4,7 @@
 select
     source || '.' || stream as stream,
     landing_day::varchar as day,
-    row_count,
+    row_count as rows,
     is_unusual
 from lakehouse.main.fct_stream_volumes
 where row_count > 0 or delivered_weeks >= 0.75 * weeks
