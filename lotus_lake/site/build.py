@@ -33,7 +33,7 @@ def build(project: Path, target: Path, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        _write_guides(project, fresh)
+        write_guides(project, fresh)
         _write_catalog(target, fresh / "catalog")
         lineage.write(target, fresh / "lineage")
         for page in fresh.rglob("*.html"):
@@ -49,7 +49,7 @@ def build(project: Path, target: Path, out: Path) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _write_guides(project: Path, out: Path) -> None:
+def write_guides(project: Path, out: Path) -> None:
     """The Markdown of the project as pages, at the places of the files; settings: docs/conf.py."""
     doctrees = out / ".doctrees"
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "--no-color"]

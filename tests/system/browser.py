@@ -1,4 +1,4 @@
-"""Chromium as it is installed, and what pages do in it that no reader should have to bear."""
+"""Chromium as it is installed, and what goes wrong on a page in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
 
 NARROW, WIDE = 390, 1440
@@ -21,25 +20,6 @@ _ARGUMENTS = [
     *("--disable-sync", "--no-first-run", "--disable-dev-shm-usage"),
 ]
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-# Smaller than this nobody reads; a graph that can be zoomed has no size of its own.
-_SMALLEST = 11
-_SMALL_TEXT = """smallest => {
-  const found = new Set();
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const text = walker.currentNode.data.trim();
-    const parent = walker.currentNode.parentElement;
-    if (!text || parent.closest(".react-flow__viewport, script, style, noscript")) continue;
-    if (!parent.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
-    const box = parent.getBoundingClientRect();
-    if (box.width < 2 || box.height < 2) continue;
-    const { a, b } = parent.closest("svg") ? parent.getScreenCTM() : { a: 1, b: 0 };
-    const size = parseFloat(getComputedStyle(parent).fontSize) * Math.hypot(a, b);
-    if (size < smallest - 0.01) found.add(`${size.toFixed(1)} px: ${text.slice(0, 40)}`);
-  }
-  return [...found];
-}"""
 
 
 @dataclass
@@ -73,20 +53,11 @@ class Tab:
         self.page.locator(ready).first.wait_for(timeout=20_000)
 
     def faults(self) -> list[str]:
-        """What a reader of the open page would be annoyed by, and what was before."""
+        """The problems so far, and whether the open page is too wide."""
         found, self.problems = self.problems, []
         width = self.page.evaluate("document.documentElement.scrollWidth")
         if width > (self.page.viewport_size or {"width": 0})["width"]:
             found.append(f"the page is {width} px wide")
-        found += self.page.evaluate(_SMALL_TEXT, _SMALLEST)
-        # Its styles need not be fetched again, which a page in a folder may not do.
-        report = Axe().run(self.page, options={"preload": False, "resultTypes": ["violations"]})
-        found += [
-            f"{violation['id']}: {node['html'][:200]} ({node['failureSummary'][:200]})"
-            for violation in report.response["violations"]
-            if violation["impact"] in ("serious", "critical")
-            for node in violation["nodes"]
-        ]
         return found
 
     def _console(self, message: ConsoleMessage) -> None:
