@@ -14,7 +14,7 @@ from lotus_lake.probe import Probe, Prober
 from lotus_lake.schema import Type, differences, merge
 from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
 
-# Files scanned of each stream: the oldest, the newest, and others in between.
+# Files scanned of each stream, the newest.
 SAMPLE = 20
 
 _NUMBERS = ("INT", "INTEGER", "FLOAT", "DOUBLE")
@@ -80,7 +80,7 @@ def discover(
         source, name = folders[label]
         files = landing.files(f"{source}/{name}/")
         one = Discovery(source, name, label in declared, len(files))
-        _scan(connection, landing, declared.get(label), files if whole else _sample(files), one)
+        _scan(connection, landing, declared.get(label), files if whole else files[-SAMPLE:], one)
         found.append(one)
     return found
 
@@ -158,11 +158,3 @@ def _added(before: Mapping[str, Type], after: Mapping[str, Type]) -> dict[str, T
         for path, known, type_ in differences(old, new)
         if known is None
     }
-
-
-def _sample(files: Sequence[LandedFile]) -> Sequence[LandedFile]:
-    """The oldest and the newest file, and others in between."""
-    if len(files) <= SAMPLE:
-        return files
-    step = (len(files) - 1) / (SAMPLE - 1)
-    return [files[round(number * step)] for number in range(SAMPLE)]

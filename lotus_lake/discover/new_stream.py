@@ -36,20 +36,21 @@ def choose(found: Discovery, key: str | None, cursor: str | None) -> tuple[str, 
         reason = f": {found.unreadable[0][1]}" if found.unreadable else ""
         raise LakeError(f"No file of {found.label} has a column{reason}.")
     names = {name.lower(): name for name in found.columns}
-    cursor = cursor or next((name for name in _CURSORS if name in names), None)
-    for column, option in ((key or "id", "KEY=... (--key)"), (cursor, "CURSOR=... (--cursor)")):
-        if column and column.lower() not in names:
+    key = (key or "id").lower()
+    cursor = (cursor or next((name for name in _CURSORS if name in names), "")).lower()
+    for column, option in ((key, "KEY=... (--key)"), (cursor, "CURSOR=... (--cursor)")):
+        if column and column not in names:
             raise LakeError(
                 f"{found.label} has no column {column}: name one with {option}. "
                 f"There are: {', '.join(found.columns)}."
             )
-    for name in filter(None, (found.source, found.stream, (key or "id").lower(), cursor)):
+    for name in filter(None, (found.source, found.stream, key, cursor)):
         if not _is_plain(name):
             raise LakeError(
                 f"'{name}' is no name for SQL: letters, digits and _ only, and no word of SQL. "
                 "Have it renamed where it comes from."
             )
-    return names[(key or "id").lower()], names[cursor.lower()] if cursor else None
+    return names[key], names[cursor] if cursor else None
 
 
 def write(project: Path, found: Discovery, key: str, cursor: str | None) -> list[Path]:
@@ -75,24 +76,29 @@ def write(project: Path, found: Discovery, key: str, cursor: str | None) -> list
     known = project / sources
     before = known.read_text(encoding="utf-8") if known.exists() else _filled("source.yml", values)
     new[sources] = f"{before.rstrip()}\n{_filled('stream.yml', values)}"
-    for path, pattern, line in (
-        (
-            "macros/feeder/after_feeding.sql",
-            r'^ +ref\("stg_\w+"\),\n',
-            f'        ref("{staging}"),\n',
-        ),
-        ("docs/models.md", r"^\| `\w+` \| `stg_.*\|\n", f"| `{found.source}` | `{staging}` |\n"),
-        ("docs/models.md", r"^\| `int_.*\|\n", f"| `{model}` | record of {found.stream} |\n"),
-    ):
-        text = new.get(path) or (project / path).read_text(encoding="utf-8")
-        places = [match.end() for match in re.finditer(pattern, text, re.M)]
-        if not places:
-            raise LakeError(f"{path} has no list to add the stream to. Nothing was written.")
-        new[path] = text[: places[-1]] + line + text[places[-1] :]
+    new |= _lists(project, values)
     for path, text in new.items():
         (project / path).parent.mkdir(parents=True, exist_ok=True)
         (project / path).write_text(text, encoding="utf-8")
     return [Path(path) for path in new]
+
+
+def _lists(project: Path, values: dict[str, str]) -> dict[str, str]:
+    """The files that name every stream or model, with one more."""
+    models, waiting = "docs/models.md", "macros/feeder/after_feeding.sql"
+    files = {path: (project / path).read_text(encoding="utf-8") for path in (models, waiting)}
+    for path, pattern, line in (
+        (waiting, r'^ +ref\("stg_\w+"\),\n', '        ref("$staging"),\n'),
+        (models, r"^\| `\w+` \| `stg_.*\|\n", "| `$source` | `$staging` |\n"),
+        (models, r"^\| `int_.*\|\n", "| `$model` | record of $stream |\n"),
+    ):
+        text = files[path]
+        places = [match.end() for match in re.finditer(pattern, text, re.M)]
+        if not places:
+            raise LakeError(f"{path} has no list to add the stream to. Nothing was written.")
+        added = Template(line).substitute(values)
+        files[path] = text[: places[-1]] + added + text[places[-1] :]
+    return files
 
 
 def columns_text(columns: dict[str, Type]) -> str:
@@ -125,7 +131,7 @@ def _values(found: Discovery, key: str, cursor: str | None) -> dict[str, str]:
     record = re.sub(r"ies$", "y", found.stream).removesuffix("s")
     key_name = f"{record}_id" if key.lower() == "id" else key.lower()
     outputs = _outputs(found.columns, {key, key_name})
-    selected = [key if key == key_name else f"{key} as {key_name}", *outputs]
+    selected = [key_name if key.lower() == key_name else f"{key.lower()} as {key_name}", *outputs]
     described = {expression.split(".")[-1]: type_ for expression, type_ in outputs.items()}
     return {
         "source": found.source,
@@ -134,10 +140,10 @@ def _values(found: Discovery, key: str, cursor: str | None) -> dict[str, str]:
         "model": f"int_{found.source}__{found.stream}",
         "feeder": _yaml(feeder, flow=True),
         "columns": textwrap.indent(columns_text(found.columns), " " * 10),
-        "key": key,
+        "key": key.lower(),
         "key_name": key_name,
         "key_type": type_text(found.columns[key]),
-        "order": f"{cursor} desc nulls last,\n            " if cursor else "",
+        "order": f"{cursor.lower()} desc nulls last,\n            " if cursor else "",
         "selected": textwrap.indent(",\n".join(selected), " " * 8),
         "outputs": textwrap.indent(columns_text(described), " " * 6) if described else "",
         **_unit_test(found, outputs, key, cursor),
