@@ -1,36 +1,15 @@
-"""How long a diff takes beside a full scan of both sides: `python -m benchmarks.diff`.
+"""What a diff costs beside a full scan of both sides: `python -m benchmarks.diff`.
 
-A fact of so many rows is made on a lake, and changed in one of the ways below. A scan reads every
-column of both sides once, as DuckDB does it when it has to look at every value.
-
-    none     nothing at all
-    few      a thousand rows written again, with every figure different
-    tenth    a tenth of the rows written again, with one column different
-    rebuilt  the table is made anew, with the same rows
-    rare     made anew, with one column different in every ten-thousandth row
-    newest   made anew, with one column different in the newest hundredth of the rows
-    some     made anew, with one column different in every hundredth row
-    column   made anew, with one column different in every row
-    two      made anew, with two columns different in every row
-    four     made anew, with four columns different in every row
-    all      made anew, with every figure different in every row
-    fewer    made anew, without a tenth of the rows
-    more     made anew, with a tenth more rows between them
-    both     made anew, with one column different in every row, without a tenth of the rows
-    keys     made anew, with another key in every row
-
-The rows lie in one of these orders:
-
-    built    sorted by their key, as builds write them; before the change twenty ticks have written
-             a hundredth of them again
-    same     as they come from one thread, before and after
-    any      in another order after the change than before
+A fact of so many rows is sorted by its key, as builds write it, and made again with other values. A
+scan reads every column of both sides once, as DuckDB does it when it has to look at every value. All
+in processor seconds, so that other load on the machine counts less.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -43,8 +22,7 @@ from lotus_lake.connection import extension_file
 from lotus_lake.diff.compare import compare
 from lotus_lake.diff.relations import Side
 
-FACT = """
-select
+COLUMNS = """
     range * 7 % 1000003 + range * 1000003 as order_id,
     range % 700001 as customer_id,
     timestamptz '2024-01-01' + to_seconds(range * 7 % 31000000) as order_date,
@@ -53,48 +31,35 @@ select
     ['paid', 'pending', 'refunded'][range % 3 + 1] as financial_status,
     ['fulfilled', null, 'partial'][range % 3 + 1] as fulfillment_status,
     ['USD', 'EUR', 'CAD'][range % 3 + 1] as currency,
-    range % 5 + 1 as units,
-    {figures}
-from range({rows})
+    range % 5 + 1 as units
 """
-FIGURES = (
+MEASURES = (
     "gross_sales", "discounts", "returns", "net_sales", "shipping", "taxes", "total_sales",
     "refunded_amount",
 )  # fmt: skip
 
-TENTH = "hash(order_id) % 10 = 3"
 
-
-def fact(rows: int, other: int = 0, where: str = "true") -> str:
-    """The SELECT of the fact, its first so many figures being others than usual in some rows."""
-    figures = ", ".join(
-        f"((range * {place + 13} + {f'({where})::int' if place < other else 0})"
+def fact(rows: int, changed: int = 0, where: str = "true") -> str:
+    """The SELECT of the fact, with so many measures changed in some rows."""
+    measures = ", ".join(
+        f"((range * {place + 13} + {f'({where})::int' if place < changed else 0})"
         f" % 20011 / 100)::decimal(18, 2) as {name}"
-        for place, name in enumerate(FIGURES)
+        for place, name in enumerate(MEASURES)
     )
-    return FACT.format(figures=figures, rows=rows)
+    return f"select {COLUMNS}, {measures} from range({rows})"
 
 
-def make(connection: duckdb.DuckDBPyConnection, rows: str, order: str) -> None:
-    """Make the fact, or make it anew."""
-    if order == "built":
-        connection.execute(
-            f"begin; create or replace table fct_sales as from ({rows}) limit 0;"
-            " alter table fct_sales set sorted by (order_id asc);"
-            f" set preserve_insertion_order = false; insert into fct_sales {rows};"
-            " reset preserve_insertion_order; commit"
-        )
-    else:
-        connection.execute(f"create or replace table fct_sales as {rows}")
-
-
-def write_again(connection: duckdb.DuckDBPyConnection, rows: str) -> None:
-    """Write rows of the fact again, as a build for some keys does."""
-    connection.execute(
-        f"create or replace temp table new_rows as {rows};"
-        " begin; delete from fct_sales where order_id in (select order_id from new_rows);"
-        " insert into fct_sales from new_rows; commit"
-    )
+def changes(rows: int) -> dict[str, str]:
+    """What is made in place of the fact."""
+    same = fact(rows)
+    return {
+        "nothing": same,
+        "one column, every hundredth row": fact(rows, 1, "hash(range) % 100 = 0"),
+        "one column, every row": fact(rows, 1),
+        "all measures, every row": fact(rows, 8),
+        "a tenth of the rows gone": f"from ({same}) where hash(order_id) % 10 <> 3",
+        "other keys": f"select * replace (order_id + 1 as order_id) from ({same})",
+    }
 
 
 def main() -> None:
@@ -102,95 +67,66 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--memory", default="3GB")
-    parser.add_argument("--order", choices=("built", "same", "any"), default="built")
     options = parser.parse_args()
-    rows = options.rows
-    # What is written again, with DuckLake's own delete and insert, or else what is made anew.
-    written = {
-        "none": None,
-        "few": fact(1000, 8),
-        "tenth": f"from ({fact(rows, 1)}) where {TENTH}",
-    }
-    changes = written | {
-        "rebuilt": fact(rows),
-        "rare": fact(rows, 1, "hash(range) % 10000 = 0"),
-        "newest": fact(rows, 1, f"range >= {rows} * 0.99"),
-        "some": fact(rows, 1, "hash(range) % 100 = 0"),
-        "column": fact(rows, 1),
-        "two": fact(rows, 2),
-        "four": fact(rows, 4),
-        "all": fact(rows, 8),
-        "fewer": f"from ({fact(rows)}) where not {TENTH}",
-        "more": f"{fact(rows)} union all select * replace (order_id + 500000 as order_id)"
-        f" from ({fact(rows)}) where {TENTH}",
-        "both": f"from ({fact(rows, 1)}) where not {TENTH}",
-        "keys": f"select * replace (order_id + 1 as order_id) from ({fact(rows)})",
-    }
-    found = Table("change", "scan s", "diff s", "ratio", "added", "removed", "changed")
-    with tempfile.TemporaryDirectory() as folder:
-        for name, change in changes.items():
-            anew = name not in written
-            found.add_row(name, *measure(Path(folder) / name, options, change, anew=anew))
-            print(f"{name} done", flush=True)
-    Console().print(found)
+    table = Table("what differs", "scan s", "diff s", "ratio", "added", "removed", "changed")
+    for name, change in changes(options.rows).items():
+        with tempfile.TemporaryDirectory() as folder:
+            table.add_row(name, *measure(Path(folder), options, change))
+        print(f"{name}: done", flush=True)
+    Console().print(table)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    print(f"peak memory {peak:.1f} GB, limit {options.memory}")
 
 
-def measure(
-    folder: Path, options: argparse.Namespace, change: str | None, *, anew: bool
-) -> list[str]:
+def measure(folder: Path, options: argparse.Namespace, change: str) -> list[str]:
     """Build both sides, scan them, compare them."""
-    folder.mkdir()
     connection = duckdb.connect(
         config={"memory_limit": options.memory, "temp_directory": str(folder)}
     )
     for extension in ("sqlite_scanner", "ducklake"):
         connection.execute(f"load '{extension_file(extension)}'")
     connection.execute(
-        f"attach 'ducklake:sqlite:{folder}/catalog.sqlite' as lake (data_path '{folder}/data/')"
+        f"attach 'ducklake:sqlite:{folder}/catalog.sqlite' as lake (data_path '{folder}/data/');"
+        "call lake.set_option('data_inlining_row_limit', 0); use lake"
     )
-    connection.execute("call lake.set_option('data_inlining_row_limit', 0); use lake")
-    make(connection, fact(options.rows), options.order)
-    if options.order == "built":
-        for number in range(20):
-            write_again(connection, f"from fct_sales where hash(order_id) % 2000 = {number}")
-    sides = [Side("lake", snapshot(connection), "before")]
-    if change and anew:
-        order = "order by hash(order_id)" if options.order == "any" else ""
-        make(connection, f"from ({change}) {order}", options.order)
-    elif change:
-        write_again(connection, change)
-    sides.append(Side("lake", snapshot(connection), "after"))
+    sides = [make(connection, fact(options.rows)), make(connection, change)]
     # What was just written would still be on its way to the disk while the clock runs.
     os.sync()
     columns = [column for column, *_ in connection.execute("describe fct_sales").fetchall()]
-    scan = [timed(connection, side, columns) for side in sides for _ in range(2)]
-    seconds = min(scan[:2]) + min(scan[2:])
-    started = time.monotonic()
-    diff = compare(connection, *sides, {"fct_sales": ["order_id"]}, {}).tables[0]
-    took = time.monotonic() - started
+    seconds = sum(min(scan(connection, side, columns) for _ in range(2)) for side in sides)
+    started = time.process_time()
+    shown = {"fct_sales": columns}
+    diff = compare(connection, sides[0], sides[1], {"fct_sales": ["order_id"]}, shown).tables[0]
+    took = time.process_time() - started
     connection.close()
     return [
         f"{seconds:.2f}",
         f"{took:.2f}",
-        f"{took / seconds:.2f}",
+        f"{took / seconds:.1f}",
         *(f"{count:,}" for count in (diff.added, diff.removed, diff.changed)),
     ]
 
 
-def timed(connection: duckdb.DuckDBPyConnection, side: Side, columns: list[str]) -> float:
-    """Seconds of reading every value of one side."""
-    started = time.monotonic()
+def make(connection: duckdb.DuckDBPyConnection, rows: str) -> Side:
+    """Make the fact again, sorted by its key; the side that has it."""
+    connection.execute(
+        f"begin; create or replace table fct_sales as from ({rows}) limit 0;"
+        " alter table fct_sales set sorted by (order_id asc);"
+        f" set preserve_insertion_order = false; insert into fct_sales {rows};"
+        " reset preserve_insertion_order; commit"
+    )
+    row = connection.execute("select max(snapshot_id) from ducklake_snapshots('lake')").fetchone()
+    assert row
+    return Side("lake", row[0], f"snapshot {row[0]}")
+
+
+def scan(connection: duckdb.DuckDBPyConnection, side: Side, columns: list[str]) -> float:
+    """Processor seconds of reading every value of one side."""
+    started = time.process_time()
     connection.execute(
         f"select bit_xor(hash({', '.join(columns)})) from {side.relation('main.fct_sales')}"
     ).fetchall()
-    return time.monotonic() - started
-
-
-def snapshot(connection: duckdb.DuckDBPyConnection) -> int:
-    """The newest snapshot."""
-    row = connection.execute("select max(snapshot_id) from ducklake_snapshots('lake')").fetchone()
-    assert row
-    return int(row[0])
+    return time.process_time() - started
 
 
 if __name__ == "__main__":

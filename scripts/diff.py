@@ -18,7 +18,7 @@ from rich.console import Console
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.diff.compare import compare
 from lotus_lake.diff.personal import shown
-from lotus_lake.diff.report import markdown, page, print_report
+from lotus_lake.diff.report import print_report, write_reports
 from lotus_lake.diff.sides import keys, opened
 from lotus_lake.scheduler.exits import Exit, Unreachable
 
@@ -28,31 +28,20 @@ def main() -> int:
     target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("name", help="the branch")
-    parser.add_argument(
-        "--latest",
-        action="store_true",
-        help="compare with the lake as it is now, not as it was when it was branched",
-    )
+    parser.add_argument("--latest", action="store_true", help="compare with the lake as it is now")
     parser.add_argument("--only", nargs="+", default=[], metavar="TABLE", help="only these tables")
     parser.add_argument("--manifest", type=Path, default=target / "manifest.json")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=target / "diff",
-        help="folder for report.md and report.html (default: %(default)s)",
-    )
+    parser.add_argument("--out", type=Path, default=target / "diff", help="folder for the reports")
     options = parser.parse_args()
     try:
         lake = LakeConfig.from_env()
-        keys_of_models, columns = keys(options.manifest), shown(options.manifest)
-        with opened(lake, options.name, latest=options.latest) as (connection, before, after):
-            diff = compare(connection, before, after, keys_of_models, columns, options.only)
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "report.md").write_text(markdown(diff))
-        (options.out / "report.html").write_text(page(diff))
+        declared = keys(options.manifest), shown(options.manifest)
+        with opened(lake, options.name, latest=options.latest) as sides:
+            diff = compare(*sides, *declared, options.only)
     except LakeError as error:
         print(f"diff: {error}", file=sys.stderr)
         return Exit.UNREACHABLE if isinstance(error, Unreachable) else Exit.USAGE
+    write_reports(diff, options.out)
     console = Console()
     print_report(diff, console)
     console.print(f"\nReports: {options.out}/report.md, {options.out}/report.html", highlight=False)

@@ -25,22 +25,20 @@ from lotus_lake.scheduler.exits import Exit, Unreachable
 def main() -> int:
     """Run all steps, print the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("name", help="what to call the branch; one of that name is made anew")
+    parser.add_argument("name", help="the branch; one of that name is made again")
     options = parser.parse_args()
     out = Path(os.environ.get("DBT_TARGET_PATH") or "target") / "pr"
+    console = Console()
     try:
-        request = PullRequest(
+        diff = PullRequest(
             LakeConfig.from_env(), options.name, out, lambda line: print(f"pr: {line}", flush=True)
-        )
-        outcome = request.run()
+        ).run()
     except LakeError as error:
         print(f"pr: {error}", file=sys.stderr)
         return Exit.UNREACHABLE if isinstance(error, Unreachable) else Exit.USAGE
-    console = Console()
-    assert outcome.diff
-    print_report(outcome.diff, console, outcome.verdict, outcome.problems, outcome.unbuilt)
+    print_report(diff, console)
     console.print(f"\nReports: {out}/report.md, {out}/report.html", highlight=False)
-    return outcome.exit
+    return Exit.FAILED if diff.failed else Exit.OK
 
 
 if __name__ == "__main__":

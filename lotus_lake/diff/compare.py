@@ -1,32 +1,21 @@
 """Compares the tables of two sides, each a lake or a branch at one snapshot.
 
-For each table, in this order, each with a module of its own:
-
-1. may it differ at all (``tables``);
-2. which of its rows do (``finding``);
-3. what differs in them (``values``), and where the sums moved (``shifts``).
-
-A table without a key is compared as a bag of rows (``bags``).
+Tables that no snapshot in between touches are the same; of all others the rows are compared
+(``rows``).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 import duckdb
 
-from lotus_lake.diff.bags import compare_as_bags
-from lotus_lake.diff.finding import changed_rows, differing_rows
-from lotus_lake.diff.pair import Pair
-from lotus_lake.diff.personal import Shown, hide
+from lotus_lake.diff.personal import Shown
 from lotus_lake.diff.relations import Side, columns, count
-from lotus_lake.diff.results import LakeDiff, SchemaChange, TableDiff
-from lotus_lake.diff.rows import NoKeyError
-from lotus_lake.diff.tables import tables, touched
-from lotus_lake.diff.values import compare_rows
+from lotus_lake.diff.results import LakeDiff, TableDiff
+from lotus_lake.diff.rows import NUMBERS, Rows
 
-# What a run writes about itself is no difference.
+# Columns in which a run writes about itself.
 _OF_THE_RUN = {"dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to"}
 
 
@@ -41,7 +30,7 @@ def compare(
     """Compare two sides.
 
     Args:
-        connection: Has both databases attached; its temporary tables ``diff_*`` are used.
+        connection: Has both databases attached; its temporary table ``diff_rows`` is replaced.
         before: The lake.
         after: The branch, or the same database at a later snapshot.
         keys: Key columns of tables, by table name without schema.
@@ -51,35 +40,60 @@ def compare(
     Raises:
         duckdb.Error: A side cannot be read.
     """
-    before_tables, after_tables = tables(connection, before), tables(connection, after)
-    since = touched(connection, before, after)
+    old, new = _tables(connection, before), _tables(connection, after)
+    touched = _touched(connection, before, after)
     found = []
-    for name in sorted(before_tables | after_tables):
+    for name in sorted(old | new):
         bare = name.partition(".")[2]
         if only and bare not in only:
             continue
-        started = time.monotonic()
         table = TableDiff(name, key=tuple(keys.get(bare, ())))
-        if name not in before_tables:
+        if name not in old:
             table.status, table.reason = "added", f"there is none in {before.label}"
             table.rows_after = count(connection, after, name)
-        elif name not in after_tables:
+        elif name not in new:
             table.status, table.reason = "removed", f"there is none in {after.label}"
             table.rows_before = count(connection, before, name)
+        elif touched is not None and old[name] == new[name] and new[name] not in touched:
+            table.reason = f"no snapshot after {before.snapshot} touches it"
+            table.rows_before = table.rows_after = count(connection, after, name)
         else:
-            same_table = before_tables[name] == after_tables[name]
-            if since is None or not same_table:
-                _compare_table(connection, before, after, table)
-            elif name in since:
-                _compare_table(connection, before, after, table, table_id=after_tables[name])
-            else:
-                table.reason = f"no snapshot after {before.snapshot} touches it"
-                table.rows_before = table.rows_after = count(connection, after, name)
-        table.seconds = time.monotonic() - started
+            _compare_table(connection, before, after, table, shown)
         found.append(table)
-    order = {"changed": 0, "added": 1, "removed": 2, "same": 3}
-    found.sort(key=lambda one: (order[one.status], one.name))
-    return hide(LakeDiff(before, after, found), shown)
+    order = ("changed", "added", "removed", "same")
+    found.sort(key=lambda table: (order.index(table.status), table.name))
+    return LakeDiff(before, after, found)
+
+
+def _tables(connection: duckdb.DuckDBPyConnection, side: Side) -> dict[str, str]:
+    """The tables that analysts see, and DuckLake's number of each."""
+    catalog = f"__ducklake_metadata_{side.database}"
+    at = f"begin_snapshot <= {side.snapshot} and coalesce(end_snapshot > {side.snapshot}, true)"
+    return dict(
+        connection.execute(
+            f"""
+            select schema_name || '.' || table_name, table_id::varchar
+            from (from {catalog}.ducklake_table where {at})
+            inner join (from {catalog}.ducklake_schema where {at}) using (schema_id)
+            where schema_name <> 'meta'
+            """
+        ).fetchall()
+    )
+
+
+def _touched(connection: duckdb.DuckDBPyConnection, before: Side, after: Side) -> set[str] | None:
+    """DuckLake's numbers of the tables that snapshots after the first side's name.
+
+    None where the sides share no history: their snapshots say nothing of each other.
+    """
+    if before.database != after.database:
+        return None
+    named = connection.execute(
+        f"select distinct unnest(flatten(map_values(changes)))"
+        f" from ducklake_snapshots('{after.database}')"
+        f" where snapshot_id > {before.snapshot} and snapshot_id <= {after.snapshot}"
+    ).fetchall()
+    return {name for (name,) in named}
 
 
 def _compare_table(
@@ -87,45 +101,44 @@ def _compare_table(
     before: Side,
     after: Side,
     table: TableDiff,
-    table_id: int | None = None,
+    shown: Shown,
 ) -> None:
-    ours, theirs = columns(connection, before, table.name), columns(connection, after, table.name)
+    old, new = columns(connection, before, table.name), columns(connection, after, table.name)
     table.schema = [
-        SchemaChange(column, ours.get(column), theirs.get(column))
-        for column in [*ours, *(column for column in theirs if column not in ours)]
-        if ours.get(column) != theirs.get(column)
+        *(f"+{column} {kind}" for column, kind in new.items() if column not in old),
+        *(f"-{column}" for column in old if column not in new),
+        *(
+            f"{column}: {old[column]} → {kind}"
+            for column, kind in new.items()
+            if old.get(column, kind) != kind
+        ),
     ]
-    common = [column for column in theirs if column in ours and column not in _OF_THE_RUN]
     table.rows_before = count(connection, before, table.name)
     table.rows_after = count(connection, after, table.name)
-    pair = Pair(
+    types = {
+        column: _common_type(connection, old[column], kind)
+        for column, kind in new.items()
+        if column in old and column not in _OF_THE_RUN
+    }
+    rows = Rows(
         connection,
-        before,
-        after,
-        table.name,
-        table.key if set(table.key) <= set(common) else (),
-        {column: theirs[column] for column in common},
-        table.rows_before,
-        table.rows_after,
+        before.relation(table.name),
+        after.relation(table.name),
+        table.key if set(table.key) <= set(types) else (),
+        types,
+        set(shown.get(table.name.partition(".")[2], ())),
     )
-    if not (pair.key and _compare_by_key(pair, table, table_id)):
-        table.key, table.columns, table.changed = (), [], 0
-        table.by_day, table.by_customer = [], []
-        table.added, table.removed = compare_as_bags(pair)
-        table.reason = "whole rows: no column is declared and found to be its key"
+    rows.compare(table)
     if table.added or table.removed or table.changed or table.schema:
         table.status = "changed"
 
 
-def _compare_by_key(pair: Pair, table: TableDiff, table_id: int | None) -> bool:
-    """Whether that went well, which it does not if the key turns out to name several rows."""
-    try:
-        if table_id is not None:
-            rows, table.reason = changed_rows(pair, table_id)
-        else:
-            rows, table.reason = differing_rows(pair)
-        if rows:
-            compare_rows(pair, table, rows)
-    except NoKeyError:
-        return False
-    return table.added - table.removed == table.rows_after - table.rows_before
+def _common_type(connection: duckdb.DuckDBPyConnection, old: str, new: str) -> str:
+    """A type that values of both read as: of numbers one with room for both, or else text."""
+    if old == new:
+        return new
+    if not (old.startswith(NUMBERS) and new.startswith(NUMBERS)):
+        return "VARCHAR"
+    row = connection.execute(f"select typeof(coalesce(null::{old}, null::{new}))").fetchone()
+    assert row
+    return str(row[0])

@@ -10,15 +10,12 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lotus_lake.config import LakeError
-from lotus_lake.diff.results import ColumnDiff, Example, LakeDiff, Shift
 
 HIDDEN = "•••"
-_CUSTOMER = "customer_id"
 
 Shown = Mapping[str, Collection[str]]
 
@@ -63,21 +60,8 @@ def shown(*manifests: Path) -> dict[str, set[str]]:
     return {table: columns - hidden[table] for table, columns in allowed.items()}
 
 
-def hide(diff: LakeDiff, shown: Shown) -> LakeDiff:
-    """The diff without the values of all other columns."""
-    for table in diff.tables:
-        names = shown.get(table.name.partition(".")[2], ())
-        has_key = all(column in names for column in table.key)
-        table.columns = [_column(column, names, has_key) for column in table.columns]
-        table.by_day = _shifts(table.by_day, names)
-        table.by_customer = _shifts(table.by_customer, names)
-        if _CUSTOMER not in names:
-            table.by_customer = [replace(shift, group=HIDDEN) for shift in table.by_customer]
-    return diff
-
-
 def without_values(message: str) -> str:
-    """What dbt says of a node that failed, without a value that DuckDB found wrong.
+    """A message of dbt about a node that failed, without a value that DuckDB found wrong.
 
     The value may have quotes and line breaks of its own: all from the first quote to the last goes.
     """
@@ -93,27 +77,3 @@ def _is_hidden(column: Mapping[str, Any]) -> bool:
     # A nested value has fields that nobody declared.
     nested = re.search(r"\b(struct|map|json)\b", column.get("data_type") or "", re.IGNORECASE)
     return bool(meta.get("personal") or nested)
-
-
-def _column(column: ColumnDiff, names: Collection[str], has_key: bool) -> ColumnDiff:
-    is_shown = column.name in names
-    return replace(
-        column,
-        shift=column.shift if is_shown else None,
-        examples=[
-            Example(
-                example.key if has_key else HIDDEN,
-                example.before if is_shown or example.before is None else HIDDEN,
-                example.after if is_shown or example.after is None else HIDDEN,
-            )
-            for example in column.examples
-        ],
-    )
-
-
-def _shifts(shifts: list[Shift], names: Collection[str]) -> list[Shift]:
-    kept = (
-        replace(shift, shifts={name: by for name, by in shift.shifts.items() if name in names})
-        for shift in shifts
-    )
-    return [shift for shift in kept if shift.shifts]

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 
 
 @dataclass(frozen=True)
 class Side:
-    """A lake or branch at one snapshot.
-
-    Args:
-        database: Its name on the connection.
-        snapshot: Which of its snapshots.
-        label: What to call it.
-    """
+    """A database of the connection at one of its snapshots, and what to call it."""
 
     database: str
     snapshot: int
@@ -36,19 +29,9 @@ def columns(connection: duckdb.DuckDBPyConnection, side: Side, table: str) -> di
 
 def count(connection: duckdb.DuckDBPyConnection, side: Side, table: str) -> int:
     """How many rows a side's table has."""
-    return int(one(connection, f"select count(*) from {side.relation(table)}"))
-
-
-def one(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
-    """The only value that a query gives."""
-    row = connection.execute(sql).fetchone()
+    row = connection.execute(f"select count(*) from {side.relation(table)}").fetchone()
     assert row
-    return row[0]
-
-
-def escape(text: str) -> str:
-    """A text, as it stands between the quotes of an SQL literal."""
-    return text.replace("'", "''")
+    return int(row[0])
 
 
 def quote(name: str) -> str:

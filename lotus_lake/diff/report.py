@@ -1,256 +1,219 @@
-"""Shows differences: in the terminal, as Markdown for a pull request, as a page with charts."""
+"""Shows differences: in the terminal, as Markdown for a pull request, as a page with charts.
+
+All three show the same grids; each escapes the cells for where they stand.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from decimal import Decimal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from lotus_lake.diff.results import ColumnDiff, Example, LakeDiff, Number, Shift, TableDiff
-from lotus_lake.diff.verdict import Problem, Verdict
+from lotus_lake.diff.results import Delta, LakeDiff, Number, TableDiff
 from lotus_lake.escaping import markdown as inert
 from lotus_lake.escaping import markdown_block, plain, printable
 from lotus_lake.pages import environment, guarded, inline_scripts
 
 # In Markdown and in the terminal, of the many days that a formula may touch.
 _DAYS = 10
+# What the terminal has room for.
+_COLUMNS = 7
 
 
-def print_report(
-    diff: LakeDiff,
-    console: Console,
-    verdict: Verdict | None = None,
-    problems: Sequence[Problem] = (),
-    unbuilt: Sequence[str] = (),
-) -> None:
-    """Print the tables that differ, and what differs in each."""
-    for problem in problems:
-        first = problem.message.partition("\n")[0]
-        console.print(plain(f"FAILED {problem.node}: {first}"), highlight=False)
-    console.print(plain(_headline(diff)), highlight=False)
-    if unbuilt:
-        console.print(plain(_unbuilt(unbuilt)), highlight=False)
-    if verdict:
-        console.print(plain(verdict.sentence), highlight=False)
-    if not diff.changed:
-        return
-    table = Table(
-        "table", "rows", "added", "removed", "changed", "columns", box=None, padding=(0, 2)
-    )
-    table.columns[0].no_wrap = True
-    for column in table.columns[1:5]:
-        column.justify = "right"
-    for one in diff.changed:
-        table.add_row(plain(one.name), rows(one), *counts(one), plain(_columns(one)))
-    console.print(table)
-    for one in diff.changed:
-        _print_table(one, console)
-
-
-def markdown(
-    diff: LakeDiff,
-    verdict: Verdict | None = None,
-    problems: Sequence[Problem] = (),
-    unbuilt: Sequence[str] = (),
-) -> str:
-    """The report for a pull request.
+@dataclass(frozen=True)
+class Grid:
+    """A table as a person reads it.
 
     Args:
-        diff: What differs.
-        verdict: Whether the changed models come out the same both ways, where that was tried.
-        problems: Nodes that failed, with what they say.
-        unbuilt: Models that were not built, since what they need failed.
+        title: What it shows.
+        heads: The names of its columns.
+        numbers: Which columns have numbers.
+        rows: The lines of each cell.
+        left_out: How many rows more there are.
     """
-    return _render("report.md", diff, verdict, problems, unbuilt)
+
+    title: str
+    heads: Sequence[str]
+    numbers: range
+    rows: Sequence[Sequence[Sequence[str]]]
+    left_out: int = 0
 
 
-def page(
-    diff: LakeDiff,
-    verdict: Verdict | None = None,
-    problems: Sequence[Problem] = (),
-    unbuilt: Sequence[str] = (),
-) -> str:
-    """The report as one HTML page that needs nothing else; arguments as for ``markdown``."""
-    charts = {
-        table.name: [
-            (column.name, _shift_chart(table.by_day, column.name))
-            for column in table.columns
-            if any(shift.shifts.get(column.name) for shift in table.by_day)
-        ]
-        for table in diff.changed
-    }
-    return _render("page.html", diff, verdict, problems, unbuilt, charts=charts)
+def print_report(diff: LakeDiff, console: Console) -> None:
+    """Print the tables that differ, and what differs in each."""
+    for problem in diff.problems:
+        first = problem.message.partition("\n")[0]
+        console.print(plain(f"FAILED {problem.node}: {first}"), highlight=False)
+    for line in (_headline(diff), _unbuilt(diff), _full_refresh(diff)):
+        if line:
+            console.print(plain(line), highlight=False)
+    if diff.changed:
+        _print_grid(_overview(diff.changed), console)
+    for table in diff.changed:
+        for grid in _details(table, _DAYS):
+            console.print(f"\n[bold]{plain(table.name)}[/]: {plain(grid.title)}", highlight=False)
+            _print_grid(grid, console)
 
 
-def number(value: Number | None, *, signed: bool = False) -> str:
-    """A number as a person reads it."""
-    if value is None:
+def write_reports(diff: LakeDiff, folder: Path) -> None:
+    """Write ``report.md`` and ``report.html``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text(markdown(diff))
+    (folder / "report.html").write_text(page(diff))
+
+
+def markdown(diff: LakeDiff) -> str:
+    """The report for a pull request."""
+    details = [(table, _details(table, _DAYS)) for table in diff.changed]
+    return _render("report.md", diff, _overview(diff.changed), details)
+
+
+def page(diff: LakeDiff) -> str:
+    """The report as one HTML page that needs nothing else."""
+    details = [(table, _details(table)) for table in diff.changed]
+    text = _render("page.html", diff, _overview(diff.tables), details)
+    return guarded(text, inline_scripts(text))
+
+
+def _overview(tables: Sequence[TableDiff]) -> Grid:
+    rows = []
+    for table in tables:
+        count = _number(table.rows_after) or "0"
+        if table.rows_before != table.rows_after:
+            count = f"{_number(table.rows_before) or 0} → {count}"
+        changes = [_number(rows) for rows in (table.added, table.removed, table.changed)]
+        columns = ", ".join([*table.schema, *(column.name for column in table.columns)])
+        cells = (table.name, table.status, count, *changes, columns, table.reason)
+        rows.append([[cell] for cell in cells])
+    heads = ("table", "status", "rows", "added", "removed", "changed", "columns", "known by")
+    return Grid("All tables", heads, range(2, 6), rows)
+
+
+def _details(table: TableDiff, days: int | None = None) -> list[Grid]:
+    """What differs in a table: its columns, customers and days."""
+    columns = [
+        ([column.name], [_number(column.values)], [_signed(column.delta)], column.examples)
+        for column in table.columns
+    ]
+    heads = ("column", "values", "delta of the sum", f"examples ({', '.join(table.key)})")
+    grids = [
+        Grid("Changed columns", heads, range(1, 3), columns),
+        _delta_grid("customer", table.by_customer),
+        _delta_grid("day", table.by_day, days),
+    ]
+    return [grid for grid in grids if grid.rows]
+
+
+def _delta_grid(title: str, deltas: Sequence[Delta], limit: int | None = None) -> Grid:
+    """The largest deltas, in their own order."""
+    by_size = sorted(deltas, key=lambda delta: -max(abs(float(by)) for by in delta.sums.values()))
+    largest = {delta.group for delta in by_size[:limit]}
+    rows = [
+        [[delta.group], *([_signed(by)] for by in delta.sums.values())]
+        for delta in deltas
+        if delta.group in largest
+    ]
+    names = list(deltas[0].sums) if deltas else []
+    numbers = range(1, len(names) + 1)
+    return Grid(f"Delta by {title}", (title, *names), numbers, rows, len(deltas) - len(rows))
+
+
+def _signed(value: Number | None) -> str:
+    return f"+{_number(value)}" if value and value > 0 else _number(value)
+
+
+def _number(value: Number | None) -> str:
+    """A number as a person reads it; nothing for zero."""
+    if not value:
         return ""
-    sign = "+" if signed and value > 0 else ""
     if isinstance(value, float):
-        return f"{sign}{value:,.4g}" if abs(value) < 1 else f"{sign}{value:,.2f}"
-    return f"{sign}{value:,}"
-
-
-def rows(table: TableDiff) -> str:
-    """How many rows, before and after."""
-    if table.rows_before == table.rows_after:
-        return number(table.rows_after)
-    return f"{number(table.rows_before)} → {number(table.rows_after)}"
-
-
-def counts(table: TableDiff) -> tuple[str, str, str]:
-    """Rows added, removed and changed."""
-    if table.status in ("added", "removed"):
-        return ("new table", "", "") if table.status == "added" else ("", "whole table", "")
-    return (
-        number(table.added) if table.added else "",
-        number(table.removed) if table.removed else "",
-        number(table.changed) if table.changed else "",
-    )
-
-
-def largest(shifts: Sequence[Shift], limit: int = _DAYS) -> list[Shift]:
-    """The shifts that are largest, in their own order."""
-    sizes = sorted(shifts, key=_size, reverse=True)[:limit]
-    return [shift for shift in shifts if shift in sizes]
-
-
-def _size(shift: Shift) -> Decimal:
-    return max((abs(Decimal(str(value))) for value in shift.shifts.values()), default=Decimal(0))
+        return f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
+    return f"{value:,}"
 
 
 def _headline(diff: LakeDiff) -> str:
-    same = len(diff.tables) - len(diff.changed)
+    changed = len(diff.changed)
+    same = len(diff.tables) - changed
     return (
         f"{diff.after.label} (snapshot {diff.after.snapshot}) beside {diff.before.label} (snapshot "
-        f"{diff.before.snapshot}): {len(diff.changed)} of {len(diff.tables)} tables "
-        f"{'differs' if len(diff.changed) == 1 else 'differ'}, "
-        f"{same} {'is' if same == 1 else 'are'} the same."
+        f"{diff.before.snapshot}): {changed} of {len(diff.tables)} tables "
+        f"{'differs' if changed == 1 else 'differ'}, {same} the same."
     )
 
 
-def _columns(table: TableDiff) -> str:
-    names = [_schema(change) for change in table.schema]
-    names += [column.name for column in table.columns]
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-
-
-def _schema(change: Any) -> str:
-    if change.before is None:
-        return f"+{change.column} {change.after}"
-    if change.after is None:
-        return f"-{change.column}"
-    return f"{change.column}: {change.before} → {change.after}"
-
-
-def _print_table(table: TableDiff, console: Console) -> None:
-    if not table.columns and not table.by_day:
-        return
-    console.print(
-        f"\n[bold]{plain(table.name)}[/] by {plain(', '.join(table.key))}", highlight=False
-    )
-    found = Table("column", "values", "sum", "for example", box=None, padding=(0, 2))
-    found.columns[1].justify = found.columns[2].justify = "right"
-    for one in table.columns:
-        found.add_row(plain(one.name), number(one.values), shift_of(one), plain(example_of(one)))
-    console.print(found)
-    for title, shifts in (("day", table.by_day), ("customer", table.by_customer)):
-        if not shifts:
-            continue
-        names = list(shifts[0].shifts)[:5]
-        moved = Table(title, *map(plain, names), box=None, padding=(0, 2))
-        for head in moved.columns[1:]:
-            head.justify = "right"
-        for shift in largest(shifts):
-            moved.add_row(
-                plain(shift.group),
-                *(number(shift.shifts[name], signed=True) for name in names),
-            )
-        console.print(moved)
-        if len(shifts) > _DAYS:
-            console.print(f"  and {len(shifts) - _DAYS} more", highlight=False)
-
-
-def shift_of(column: ColumnDiff) -> str:
-    """By how much a column's sum moved."""
-    return number(column.shift, signed=True) if column.shift else ""
-
-
-def example_of(column: ColumnDiff) -> str:
-    """The first of a column's examples."""
-    if not column.examples:
+def _unbuilt(diff: LakeDiff) -> str:
+    if not diff.unbuilt:
         return ""
-    return example_shown(column.examples[0])
-
-
-def _shown(value: str | None) -> str:
-    return "null" if value is None else value
-
-
-def _shift_chart(shifts: Sequence[Shift], column: str) -> str:
-    """By how much a column's sum moved on each day."""
-    # Drawing takes a native library that a report in the terminal does not need.
-    from lotus_lake.pages import charts
-
-    rows = [
-        {"day": shift.group, "shift": float(shift.shifts[column])}
-        for shift in shifts
-        if column in shift.shifts
-    ]
-    sign = {"condition": {"test": "datum.shift < 0", "value": charts.BAD}, "value": charts.GOOD}
-    return charts.chart(
-        f"Shift of the sum of {column} by day",
-        rows,
-        charts.bars(charts.day("day"), charts.amount("shift", f"shift of {column}"), sign),
-    )
-
-
-def example_shown(example: Example) -> str:
-    """An example in a line."""
-    return f"{example.key}: {_shown(example.before)} → {_shown(example.after)}"
-
-
-def _unbuilt(models: Sequence[str]) -> str:
     return (
-        f"Not built, since what they need failed: {', '.join(models)}. "
+        f"Not built, since what they need failed: {', '.join(diff.unbuilt)}. "
         "Nothing is known of what changes in them."
     )
 
 
-def _render(
-    name: str,
-    diff: LakeDiff,
-    verdict: Verdict | None,
-    problems: Sequence[Problem],
-    unbuilt: Sequence[str],
-    **more: Any,
-) -> str:
-    made = environment(
-        Path(__file__).parent / "templates",
-        html=name.endswith(".html"),
-        filters={
-            "block": markdown_block,
-            "code": inert,
-            "example": example_shown,
-            "largest": largest,
-            "number": number,
-            "printable": printable,
-            "schema": _schema,
-        },
+def _full_refresh(diff: LakeDiff) -> str:
+    if not diff.full_refresh:
+        return ""
+    if not diff.full_refresh.changed:
+        return (
+            "The incremental build and a full refresh agree (models built both ways: "
+            f"{len(diff.full_refresh.tables)})."
+        )
+    names = ", ".join(table.name for table in diff.full_refresh.changed)
+    return (
+        f"NOT THE SAME after a full refresh: {names}. The incremental path of a changed model "
+        "gives other rows than its SQL over everything: look at what its recompute() follows "
+        "(docs/incremental.md)."
     )
-    made.globals.update(rows=rows, counts=counts, shift_of=shift_of)
-    text = made.get_template(name).render(
+
+
+def _print_grid(grid: Grid, console: Console) -> None:
+    table = Table(*map(plain, grid.heads[:_COLUMNS]), box=None, padding=(0, 2))
+    for n, column in enumerate(table.columns):
+        column.justify = "right" if n in grid.numbers else "left"
+        column.no_wrap = n == 0
+    for row in grid.rows:
+        table.add_row(*(plain(lines[0]) if lines else "" for lines in row[:_COLUMNS]))
+    console.print(table)
+    if grid.left_out:
+        console.print(f"  and {grid.left_out} more", highlight=False)
+
+
+def _charts(table: TableDiff) -> list[str]:
+    """By how much each column's sum changed on each day."""
+    # Drawing takes a native library that a report in the terminal does not need.
+    from lotus_lake.pages import charts
+
+    sign = {"condition": {"test": "datum.delta < 0", "value": charts.BAD}, "value": charts.GOOD}
+    return [
+        charts.chart(
+            f"Delta of the sum of {name} by day",
+            [{"day": delta.group, "delta": float(delta.sums[name])} for delta in table.by_day],
+            charts.bars(charts.day("day"), charts.amount("delta", f"delta of {name}"), sign),
+        )
+        for name in (table.by_day[0].sums if table.by_day else ())
+    ]
+
+
+def _render(
+    name: str, diff: LakeDiff, overview: Grid, details: Sequence[tuple[TableDiff, list[Grid]]]
+) -> str:
+    filters: dict[str, Callable[..., Any]] = {
+        "block": markdown_block,
+        "code": inert,
+        "printable": printable,
+        "charts": _charts,
+    }
+    folder = Path(__file__).parent / "templates"
+    templates = environment(folder, html=name.endswith(".html"), filters=filters)
+    return templates.get_template(name).render(
         diff=diff,
         headline=_headline(diff),
-        verdict=verdict,
-        problems=problems,
-        unbuilt=_unbuilt(unbuilt) if unbuilt else "",
-        days=_DAYS,
-        **more,
+        unbuilt=_unbuilt(diff),
+        full_refresh=_full_refresh(diff),
+        overview=overview,
+        details=details,
     )
-    return guarded(text, inline_scripts(text)) if name.endswith(".html") else text

@@ -1,134 +1,237 @@
-"""The rows of a table that are compared, and where they come from."""
+"""Which rows of a table differ, and what differs in them.
+
+One full outer join by key keeps the rows that differ in a temporary table; counts, examples and
+aggregate deltas are queries of that table. DuckDB spills both to disk where memory is short.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from lotus_lake.diff.kept import keep
-from lotus_lake.diff.pair import Carrier, Pair
-from lotus_lake.diff.relations import one, quote
+import duckdb
 
-# Of many rows that differ, so many are looked through for examples.
-_SAMPLE = 2_000
+from lotus_lake.diff.personal import HIDDEN
+from lotus_lake.diff.relations import quote
+from lotus_lake.diff.results import ColumnDiff, Delta, TableDiff
 
-# How all rows of a table were put side by side.
-BY_KEY = "all rows, joined by key"
-SIDE_BY_SIDE = "all rows, side by side"
+NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE", "FLOAT", "DECIMAL")
 
-
-class NoKeyError(Exception):
-    """What is declared as the key of a table names several of its rows."""
+_ON_BOTH = "in_before and in_after"
+_CUSTOMER = "customer_id"
+_CUSTOMERS = 10
+_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows that are compared.
+    """The rows of a table on both sides.
 
     Args:
-        joined: A relation with both sides' rows by key, as ``Pair.join_sql`` has them.
-        sides: Relations with the rows of each side, before and after.
-        columns: The columns whose values are compared, in the order of ``joined``.
-        others: Columns that are compared by the hash of them all.
-        carried: Those among them that ``joined`` has too, after ``columns``, as far as the carrier
-            knows them (``Pair.join_sql``).
-        carrier: The side that does.
-        examples: A relation with those that may serve as examples.
-        sampled: If that has to be made, one in how many; else 0.
-        figures: Columns to add up in the pass that counts what differs, the one that seems to have
-            moved most first; none if sums are asked of the sides.
-        in_step: Whether ``joined`` puts the sides side by side by their places.
-        instead: What to compare if these turn out not to be in the same order, or if a figure
-            moved too far to be added up.
+        connection: Has both sides attached.
+        before, after: SQL for the table.
+        key: The columns that name a row.
+        types: The columns that are compared, key included, and the types they are read as.
+        shown: The columns whose values may be shown.
     """
 
-    joined: str
-    sides: tuple[str, str]
-    columns: Sequence[str]
-    others: Sequence[str] = ()
-    carried: Sequence[str] = ()
-    carrier: Carrier = "after"
-    examples: str = "diff_examples"
-    sampled: int = 0
-    figures: Sequence[str] = ()
-    in_step: bool = False
-    instead: Rows | None = None
+    connection: duckdb.DuckDBPyConnection
+    before: str
+    after: str
+    key: Sequence[str]
+    types: Mapping[str, str]
+    shown: Collection[str]
 
     @property
-    def known(self) -> list[str]:
-        """The columns of ``joined``."""
-        return [*self.columns, *self.carried]
+    def payload(self) -> list[str]:
+        """The columns that are no key."""
+        return [column for column in self.types if column not in self.key]
 
     @property
-    def flags(self) -> list[str]:
-        """SQL over ``joined``: on which sides a row is there, and what differs if it is on both."""
-        differs = [f"b{n} is distinct from a{n} as differs_{n}" for n in range(len(self.columns))]
-        others = f"{'hash_before <> hash_after' if self.others else 'false'} as others_differ"
-        return ["there_before", "there_after", others, *differs]
-
-    @property
-    def counts(self) -> str:
-        """SQL over ``flags``: a list of how many rows there are; came; went; differ in ``others``;
-        differ in ``columns``; differ in each of these.
-        """
-        differs = [f"differs_{n}" for n in range(len(self.columns))]
-        on_both = [
-            f"count_if(there_before and there_after and ({one}))"
-            for one in ("others_differ", " or ".join(differs) or "false", *differs)
+    def measures(self) -> list[str]:
+        """Payload columns that may be shown and whose sums mean something."""
+        return [
+            column
+            for column in self.payload
+            if column in self.shown
+            and self.types[column].startswith(NUMBERS)
+            and not self.types[column].endswith("]")
+            and not column.endswith("_id")
+            and not column.startswith("average_")
         ]
-        counts = ["count(*)", "count_if(not there_before)", "count_if(not there_after)", *on_both]
-        return f"[{', '.join(counts)}]"
+
+    def compare(self, table: TableDiff) -> None:
+        """Set what differs: by key, or as a multiset where none is known or it repeats itself."""
+        if not (self.key and self._key_is_unique()):
+            table.key = ()
+            table.reason = "whole rows: no column is declared and found to be its key"
+            table.added, table.removed = self._multiset_counts()
+            return
+        table.reason = "all rows, joined by key"
+        self._keep_differing()
+        values, sums = self._count(table)
+        moved = bool(table.added or table.removed)
+        changed = {column for column in self.payload if moved or values[column]}
+        for column in self.payload:
+            delta = sums.get(column) if column in changed else None
+            if values[column] or delta:
+                examples = self._examples(column) if values[column] else []
+                table.columns.append(ColumnDiff(column, values[column], delta, examples))
+        if table.name.partition(".")[2].startswith("fct_"):
+            table.by_day = self._by_day(changed)
+            table.by_customer = self._by_customer(changed)
+
+    def _key_is_unique(self) -> bool:
+        """Whether it names one row on each side: a join multiplies the rows of another."""
+        key = ", ".join(map(quote, self.key))
+        return not any(
+            self._fetch(f"select 1 from {side} group by {key} having count(*) > 1 limit 1")
+            for side in (self.before, self.after)
+        )
+
+    def _multiset_counts(self) -> tuple[int, int]:
+        """How many whole rows were added and removed, repeated ones included."""
+        read = ", ".join(f"{quote(column)}::{kind}" for column, kind in self.types.items())
+        ((added, removed),) = self._fetch(
+            f"""
+            with extra as (
+                select sum(copies)::bigint as copies from (
+                    select hash({read}) as row_hash, 1 as copies from {self.after}
+                    union all
+                    select hash({read}), -1 from {self.before}
+                )
+                group by row_hash
+            )
+            select
+                coalesce(sum(copies) filter (copies > 0), 0),
+                coalesce(-sum(copies) filter (copies < 0), 0)
+            from extra
+            """
+        )
+        return added, removed
+
+    def _keep_differing(self) -> None:
+        """Keep the rows that differ in ``diff_rows``, with the values of both sides."""
+        before, after = (
+            "(select "
+            + ", ".join(f"{quote(name)}::{kind} as {_at(side, name)}" for name, kind in columns)
+            + f", true as in_{side} from {relation})"
+            for columns in [self.types.items()]
+            for side, relation in (("before", self.before), ("after", self.after))
+        )
+        same_key = " and ".join(
+            f"{_at('before', column)} is not distinct from {_at('after', column)}"
+            for column in self.key
+        )
+        differ = ["in_before is null", "in_after is null", *map(_differs, self.payload)]
+        self.connection.execute(
+            f"create or replace temp table diff_rows as from {before} full join {after}"
+            f" on {same_key} where {' or '.join(differ)}"
+        )
+
+    def _count(self, table: TableDiff) -> tuple[dict[str, int], dict[str, Any]]:
+        """Set how many rows differ; by column how many values do, and each measure's delta."""
+        rows = ["in_before is null", "in_after is null", _ON_BOTH]
+        rows += [f"{_ON_BOTH} and {_differs(column)}" for column in self.payload]
+        counts = [f"count(*) filter ({condition})" for condition in rows]
+        sums = [
+            f"coalesce(sum({_at('after', column)}), 0) - coalesce(sum({_at('before', column)}), 0)"
+            for column in self.measures
+        ]
+        ((table.added, table.removed, table.changed, *found),) = self._fetch(
+            f"select {', '.join([*counts, *sums])} from diff_rows"
+        )
+        values, deltas = found[: len(self.payload)], found[len(self.payload) :]
+        return (
+            dict(zip(self.payload, values, strict=True)),
+            dict(zip(self.measures, deltas, strict=True)),
+        )
+
+    def _examples(self, column: str) -> list[str]:
+        """Of a measure the values that changed most, else the first by key."""
+        before, after = _at("before", column), _at("after", column)
+        keys = [_at("after", part) for part in self.key]
+        order = ", ".join(keys)
+        if column in self.measures:
+            # As doubles: a difference may have no room in the type.
+            size = f"coalesce({after}, 0)::double - coalesce({before}, 0)::double"
+            order = f"abs({size}) desc, {order}"
+        shown = {True: "{}::varchar", False: f"if({{}} is not null, '{HIDDEN}', null)"}
+        key = shown[set(self.key) <= set(self.shown)]
+        value = shown[column in self.shown]
+        cells = [*(key.format(part) for part in keys), value.format(before), value.format(after)]
+        texts = [f"coalesce(left({cell}, 80), 'null')" for cell in cells]
+        found = self._fetch(
+            f"select {', '.join(texts)} from diff_rows where {_ON_BOTH} and {_differs(column)}"
+            f" order by {order} limit {_EXAMPLES}"
+        )
+        return [f"{', '.join(row[:-2])}: {row[-2]} → {row[-1]}" for row in found]
+
+    def _by_day(self, changed: Collection[str]) -> list[Delta]:
+        """Aggregate deltas by the first date that may be shown, or else by the first time."""
+        for kind in ("DATE", "TIMESTAMP"):
+            for column, its_kind in self.types.items():
+                if its_kind.startswith(kind) and column in self.shown:
+                    # In UTC, whatever the session's time zone.
+                    in_utc = its_kind == "TIMESTAMP WITH TIME ZONE"
+                    day = "make_timestamp(epoch_us({}))::date" if in_utc else "{}::date"
+                    return self._deltas(column, changed, "order by 1", day)
+        return []
+
+    def _by_customer(self, changed: Collection[str]) -> list[Delta]:
+        """Aggregate deltas of the customers of whom any changed most."""
+        if _CUSTOMER not in self.types:
+            return []
+        found = self._deltas(
+            _CUSTOMER,
+            changed,
+            f"and group_value is not null order by {{size}} desc, 1 limit {_CUSTOMERS}",
+        )
+        return (
+            found if _CUSTOMER in self.shown else [replace(delta, group=HIDDEN) for delta in found]
+        )
+
+    def _deltas(
+        self, column: str, changed: Collection[str], tail: str, group: str = "{}"
+    ) -> list[Delta]:
+        """Aggregate deltas by what ``group`` makes of a column, where any is not zero."""
+        # A row that moves to another group takes all its measures along.
+        figures = [name for name in self.measures if column in changed or name in changed]
+        if not figures:
+            return []
+        sides = " union all ".join(
+            f"select {group.format(_at(side, column))} as group_value, "
+            + ", ".join(
+                # A small whole number has no counterpart to its smallest.
+                f"{sign}{_at(side, name)}{'::hugeint' if 'INT' in self.types[name] else ''} as m{n}"
+                for n, name in enumerate(figures)
+            )
+            + f" from diff_rows where in_{side}"
+            for side, sign in (("before", "-"), ("after", ""))
+        )
+        sums = ", ".join(f"coalesce(sum(m{n}), 0) as delta_{n}" for n in range(len(figures)))
+        size = f"greatest({', '.join(f'abs(delta_{n})::double' for n in range(len(figures)))})"
+        found = self._fetch(
+            f"select group_value, {sums} from ({sides}) group by group_value"
+            f" having {size} <> 0 {tail.format(size=size)}"
+        )
+        moved = [n for n in range(len(figures)) if any(row[n + 1] for row in found)]
+        return [
+            Delta(
+                str(value)[:80] if value is not None else "null",
+                {figures[n]: sums[n] for n in moved},
+            )
+            for value, *sums in found
+        ]
+
+    def _fetch(self, sql: str) -> list[Any]:
+        return self.connection.execute(sql).fetchall()
 
 
-def all_rows(
-    pair: Pair,
-    columns: Sequence[str],
-    differing: int = 0,
-    carried: Sequence[str] = (),
-    carrier: Carrier = "after",
-) -> Rows:
-    """Every row of both sides, joined by key.
-
-    Args:
-        pair: The table.
-        columns: Are compared by value, the others by one hash.
-        differing: How many rows may differ, if a few of them are to be kept as examples.
-        carried: Others that the rows are to have too, as ``Pair.join_sql`` has them.
-        carrier: The side that carries them.
-    """
-    others = [column for column in pair.values if column not in columns]
-    joined = f"({pair.joined_sql(columns, others, carried=carried, carrier=carrier)})"
-    sampled = max(1, differing // _SAMPLE) if differing else 0
-    return Rows(joined, pair.relations, columns, others, carried, carrier, sampled=sampled)
+def _at(side: str, column: str) -> str:
+    return quote(f"{side} {column}")
 
 
-def kept_rows(pair: Pair, columns: Sequence[str], kept: str = "diff_rows") -> Rows:
-    """Those of ``diff_rows``, in a relation that has them as ``Pair.join_sql`` does.
-
-    Raises:
-        NoKeyError: Several of them have the same key.
-    """
-    if one(pair.connection, "select count(*) > count(distinct row_key) from diff_rows"):
-        raise NoKeyError
-    keys = [f"k{n} as {quote(column)}" for n, column in enumerate(pair.key)]
-    before, after = (
-        "(select "
-        + ", ".join([*keys, *(f"{side}{n} as {quote(one)}" for n, one in enumerate(columns))])
-        + f" from {kept} where there_{which})"
-        for side, which in (("b", "before"), ("a", "after"))
-    )
-    matched = f"(from {kept} where there_before and there_after)"
-    return Rows(kept, (before, after), columns, examples=matched)
-
-
-def rows_where(pair: Pair, where: str) -> Rows:
-    """The rows that meet a condition."""
-    keep(pair, "diff_rows", whole_rows_sql(pair, where))
-    return kept_rows(pair, pair.values)
-
-
-def whole_rows_sql(pair: Pair, where: str) -> str:
-    """Both sides' rows that meet a condition, as ``Pair.join_sql`` has them with all columns."""
-    keep(pair, "diff_before", pair.side_sql(pair.before, pair.values, where=where))
-    keep(pair, "diff_after", pair.side_sql(pair.after, pair.values, where=where))
-    return pair.join_sql("diff_before", "diff_after", pair.values)
+def _differs(column: str) -> str:
+    return f"{_at('before', column)} is distinct from {_at('after', column)}"

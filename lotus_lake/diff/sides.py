@@ -33,21 +33,22 @@ def opened(
         LakeError: There is no such branch, or it no longer has the snapshot that it was made of.
     """
     config = (lake.branch_of or lake).of_branch(name)
-    made = branches.require(config)
+    branch = branches.require(config)
     connection = connect(config, alias=_BRANCH)
     try:
+        after = Side(_BRANCH, max(_snapshots(connection, _BRANCH)), f"branch {branch.name}")
         if latest:
             attach(connection, lake, attach_sql(lake, ALIAS, read_only=True))
-            before = Side(ALIAS, _newest(connection, ALIAS), "the lake")
+            before = Side(ALIAS, max(_snapshots(connection, ALIAS)), "the lake")
         else:
-            before = Side(_BRANCH, made.base_snapshot, "the lake")
-            if not _has(connection, made.base_snapshot):
+            before = Side(_BRANCH, branch.base_snapshot, "the lake")
+            if branch.base_snapshot not in _snapshots(connection, _BRANCH):
                 raise LakeError(
-                    f"Branch {made.name} no longer has snapshot {made.base_snapshot}, of which it "
-                    "was made: maintenance has expired it there. Compare with the lake as it is "
+                    f"Branch {branch.name} no longer has snapshot {branch.base_snapshot}, of which "
+                    "it was made: maintenance has expired it there. Compare with the lake as it is "
                     "now (--latest), or make the branch again."
                 )
-        yield connection, before, Side(_BRANCH, _newest(connection, _BRANCH), f"branch {made.name}")
+        yield connection, before, after
     finally:
         connection.close()
 
@@ -55,38 +56,21 @@ def opened(
 def keys(manifest: Path) -> dict[str, list[str]]:
     """The key columns of each model, as its tests for uniqueness declare them.
 
-    Args:
-        manifest: dbt's ``manifest.json``.
-
     Raises:
-        LakeError: It is not there.
+        LakeError: dbt's ``manifest.json`` is not there.
     """
     nodes = read_manifest(manifest)["nodes"]
     found: dict[str, list[str]] = {}
     for node in nodes.values():
         test = node.get("test_metadata") or {}
         model = nodes.get(node.get("attached_node") or "")
-        if not model:
-            continue
-        if test.get("name") == "unique_combination":
+        if model and test.get("name") == "unique_combination":
             found[model["alias"]] = list(test["kwargs"]["columns"])
-        elif test.get("name") == "unique":
+        elif model and test.get("name") == "unique":
             found.setdefault(model["alias"], [test["kwargs"]["column_name"]])
     return found
 
 
-def _newest(connection: duckdb.DuckDBPyConnection, database: str) -> int:
-    row = connection.execute(
-        f"select max(snapshot_id) from __ducklake_metadata_{database}.ducklake_snapshot"
-    ).fetchone()
-    assert row
-    return int(row[0])
-
-
-def _has(connection: duckdb.DuckDBPyConnection, snapshot: int) -> bool:
-    return bool(
-        connection.execute(
-            f"select 1 from __ducklake_metadata_{_BRANCH}.ducklake_snapshot where snapshot_id = ?",
-            [snapshot],
-        ).fetchone()
-    )
+def _snapshots(connection: duckdb.DuckDBPyConnection, database: str) -> set[int]:
+    found = connection.execute(f"select snapshot_id from ducklake_snapshots('{database}')")
+    return {number for (number,) in found.fetchall()}
