@@ -35,14 +35,7 @@ _BAD = ("error", "fail", "runtime error")
 
 
 class PullRequest:
-    """The steps, over one lake.
-
-    Args:
-        lake: The lake itself.
-        name: The branch; one of that name is dropped first.
-        out: Folder for reports and for dbt's own artefacts.
-        say: Takes a line about each step.
-    """
+    """The steps, over one lake; reports and dbt's own artefacts go to ``out``."""
 
     def __init__(
         self, lake: LakeConfig, name: str, out: Path, say: Callable[[str], None] = print

@@ -27,18 +27,10 @@ def compare(
     shown: Shown,
     only: Sequence[str] = (),
 ) -> LakeDiff:
-    """Compare two sides.
+    """Compare the lake with a branch, or with itself at a later snapshot.
 
-    Args:
-        connection: Has both databases attached; its temporary table ``diff_rows`` is replaced.
-        before: The lake.
-        after: The branch, or the same database at a later snapshot.
-        keys: Key columns of tables, by table name without schema.
-        shown: The columns whose values may be shown, likewise (``personal.shown``).
-        only: Compare only these tables, by name without schema; all if empty.
-
-    Raises:
-        duckdb.Error: A side cannot be read.
+    Key columns, those that may be shown, and ``only`` the tables to compare (all if empty) go by
+    table names without schema.
     """
     old, new = _tables(connection, before), _tables(connection, after)
     touched = _touched(connection, before, after)

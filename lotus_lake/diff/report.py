@@ -26,18 +26,11 @@ _COLUMNS = 7
 
 @dataclass(frozen=True)
 class Grid:
-    """A table as a person reads it.
-
-    Args:
-        title: What it shows.
-        heads: The names of its columns.
-        numbers: Which columns have numbers.
-        rows: The lines of each cell.
-        left_out: How many rows more there are.
-    """
+    """A table as a person reads it; its cells have any number of lines."""
 
     title: str
     heads: Sequence[str]
+    # The columns that have them.
     numbers: range
     rows: Sequence[Sequence[Sequence[str]]]
     left_out: int = 0
@@ -182,17 +175,22 @@ def _print_grid(grid: Grid, console: Console) -> None:
         console.print(f"  and {grid.left_out} more", highlight=False)
 
 
-def _charts(table: TableDiff) -> list[str]:
+def _charts(table: TableDiff) -> list[tuple[str, str]]:
     """By how much each column's sum changed on each day."""
     # Drawing takes a native library that a report in the terminal does not need.
     from lotus_lake.pages import charts
 
     sign = {"condition": {"test": "datum.delta < 0", "value": charts.BAD}, "value": charts.GOOD}
+    # Labels become part of an expression, so that no name may be among them.
+    bars = charts.bars(charts.day("day"), charts.amount("delta", "delta of the sum"), sign)
     return [
-        charts.chart(
-            f"Delta of the sum of {name} by day",
-            [{"day": delta.group, "delta": float(delta.sums[name])} for delta in table.by_day],
-            charts.bars(charts.day("day"), charts.amount("delta", f"delta of {name}"), sign),
+        (
+            name,
+            charts.chart(
+                f"Delta of the sum of {printable(name)} by day",
+                [{"day": delta.group, "delta": float(delta.sums[name])} for delta in table.by_day],
+                bars,
+            ),
         )
         for name in (table.by_day[0].sums if table.by_day else ())
     ]

@@ -12,17 +12,12 @@ Number = int | float | Decimal
 
 @dataclass(frozen=True)
 class ColumnDiff:
-    """A column that changed.
-
-    Args:
-        name: Its name.
-        values: How many of its values changed, in rows that both sides have.
-        delta: Sum after less sum before, added and removed rows included; None for what has no sum.
-        examples: A few of the values, in a line each.
-    """
+    """A column that changed."""
 
     name: str
+    # How many, in rows that both sides have.
     values: int
+    # Sum after less sum before, added and removed rows included; None for what has no sum.
     delta: Number | None
     examples: list[str]
 
@@ -37,24 +32,15 @@ class Delta:
 
 @dataclass
 class TableDiff:
-    """One table.
-
-    Args:
-        name: With its schema.
-        status: ``same``, ``changed``, ``added`` or ``removed``.
-        reason: How that is known.
-        key: The columns that name a row; empty if rows are compared as a multiset.
-        schema: Columns that one side has only, or with another type, in a line each.
-        rows_before, rows_after: How many rows each side has.
-        added, removed, changed: How many rows.
-        columns: The columns that changed.
-        by_day, by_customer: Of a fact: every day that changed, and the customers that changed most.
-    """
+    """One table, with its schema's name."""
 
     name: str
+    # Or changed, added, removed; and how that is known.
     status: str = "same"
     reason: str = ""
+    # Empty if rows are compared as a multiset.
     key: tuple[str, ...] = ()
+    # Columns that only one side has, or with another type.
     schema: list[str] = field(default_factory=list)
     rows_before: int = 0
     rows_after: int = 0
@@ -62,6 +48,7 @@ class TableDiff:
     removed: int = 0
     changed: int = 0
     columns: list[ColumnDiff] = field(default_factory=list)
+    # Of a fact: every day that changed, and the customers that changed most.
     by_day: list[Delta] = field(default_factory=list)
     by_customer: list[Delta] = field(default_factory=list)
 
@@ -76,23 +63,15 @@ class Problem:
 
 @dataclass
 class LakeDiff:
-    """Every table, and of a pull request how its build went.
-
-    Args:
-        before: The side that is compared with.
-        after: The side that is compared.
-        tables: Their differences, changed ones first.
-        problems: Nodes that failed.
-        unbuilt: Models that were not built because of these.
-        full_refresh: What building the changed models in full changed in the first, incremental
-            build; None where that was not tried.
-    """
+    """Every table, changed ones first, and of a pull request how its build went."""
 
     before: Side
     after: Side
     tables: list[TableDiff]
+    # Nodes that failed, and models that were not built because of these.
     problems: list[Problem] = field(default_factory=list)
     unbuilt: list[str] = field(default_factory=list)
+    # What a full refresh of the changed models changed in their incremental build, if it was tried.
     full_refresh: LakeDiff | None = None
 
     @property

@@ -26,15 +26,7 @@ _EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a table on both sides.
-
-    Args:
-        connection: Has both sides attached.
-        before, after: SQL for the table.
-        key: The columns that name a row.
-        types: The columns that are compared, key included, and the types they are read as.
-        shown: The columns whose values may be shown.
-    """
+    """The rows of a table on both sides: of these columns, read as these types, some shown."""
 
     connection: duckdb.DuckDBPyConnection
     before: str
@@ -113,13 +105,7 @@ class Rows:
 
     def _keep_differing(self) -> None:
         """Keep the rows that differ in ``diff_rows``, with the values of both sides."""
-        before, after = (
-            "(select "
-            + ", ".join(f"{quote(name)}::{kind} as {_at(side, name)}" for name, kind in columns)
-            + f", true as in_{side} from {relation})"
-            for columns in [self.types.items()]
-            for side, relation in (("before", self.before), ("after", self.after))
-        )
+        before, after = self._side("before", self.before), self._side("after", self.after)
         same_key = " and ".join(
             f"{_at('before', column)} is not distinct from {_at('after', column)}"
             for column in self.key
@@ -129,6 +115,12 @@ class Rows:
             f"create or replace temp table diff_rows as from {before} full join {after}"
             f" on {same_key} where {' or '.join(differ)}"
         )
+
+    def _side(self, side: str, relation: str) -> str:
+        columns = (
+            f"{quote(name)}::{kind} as {_at(side, name)}" for name, kind in self.types.items()
+        )
+        return f"(select {', '.join(columns)}, true as in_{side} from {relation})"
 
     def _count(self, table: TableDiff) -> tuple[dict[str, int], dict[str, Any]]:
         """Set how many rows differ; by column how many values do, and each measure's delta."""
@@ -183,45 +175,39 @@ class Rows:
         """Aggregate deltas of the customers of whom any changed most."""
         if _CUSTOMER not in self.types:
             return []
-        found = self._deltas(
-            _CUSTOMER,
-            changed,
-            f"and group_value is not null order by {{size}} desc, 1 limit {_CUSTOMERS}",
-        )
-        return (
-            found if _CUSTOMER in self.shown else [replace(delta, group=HIDDEN) for delta in found]
-        )
+        largest = f"and group_value is not null order by {{size}} desc, 1 limit {_CUSTOMERS}"
+        found = self._deltas(_CUSTOMER, changed, largest)
+        if _CUSTOMER in self.shown:
+            return found
+        return [replace(delta, group=HIDDEN) for delta in found]
 
     def _deltas(
         self, column: str, changed: Collection[str], tail: str, group: str = "{}"
     ) -> list[Delta]:
         """Aggregate deltas by what ``group`` makes of a column, where any is not zero."""
         # A row that moves to another group takes all its measures along.
-        figures = [name for name in self.measures if column in changed or name in changed]
-        if not figures:
+        measures = [name for name in self.measures if column in changed or name in changed]
+        if not measures:
             return []
         sides = " union all ".join(
             f"select {group.format(_at(side, column))} as group_value, "
             + ", ".join(
                 # A small whole number has no counterpart to its smallest.
                 f"{sign}{_at(side, name)}{'::hugeint' if 'INT' in self.types[name] else ''} as m{n}"
-                for n, name in enumerate(figures)
+                for n, name in enumerate(measures)
             )
             + f" from diff_rows where in_{side}"
             for side, sign in (("before", "-"), ("after", ""))
         )
-        sums = ", ".join(f"coalesce(sum(m{n}), 0) as delta_{n}" for n in range(len(figures)))
-        size = f"greatest({', '.join(f'abs(delta_{n})::double' for n in range(len(figures)))})"
+        sums = ", ".join(f"coalesce(sum(m{n}), 0) as delta_{n}" for n in range(len(measures)))
+        size = f"greatest({', '.join(f'abs(delta_{n})::double' for n in range(len(measures)))})"
         found = self._fetch(
             f"select group_value, {sums} from ({sides}) group by group_value"
             f" having {size} <> 0 {tail.format(size=size)}"
         )
-        moved = [n for n in range(len(figures)) if any(row[n + 1] for row in found)]
+        moved = [n for n in range(len(measures)) if any(row[n + 1] for row in found)]
         return [
-            Delta(
-                str(value)[:80] if value is not None else "null",
-                {figures[n]: sums[n] for n in moved},
-            )
+            Delta("null" if value is None else str(value), {measures[n]: sums[n] for n in moved})
             for value, *sums in found
         ]
 

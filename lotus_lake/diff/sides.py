@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from lotus_lake import branches
-from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.config import LakeConfig, LakeError, memory_limit
 from lotus_lake.connection import ALIAS, attach, attach_sql, connect
 from lotus_lake.diff.personal import read_manifest
 from lotus_lake.diff.relations import Side
@@ -23,11 +24,8 @@ def opened(
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Side, Side]]:
     """A connection, the lake's side and the branch's side.
 
-    Args:
-        lake: The lake itself.
-        name: Its branch.
-        latest: Compare with the lake as it is now; otherwise as it was when it was branched, which
-            the branch still has, so that only the branch's own changes are seen.
+    The lake is as it was when it was branched, which the branch still has, so that only the
+    branch's own changes are seen; ``latest`` is the lake as it is now.
 
     Raises:
         LakeError: There is no such branch, or it no longer has the snapshot that it was made of.
@@ -35,6 +33,8 @@ def opened(
     config = (lake.branch_of or lake).of_branch(name)
     branch = branches.require(config)
     connection = connect(config, alias=_BRANCH)
+    spilled = (os.environ.get("LAKE_TEMP_DIR") or ".lake/tmp").replace("'", "''")
+    connection.execute(f"set memory_limit = '{memory_limit()}B'; set temp_directory = '{spilled}'")
     try:
         after = Side(_BRANCH, max(_snapshots(connection, _BRANCH)), f"branch {branch.name}")
         if latest:

@@ -228,7 +228,7 @@ def test_rows_without_a_key(lake: duckdb.DuckDBPyConnection) -> None:
 
 def test_more_rows_than_memory(lake: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     """They are spilled to disk."""
-    rows = 600_000
+    rows = 1_000_000
     big = FACT.replace(f"range({ROWS})", f"range({rows})")
     lake.execute(f"create or replace table fct_sales as {big}")
     before = side(lake)
@@ -236,7 +236,7 @@ def test_more_rows_than_memory(lake: duckdb.DuckDBPyConnection, tmp_path: Path) 
         f"create or replace table fct_sales as select * replace (-net_sales as net_sales,"
         f" note || '!' as note, units + 1 as units) from ({big})"
     )
-    lake.execute(f"set temp_directory = '{tmp_path}/spilled'; set memory_limit = '100MB'")
+    lake.execute(f"set temp_directory = '{tmp_path}/spilled'; set memory_limit = '200MB'")
     table = diff_of(lake, before)
     assert {column.name: column.values for column in table.columns} == {
         "units": rows,
