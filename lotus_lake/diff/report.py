@@ -158,7 +158,7 @@ def _full_refresh(diff: LakeDiff) -> str:
     names = ", ".join(table.name for table in diff.full_refresh.changed)
     return (
         f"NOT THE SAME after a full refresh: {names}. The incremental path of a changed model "
-        "gives other rows than its SQL over everything: look at what its recompute() follows "
+        "gives other rows than its SQL over everything: look at what it follows by its key "
         "(docs/incremental.md)."
     )
 
