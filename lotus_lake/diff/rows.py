@@ -72,7 +72,7 @@ class Rows:
                 table.columns.append(ColumnDiff(column, values[column], delta, examples))
         if table.name.partition(".")[2].startswith("fct_"):
             table.by_day = self._by_day(changed)
-            table.by_customer = self._by_customer(changed)
+            table.by_customer = self._by_customer(changed, table.by_day)
 
     def _key_is_unique(self) -> bool:
         """Whether it names one row on each side: a join multiplies the rows of another."""
@@ -168,25 +168,37 @@ class Rows:
                     # In UTC, whatever the session's time zone.
                     in_utc = its_kind == "TIMESTAMP WITH TIME ZONE"
                     day = "make_timestamp(epoch_us({}))::date" if in_utc else "{}::date"
-                    return self._deltas(column, changed, "order by 1", day)
+                    return self._deltas(column, self._moved(column, changed), "order by 1", day)
         return []
 
-    def _by_customer(self, changed: Collection[str]) -> list[Delta]:
-        """Aggregate deltas of the customers of whom any changed most."""
-        if _CUSTOMER not in self.types:
+    def _by_customer(self, changed: Collection[str], by_day: Sequence[Delta]) -> list[Delta]:
+        """Aggregate deltas of the customers of whom the measure that moved most by day did most."""
+        measures = self._moved(_CUSTOMER, changed) if _CUSTOMER in self.types else []
+        if not measures:
             return []
+        ranking = max(
+            measures, key=lambda name: sum(abs(float(delta.sums.get(name, 0))) for delta in by_day)
+        )
         largest = f"and group_value is not null order by {{size}} desc, 1 limit {_CUSTOMERS}"
-        found = self._deltas(_CUSTOMER, changed, largest)
+        leaders = self._deltas(_CUSTOMER, [ranking], largest)
+        found = self._deltas(_CUSTOMER, measures, largest, only=[delta.group for delta in leaders])
         if _CUSTOMER in self.shown:
             return found
         return [replace(delta, group=HIDDEN) for delta in found]
 
+    def _moved(self, group: str, changed: Collection[str]) -> list[str]:
+        """Measures whose sums by group may differ: a row that moves takes all of them along."""
+        return [name for name in self.measures if group in changed or name in changed]
+
     def _deltas(
-        self, column: str, changed: Collection[str], tail: str, group: str = "{}"
+        self,
+        column: str,
+        measures: Sequence[str],
+        tail: str,
+        group: str = "{}",
+        only: Sequence[str] = (),
     ) -> list[Delta]:
         """Aggregate deltas by what ``group`` makes of a column, where any is not zero."""
-        # A row that moves to another group takes all its measures along.
-        measures = [name for name in self.measures if column in changed or name in changed]
         if not measures:
             return []
         sides = " union all ".join(
@@ -197,13 +209,15 @@ class Rows:
                 for n, name in enumerate(measures)
             )
             + f" from diff_rows where in_{side}"
+            + (f" and {_at(side, column)}::varchar in (select unnest($only))" if only else "")
             for side, sign in (("before", "-"), ("after", ""))
         )
         sums = ", ".join(f"coalesce(sum(m{n}), 0) as delta_{n}" for n in range(len(measures)))
         size = f"greatest({', '.join(f'abs(delta_{n})::double' for n in range(len(measures)))})"
         found = self._fetch(
             f"select group_value, {sums} from ({sides}) group by group_value"
-            f" having {size} <> 0 {tail.format(size=size)}"
+            f" having {size} <> 0 {tail.format(size=size)}",
+            {"only": list(only)} if only else None,
         )
         moved = [n for n in range(len(measures)) if any(row[n + 1] for row in found)]
         return [
@@ -211,8 +225,8 @@ class Rows:
             for value, *sums in found
         ]
 
-    def _fetch(self, sql: str) -> list[Any]:
-        return self.connection.execute(sql).fetchall()
+    def _fetch(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Any]:
+        return self.connection.execute(sql, values or {}).fetchall()
 
 
 def _at(side: str, column: str) -> str:
