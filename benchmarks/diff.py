@@ -1,8 +1,8 @@
 """What a diff costs beside a full scan of both sides: `python -m benchmarks.diff`.
 
 A fact of so many rows is sorted by its key, as builds write it, and made again with other values. A
-scan reads every column of both sides once, as DuckDB does it when it has to look at every value. All
-in processor seconds, so that other load on the machine counts less.
+scan reads every column of both sides once, as DuckDB does it when it has to look at every value.
+All in processor seconds, so that other load on the machine counts less.
 """
 
 from __future__ import annotations
