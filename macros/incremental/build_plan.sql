@@ -15,8 +15,8 @@
     turn out to bring no row, and the newest generation is complete all the same.
 #}
 {% macro build_plan(sql) %}
-    {% set inputs = lotus_lake.tables_read(model) %}
-    {% set followed = lotus_lake.followed_inputs(sql) %}
+    {% set inputs = lotus_lake._tables_read(model) %}
+    {% set followed = lotus_lake._followed_inputs(sql) %}
     {% set key = config.get("unique_key") %}
     {% set code = lotus_lake._code_sql(sql, followed, key) %}
     {% set rows = run_query(lotus_lake._inputs_sql(inputs, code)).rows %}
@@ -69,12 +69,12 @@
 
 
 {# The names of the tables that a node reads, those behind views included. #}
-{% macro tables_read(node) %}
+{% macro _tables_read(node) %}
     {% set names = [] %}
     {% for unique_id in node.depends_on.nodes if unique_id in graph.nodes %}
         {% set input = graph.nodes[unique_id] %}
         {% if input.config.materialized in ["view", "lake_view", "ephemeral"] %}
-            {% do names.extend(lotus_lake.tables_read(input)) %}
+            {% do names.extend(lotus_lake._tables_read(input)) %}
         {% else %}
             {% do names.append(input.alias) %}
         {% endif %}

@@ -11,15 +11,15 @@
     a followed input that have another key. A change of an input that is read in another way computes
     the whole model.
 
-    The text is the same in every run; the comment is what of_changed_keys() finds.
+    The text is the same in every run; the comment is what _of_changed_keys() finds.
 #}
 {% macro follow(input, column) -%}
-    (select * from {{ lotus_lake.followed_rows(input, column) }})
+    (select * from {{ lotus_lake._followed_rows(input, column) }})
 {%- endmacro %}
 
 
 {# For what stands between `from` and further conditions. #}
-{% macro followed_rows(input, column) -%}
+{% macro _followed_rows(input, column) -%}
     {{ input }} where true /* followed by {{ column }} */
 {%- endmacro %}
 
@@ -33,7 +33,7 @@
     The inputs that a model's SQL follows: a list of (relation, name, column). One that it also reads
     in another way is not among them.
 #}
-{% macro followed_inputs(sql) %}
+{% macro _followed_inputs(sql) %}
     {% set pattern = lotus_lake._followed_pattern() %}
     {% set rest = modules.re.sub(pattern, "", sql) %}
     {% set followed = [] %}
@@ -47,6 +47,6 @@
 
 
 {# A model's SQL for the keys in the temporary table changed_keys alone. #}
-{% macro of_changed_keys(sql) %}
+{% macro _of_changed_keys(sql) %}
     {{ return(modules.re.sub(lotus_lake._followed_pattern(), "\\1 where \\3 in (from changed_keys)", sql)) }}
 {% endmacro %}

@@ -24,7 +24,7 @@
         from {{ staging }}
         where coalesce(_airbyte_generation_id, -1) = {{ newest_generation(staging, source_name, stream) }}
         {%- else -%}
-        from {{ lotus_lake.followed_rows(staging, key) }}
+        from {{ lotus_lake._followed_rows(staging, key) }}
         {%- endif %}
             and {{ key }} is not null and {{ condition }}
     ),

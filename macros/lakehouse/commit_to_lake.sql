@@ -9,10 +9,3 @@
         "select commit_to_lake(sql) from (values ('" ~ statements | replace("'", "''") ~ "')) as statements (sql)"
     ).columns[0].values()[0]) %}
 {% endmacro %}
-
-
-{% macro raise_problem(problem) %}
-    {% if problem is not none %}
-        {% do exceptions.raise_database_error(problem) %}
-    {% endif %}
-{% endmacro %}

@@ -32,51 +32,6 @@
 {% endmacro %}
 
 
-{#
-    At the end of a build that wrote something: the same in small steps, where there is enough to do, so
-    that what a build costs does not grow with the builds before it. The build is done by then, so what
-    goes wrong is said, and tried again by the next one.
-#}
-{% macro keep_up() %}
-    {% if execute and flags.WHICH in ["run", "build"] and target.name != "pr" and run_query(
-        "from ducklake_last_committed_snapshot('" ~ target.database ~ "')"
-    ).columns[0].values()[0] is not none %}
-        {% set settings = lotus_lake._maintenance_settings() %}
-        {% do settings.update({"maintain_max_files": 200, "least_files": 16}) %}
-        {% set problem = lotus_lake._maintenance("keep_up_lake", settings) %}
-        {% if problem %}
-            {% do log(lotus_lake.printable("Upkeep stopped, the build is whole: " ~ problem), info=true) %}
-        {% endif %}
-    {% endif %}
-{% endmacro %}
-
-
-{#
-    Deletes files below the lake's data path that its catalog does not know: what a killed run left,
-    or what was written after the point that a catalog was restored to.
-
-        dbt run-operation remove_orphans --args '{dry_run: true}'
-        dbt run-operation remove_orphans --args '{days: 1}'
-#}
-{% macro remove_orphans(days=none, dry_run=false) %}
-    {% set days = var("cleanup_delay_days") if days is none else days %}
-    {% do lotus_lake._check_argument("days", days, "days") %}
-    {% do lotus_lake._check_argument("dry_run", dry_run, "flag") %}
-    {% do start_lakehouse() %}
-    {% set branches = lotus_lake._live_branches() %}
-    {% if branches %}
-        {{ exceptions.raise_compiler_error(
-            "Branch " ~ branches | join(", ") ~ " may use files that this catalog does not know. Nothing was"
-            ~ " deleted. Drop the branch first."
-        ) }}
-    {% endif %}
-    {% set problem = lotus_lake._maintenance("remove_orphans", {"days": days, "dry_run": dry_run}) %}
-    {% if problem %}
-        {{ exceptions.raise_compiler_error(problem) }}
-    {% endif %}
-{% endmacro %}
-
-
 {# Prints what a function of lotus_lake/functions.py has done; gives what went wrong, or none. #}
 {% macro _maintenance(function, settings) %}
     {% set done = run_query(

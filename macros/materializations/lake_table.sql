@@ -60,7 +60,7 @@
     select * from {{ relation }} limit 0;
 
     insert into new_rows by name
-    {{ lotus_lake.of_changed_keys(sql) if by_keys else sql }}
+    {{ lotus_lake._of_changed_keys(sql) if by_keys else sql }}
     ;
 
     create or replace temp table old_rows as

@@ -1,0 +1,17 @@
+{#
+    At the end of a build that wrote something: the same in small steps, where there is enough to do, so
+    that what a build costs does not grow with the builds before it. The build is done by then, so what
+    goes wrong is said, and tried again by the next one.
+#}
+{% macro keep_up() %}
+    {% if execute and flags.WHICH in ["run", "build"] and target.name != "pr" and run_query(
+        "from ducklake_last_committed_snapshot('" ~ target.database ~ "')"
+    ).columns[0].values()[0] is not none %}
+        {% set settings = lotus_lake._maintenance_settings() %}
+        {% do settings.update({"maintain_max_files": 200, "least_files": 16}) %}
+        {% set problem = lotus_lake._maintenance("keep_up_lake", settings) %}
+        {% if problem %}
+            {% do log(lotus_lake.printable("Upkeep stopped, the build is whole: " ~ problem), info=true) %}
+        {% endif %}
+    {% endif %}
+{% endmacro %}
