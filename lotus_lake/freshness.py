@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from lotus_lake.config import LakeError
@@ -35,17 +35,3 @@ def limits(manifest: Path) -> Limits:
             span = timedelta(**{f"{after['period']}s": after["count"]})
             found[f"{source['source_name']}.{source['name']}"] = span
     return found
-
-
-def next_late(
-    fed: Mapping[str, datetime], limits: Limits, now: datetime
-) -> tuple[datetime, str] | None:
-    """When the next stream becomes late if nothing arrives, and which; None if none will.
-
-    Args:
-        fed: When each stream was last fed; those that never were are left out.
-        limits: How long each may be silent.
-        now: Streams that are late by then are no news.
-    """
-    moments = [(last + limits[stream], stream) for stream, last in fed.items() if stream in limits]
-    return min(((moment, stream) for moment, stream in moments if moment > now), default=None)

@@ -85,6 +85,7 @@ class Stream:
         amounts: Columns, and fields in them such as ``line_items[].price``, that are amounts of
             money: a file with one that is no finite number below 10^15 is refused.
         airbyte: Whether records carry the ``_airbyte_*`` columns.
+        freshness_hours: How long it may be silent, as its source's ``freshness`` says, or None.
     """
 
     source: str
@@ -107,6 +108,7 @@ class Stream:
     feed_max_seconds: int = 120
     amounts: tuple[str, ...] = ()
     airbyte: bool = True
+    freshness_hours: float | None = None
 
     @property
     def folder(self) -> str:

@@ -5,24 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from pathlib import Path
 
 # So that the command also runs where the project is checked out but not installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lotus_lake.config import LakeError
-from lotus_lake.escaping import printable
-from lotus_lake.scheduler.exits import Exit
+from lotus_lake.scheduler.exits import Exit, Unreachable
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.stop import Stop
-from lotus_lake.scheduler.tick import Settings, Tick, build_arguments
+from lotus_lake.scheduler.tick import Scheduler, Settings, build_arguments
 
 PROJECT = Path(__file__).resolve().parent.parent
 
 HELP = """\
 A tick takes the run lock, looks for new files without starting dbt, and ends when there are none.
-Otherwise it runs `dbt build` of the streams with news and of everything downstream, in as many
+Otherwise it runs `dbt build` of the streams with new files and of everything downstream, in as many
 rounds as the backlog needs. It builds everything when the project has changed, or when the last
 build did not end well.
 
@@ -71,30 +69,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--loop", type=float, metavar="SECONDS", help="a tick, a pause, a tick, …")
     parser.add_argument("--vars", metavar="YAML", help="passed on to dbt")
     parser.add_argument("--log-format", choices=("human", "json"), default="human")
-    found = parser.parse_args(arguments)
-    if found.loop is not None and not found.loop > 0:
-        parser.error(f"--loop is {found.loop:g}; it has to be more than 0 seconds")
-    if problem := _variables_problem(found.vars):
-        parser.error(problem)
-    if found.dry_run and (found.loop is not None or found.maintain):
+    options = parser.parse_args(arguments)
+    if options.loop is not None and not options.loop > 0:
+        parser.error(f"--loop is {options.loop:g}; it has to be more than 0 seconds")
+    if options.dry_run and (options.loop is not None or options.maintain):
         parser.error("--dry-run goes with neither --loop nor --maintain")
-    return found
-
-
-def _variables_problem(text: str | None) -> str | None:
-    """Why dbt could not take these variables, or None."""
-    if not text:
-        return None
-    # Takes a moment to import, which a tick without variables has no use for.
-    import yaml
-
-    try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError:
-        found = None
-    if isinstance(found, dict):
-        return None
-    return f"--vars is '{text}'; it has to be YAML like '{{feed_max_files: 100}}'"
+    return options
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -103,93 +83,42 @@ def main(arguments: list[str] | None = None) -> int:
     os.chdir(PROJECT)  # dbt wants to be there; the lake's relative paths begin there too
     log = Log(options.log_format)
     try:
-        stop = Stop(log, _grace())
+        stop = Stop(log, grace_seconds())
         settings = Settings.from_env(PROJECT, full=options.full, variables=options.vars)
-    except LakeError as error:
-        log.error(f"{error} (exit code {int(Exit.USAGE)})", exit_code=int(Exit.USAGE))
-        return Exit.USAGE
-    if options.dry_run:
-        return dry_run(settings, log, stop)
-    stop.listen()
-    if options.loop is None:
-        return once(settings, log, stop, options.maintain)
-    return loop(settings, log, stop, options.loop, options.maintain)
-
-
-def once(settings: Settings, log: Log, stop: Stop, maintain: bool) -> Exit:
-    """One tick."""
-    tick = Tick(settings, log, stop)
-    return tick.maintain() if maintain else tick.run()
-
-
-def loop(settings: Settings, log: Log, stop: Stop, seconds: float, maintain: bool) -> Exit:
-    """Ticks until somebody asks for the end; one that goes wrong does not end it."""
-    from lotus_lake.scheduler.news import code_digest
-
-    code, known = Exit.OK, code_digest(settings.project, settings.config, settings.variables)
-    while not stop.requested:
-        started = time.monotonic()
-        try:
-            code = once(settings, log, stop, maintain)
-        except Exception as error:
-            code = Exit.FAILED
-            log.error(f"The tick ended with {type(error).__name__}: {error}", exit_code=int(code))
-        stop.sleep(max(0.0, seconds - (time.monotonic() - started)))
-        digest = code_digest(settings.project, settings.config, settings.variables)
-        if digest != known and not stop.requested:
-            log.info("The project's code has changed: starting anew with it.")
-            os.execv(sys.executable, [sys.executable, *sys.argv])
-    return code
-
-
-def dry_run(settings: Settings, log: Log, stop: Stop) -> Exit:
-    """Say what a tick would do."""
-    from lotus_lake.scheduler.exits import Unreachable
-
-    try:
-        look = Tick(settings, log, stop).preview()
+        scheduler = Scheduler(settings, log, stop, keep_project=options.loop is not None)
+        if options.dry_run:
+            dry_run(scheduler, log)
+            return Exit.OK
     except LakeError as error:
         code = Exit.UNREACHABLE if isinstance(error, Unreachable) else Exit.USAGE
         log.error(f"{error} (exit code {int(code)})", exit_code=int(code))
         return code
-    command = " ".join(["dbt", *build_arguments(look.selectors, settings.variables)])
-    if log.form == "json":
-        log.info(
-            "dry run",
-            everything=look.everything,
-            streams=[
-                {
-                    "stream": one.label,
-                    "files": len(one.files),
-                    "bytes": one.bytes,
-                    "why": one.reason,
-                }
-                for one in look.streams
-            ],
-            tables=look.tables,
-            late=look.late,
-            command=None if look.nothing else command,
-        )
-        return Exit.OK
-    if look.nothing:
-        print("Nothing new: a tick would build nothing.")
-        return Exit.OK
-    rows = [("stream", "new files", "bytes", "why")]
-    rows += [(s.label, f"{len(s.files):,}", f"{s.bytes:,}", s.reason) for s in look.streams]
-    rows += [(table, "", "", "changed since its readers read it") for table in look.tables]
-    if look.late:
-        rows.append((look.late, "", "", "nothing arrives for longer than its freshness allows"))
-    if look.everything:
-        rows.append(("everything", "", "", look.everything))
-    widths = [max(len(row[at]) for row in rows) for at in range(3)]
-    for stream, files, size, why in rows:
-        line = f"{stream:<{widths[0]}}  {files:>{widths[1]}}  {size:>{widths[2]}}  {why}"
-        print(printable(line))
-    print(f"\nA tick would run: {command}")
-    return Exit.OK
+    stop.listen()
+    run = scheduler.maintain if options.maintain else scheduler.tick
+    code, known = run(), settings.code() if options.loop else ""
+    while options.loop and not stop.requested:
+        stop.sleep(options.loop)
+        if settings.code() != known and not stop.requested:
+            log.info("The project's code has changed: the scheduler starts again with it.")
+            os.execv(sys.executable, [sys.executable, *sys.argv])
+        if not stop.requested:
+            code = run()
+    return code
 
 
-def _grace() -> float:
+def dry_run(scheduler: Scheduler, log: Log) -> None:
+    """Say what a tick would do."""
+    pending = scheduler.pending()
+    for line in pending.values():
+        log.info(line)
+    if pending:
+        log.info(f"A tick would run: {' '.join(['dbt', *build_arguments(pending)])}")
+    else:
+        log.info("Nothing new: a tick would build nothing.")
+
+
+def grace_seconds() -> float:
+    """``LAKE_GRACE_SECONDS``."""
     text = os.environ.get("LAKE_GRACE_SECONDS") or "25"
     try:
         seconds = float(text)

@@ -1,5 +1,6 @@
-"""The scheduler behind ``scripts/scheduler.py``: one tick is lock, news, build, publish, alert.
+"""The scheduler behind ``scripts/scheduler.py``: one tick is lock, pending changes, build, publish,
+alert.
 
-Nothing here imports dbt, DuckDB or PyArrow before there is something to build: a tick with nothing
-new costs less than a tenth of ``dbt --version``.
+It keeps no memory of its own: what is pending follows from the lake and the landing zone alone.
+Nothing here imports dbt before there is something to build.
 """

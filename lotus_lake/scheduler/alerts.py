@@ -1,110 +1,147 @@
-"""One message to a webhook when things turn bad, or good again."""
+"""One message to a webhook when things turn bad, and one when they are good again.
+
+The only thing that a tick leaves for the next one: the open incident, a small file beside the
+lake's data, where it can be read while the catalog cannot. Without a webhook there is none.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.escaping import markdown
 from lotus_lake.scheduler.exits import Exit
+from lotus_lake.scheduler.logs import Log
+from lotus_lake.scheduler.store import beside
+
+_NAME = "incident.json"
 
 # Seconds that a webhook may take.
 _PATIENCE = 5
 
 
 @dataclass(frozen=True)
-class Condition:
-    """How things stand after a tick.
-
-    Args:
-        code: The exit code that says it; OK is good, all others are bad.
-        streams: The streams that it is about.
-        reason: What happened, in one line.
-        command: What to type.
-    """
+class Report:
+    """What a tick did."""
 
     code: Exit
-    streams: list[str] = field(default_factory=list)
-    reason: str = ""
-    command: str = ""
+    reason: str  # what is wrong, or what was done, in one line
+    command: str = "python scripts/scheduler.py --dry-run"
+    streams: list[str] = field(default_factory=list)  # that something is wrong with
+    idle: bool = False  # nothing was built
 
-    def worth_telling(self, told: dict[str, Any] | None) -> bool:
-        """Whether this is another state than the one that was told last.
 
-        Bad stays bad, so it is told once; bad in another way, or in another stream, is news.
+class Alerts:
+    """Tells a webhook, whose URL is a secret; None tells nobody."""
+
+    def __init__(self, webhook: str | None, config: LakeConfig, log: Log) -> None:
+        self._webhook = webhook
+        self._config = config
+        self._log = log
+        self._incident: dict[str, Any] | None = None
+
+    def tell(self, report: Report, quarantined: Callable[[], list[str]], tick_id: str) -> None:
+        """Send a message when this is another state than the last alert's.
 
         Args:
-            told: What ``remembered`` gave then, or None when nothing was ever told.
+            report: What the tick did.
+            quarantined: Gives the streams with files that are still in quarantine.
+            tick_id: The tick.
         """
-        if not told:
-            return self.code != Exit.OK
-        if self.code == Exit.OK or self.code != told["code"]:
-            return bool(self.code != told["code"])
-        return self.code == Exit.PARTIAL and not set(self.streams) <= set(told["streams"])
+        if not self._webhook or report.code == Exit.LOCKED:
+            return
+        self._read()
+        incident = self._incident
+        if report.code == Exit.OK and incident:
+            if streams := quarantined():
+                # A tick that ends well does not empty the quarantine.
+                reason = "Files are still in quarantine."
+                report = Report(Exit.PARTIAL, reason, "make status", streams)
+            elif report.idle and incident["code"] == Exit.PARTIAL and not incident["streams"]:
+                return  # a test warned: only a build can say that it is over
+        if not _is_other(report, incident):
+            return
+        if problem := _post(self._webhook, _payload(report, incident, tick_id)):
+            self._log.warn(f"LAKE_ALERT_WEBHOOK: {problem}. The next tick tries again.")
+            return
+        self._write(report)
 
-    def remembered(self) -> dict[str, Any]:
-        """What to keep of it."""
-        return {
-            "code": int(self.code),
-            "streams": self.streams,
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-
-    def payload(self, told: dict[str, Any] | None, tick_id: str) -> dict[str, Any]:
-        """The message, as Slack and Mattermost take it, with fields for others."""
-        host = os.uname().nodename
-        if self.code == Exit.OK:
-            text = f"lotus-lake on {host}: good again. {markdown(self.reason)}"
-            if told:
-                text += f" (It was bad with exit code {told['code']} since {told['since']}.)"
-        else:
-            about = f" {', '.join(map(markdown, self.streams))}:" if self.streams else ""
-            text = (
-                f"lotus-lake on {host}: {self.code.meaning} (exit code {int(self.code)})."
-                f"{about} {markdown(self.reason)} Type: {markdown(self.command)}"
-            )
-        return {
-            "text": text,
-            "status": "good" if self.code == Exit.OK else "bad",
-            "exit_code": int(self.code),
-            "streams": self.streams,
-            "reason": self.reason,
-            "command": self.command,
-            "host": host,
-            "tick_id": tick_id,
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-
-
-def post(url: str, payload: dict[str, Any]) -> str | None:
-    """Send a message; return what went wrong, without the URL, which is a secret; or None."""
-    outcome = [f"it did not answer within {_PATIENCE} seconds"]
-
-    def send() -> None:
-        import urllib.error
-        import urllib.request
-
+    def _read(self) -> None:
         try:
-            request = urllib.request.Request(
-                url,
-                data=json.dumps(payload).encode(),
-                headers={"Content-Type": "application/json", "User-Agent": "lotus-lake"},
-            )
-            with urllib.request.urlopen(request, timeout=_PATIENCE):
-                outcome[0] = ""
-        except urllib.error.HTTPError as error:
-            outcome[0] = f"it answered with status {error.code}"
-        except TimeoutError:
-            pass
-        except Exception as error:  # whatever a wrong URL or a strange server can lead to
-            outcome[0] = f"it cannot be reached ({type(error).__name__})"
+            self._incident = json.loads(beside(self._config.data_url).read(_NAME) or b"null")
+        except (LakeError, ValueError) as error:
+            self._log.warn(f"What was told last is unknown: {error}")
 
-    # A server that sends a byte now and then outlasts every time-out of a socket.
-    sending = threading.Thread(target=send, daemon=True)
-    sending.start()
-    sending.join(_PATIENCE + 0.5)
-    return outcome[0] or None
+    def _write(self, report: Report) -> None:
+        self._incident = None
+        if report.code != Exit.OK:
+            self._incident = {
+                "code": int(report.code),
+                "streams": report.streams,
+                "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+        try:
+            beside(self._config.data_url).write(_NAME, json.dumps(self._incident).encode())
+        except LakeError as error:
+            self._log.warn(f"The next tick will tell this again: {error}")
+
+
+def _is_other(report: Report, incident: dict[str, Any] | None) -> bool:
+    """Whether this is another state than the last alert's: bad stays bad, so it is told once."""
+    if not incident:
+        return report.code != Exit.OK
+    if report.code != incident["code"]:
+        return True
+    return report.code == Exit.PARTIAL and not set(report.streams) <= set(incident["streams"])
+
+
+def _payload(report: Report, incident: dict[str, Any] | None, tick_id: str) -> dict[str, Any]:
+    """The message, as Slack and Mattermost take it, with fields for others."""
+    host = os.uname().nodename
+    if report.code == Exit.OK:
+        text = f"lotus-lake on {host}: good again. {markdown(report.reason)}"
+        if incident:
+            text += f" (It was bad with exit code {incident['code']} since {incident['since']}.)"
+    else:
+        about = f" {', '.join(map(markdown, report.streams))}:" if report.streams else ""
+        text = (
+            f"lotus-lake on {host}: {report.code.meaning} (exit code {int(report.code)})."
+            f"{about} {markdown(report.reason)} Type: {markdown(report.command)}"
+        )
+    return {
+        "text": text,
+        "status": "good" if report.code == Exit.OK else "bad",
+        "exit_code": int(report.code),
+        "streams": report.streams,
+        "reason": report.reason,
+        "command": report.command,
+        "host": host,
+        "tick_id": tick_id,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _post(url: str, payload: dict[str, Any]) -> str | None:
+    """Send a message; return what went wrong, without the URL, which is a secret; or None."""
+    import urllib.error
+    import urllib.request
+
+    try:
+        request = urllib.request.Request(
+            url,
+            data=json.dumps(payload).encode(),
+            headers={"Content-Type": "application/json", "User-Agent": "lotus-lake"},
+        )
+        with urllib.request.urlopen(request, timeout=_PATIENCE):
+            return None
+    except urllib.error.HTTPError as error:
+        return f"it answered with status {error.code}"
+    except TimeoutError:
+        return f"it did not answer within {_PATIENCE} seconds"
+    except Exception as error:  # whatever a wrong URL or a strange server can lead to
+        return f"it cannot be reached ({type(error).__name__})"

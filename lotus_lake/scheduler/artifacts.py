@@ -1,53 +1,75 @@
-"""Publishing what dbt says about itself: manifest and run results; and the site."""
+"""Publishing what dbt says about itself: manifest, run results and the site.
+
+``published.json`` stands beside them and names the build that they are of, so that whoever comes
+next sees what is missing.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import json
+import tempfile
 from pathlib import Path
 
-from lotus_lake.config import LakeError
-from lotus_lake.scheduler.store import open_store
+from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.scheduler.build import Dbt, target_folder
+from lotus_lake.scheduler.pending import LastBuild
+from lotus_lake.scheduler.store import Store, open_store
 
-MANIFEST, RUN_RESULTS, RUNS, SITE = "manifest.json", "run_results.json", "runs/", "site/"
-INDEX = f"{SITE}index.html"
+MANIFEST, RUN_RESULTS, MARKER = "manifest.json", "run_results.json", "published.json"
 
 
 def publish(url: str, files: dict[str, bytes]) -> str | None:
-    """Write files to ``LAKE_ARTIFACTS_URL``; return what went wrong in one line, or None.
-
-    Args:
-        url: A local folder or ``s3://bucket/prefix``.
-        files: Contents by name; a reader never sees a part of one.
-    """
+    """Write files to a folder or ``s3://bucket/prefix``; what went wrong in one line, or None."""
     try:
-        store = open_store(url)
-        for name, content in files.items():
-            store.write(name, content)
+        _write(open_store(url), files)
     except LakeError as error:
         return str(error)
     return None
 
 
-def prune(url: str, before: str) -> str | None:
-    """Delete what was published of single runs long ago; what went wrong in one line, or None.
+def publish_build(url: str, project: Path, config: LakeConfig, last: LastBuild, dbt: Dbt) -> None:
+    """Publish what the last build left, unless it is there already.
 
     Args:
-        url: A local folder or ``s3://bucket/prefix``.
-        before: The id of the first tick to keep; ids begin with the time.
+        url: A folder or ``s3://bucket/prefix``.
+        project: The project's folder.
+        config: Where the lake lies.
+        last: The last build.
+        dbt: Makes dbt's artifacts where this machine has none.
+
+    Raises:
+        LakeError: The site cannot be made, or the place cannot be read or written.
     """
-    try:
-        open_store(url).delete_below(RUNS, before)
-    except LakeError as error:
-        return str(error)
-    return None
+    store, target = open_store(url), target_folder()
+    marker = {"tick_id": last.tick_id, "code": last.code}
+    published = _marker(store)
+    if published == marker:
+        return
+    files = {}
+    if content := read(target, RUN_RESULTS):  # before `dbt docs generate` writes its own
+        files[RUN_RESULTS] = content
+    with tempfile.TemporaryDirectory(prefix="lotus-lake-site-") as folder:
+        site = Path(folder, "site")
+        if published.get("code") == last.code and (target / MANIFEST).exists():
+            from lotus_lake.site import status
 
+            status.write(config, target / MANIFEST, site)
+        else:
+            from lotus_lake.site.build import build
 
-def is_there(url: str, name: str) -> bool:
-    """Whether a file was published before; unknown counts as no."""
-    try:
-        return open_store(url).has(name)
-    except LakeError:
-        return False
+            result = dbt.run("docs", "generate")
+            if result.errors or result.interrupted:
+                raise LakeError("The site could not be made; the lines above say why.")
+            build(project, target, site)
+        files |= {
+            f"site/{path.relative_to(site).as_posix()}": path.read_bytes()
+            for path in sorted(site.rglob("*"))
+            if path.is_file()
+        }
+    if content := read(target, MANIFEST):
+        files[MANIFEST] = content
+    # The marker is the last one: it says that the others are there.
+    _write(store, files | {MARKER: json.dumps(marker).encode()})
 
 
 def read(target: Path, name: str) -> bytes | None:
@@ -58,24 +80,14 @@ def read(target: Path, name: str) -> bytes | None:
         return None
 
 
-def files_of(folder: Path, prefix: str) -> dict[str, bytes]:
-    """Every file of a folder, by the name under which it is to be published."""
-    return {
-        f"{prefix}{path.relative_to(folder).as_posix()}": path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+def _marker(store: Store) -> dict[str, str]:
+    try:
+        found = json.loads(store.read(MARKER) or b"{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
-def site_version(project: Path, code: str) -> str:
-    """What tells one site from another: the project's code, and its guides.
-
-    Args:
-        project: The project's folder.
-        code: The digest of its code.
-    """
-    digest = hashlib.sha256(code.encode())
-    for page in sorted([*project.glob("*.md"), *project.glob("docs/**/*")]):
-        if page.is_file():
-            digest.update(page.read_bytes())
-    return digest.hexdigest()
+def _write(store: Store, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        store.write(name, content)

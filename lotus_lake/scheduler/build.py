@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lotus_lake.config import LakeConfig, LakeError, full_places
+from lotus_lake.scheduler.exits import Exit
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.stop import Stop
 
@@ -35,55 +36,50 @@ _REFUSED = re.compile(r"> in macro (_refuse_variable|declare_streams) ")
 
 @dataclass(frozen=True)
 class Problem:
-    """A node, or dbt as a whole, that did not end well.
+    """A node, or dbt as a whole, that did not end well."""
 
-    Args:
-        node: Its name; empty for dbt as a whole.
-        message: What it says, in one line.
-        usage: A variable, or a stream's declaration, was refused before anything was built.
-    """
-
-    node: str
+    node: str  # empty for dbt as a whole
     message: str
-    usage: bool = False
+    refused: bool = False  # before anything was built, something that a person has set
 
     @property
-    def away(self) -> bool:
-        """Whether it says that the catalog or a store is away."""
-        return bool(_AWAY.search(self.message))
+    def exit(self) -> Exit:
+        """What a tick with this problem exits with."""
+        if self.refused or _REFUSED.search(self.message):
+            return Exit.USAGE
+        return Exit.UNREACHABLE if _AWAY.search(self.message) else Exit.FAILED
 
     @property
-    def advice(self) -> str:
-        """What to do before the command, if anything."""
+    def line(self) -> str:
+        """The line of the message that says what happened."""
+        lines = [line.strip() for line in self.message.splitlines() if line.strip()]
+        others = re.compile(r"(\w+ Error|Error) in |>|compiled code at |(Database|Runtime) Error$")
+        telling = [line for line in lines if not others.match(line)]
+        return " ".join((telling or lines)[:2])[:500]
+
+    def text(self, more: str = "") -> str:
+        """What happened and what to check, in sentences."""
+        sentence = f"{self.node or 'dbt'}: {self.line}{more}".rstrip(".")
+        return f"{sentence}. {self._advice()}".rstrip()
+
+    def _advice(self) -> str:
         if _FULL.search(self.message):
             places = " and ".join(full_places(LakeConfig.from_env()))
             there = f"in {places}" if places else "there"
             return f"Free space {there}, or name another place (LAKE_DATA_URL, LAKE_TEMP_DIR)."
         if "out of memory" in self.message.lower():
             return "Raise LAKE_MEMORY_LIMIT."
-        return "Check that PostgreSQL and S3 are well (PG*, AWS_*)." if self.away else ""
-
-    def said(self, more: str = "") -> str:
-        """All of it, in sentences."""
-        text = f"{self.node or 'dbt'}: {self.message}{more}".rstrip(".")
-        return f"{text}. {self.advice}".rstrip()
+        if self.exit == Exit.UNREACHABLE:
+            return "Check that PostgreSQL and S3 are well (PG*, AWS_*)."
+        return ""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one dbt command did.
+    """What one dbt command did."""
 
-    Args:
-        command: What a person would type for it.
-        errors: What failed.
-        warnings: Tests of severity error that warned.
-        nodes: How many nodes ran.
-        interrupted: Whether it was cut short.
-    """
-
-    command: str
     errors: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)  # tests of severity error that warned
     nodes: int = 0
     interrupted: bool = False
 
@@ -93,72 +89,78 @@ def target_folder() -> Path:
     return Path(os.environ.get("DBT_TARGET_PATH") or "target")
 
 
-def run(arguments: Sequence[str], log: Log, stop: Stop) -> Result:
-    """Run a dbt command in this process, and let go of the lake afterwards.
+class Dbt:
+    """Runs dbt commands; with ``keep_project``, it parses the project once for all of them."""
 
-    Args:
-        arguments: The command and its options.
-        log: Whose format dbt's lines keep to.
-        stop: What ends it early.
-    """
-    from dbt.cli.main import dbtRunner
-    from dbt_common.exceptions import DbtBaseException
+    def __init__(self, log: Log, stop: Stop, variables: str | None, keep_project: bool) -> None:
+        self._log = log
+        self._stop = stop
+        self._variables = ["--vars", variables] if variables else []
+        self._keep_project = keep_project
+        self._project: Any = None
 
-    _trace_to_the_file_only()
-    said: list[str] = []
+    def run(self, *words: str) -> Result:
+        """Run a command, and release the lake afterwards."""
+        from dbt_common.exceptions import DbtBaseException
 
-    def listen(event: Any) -> None:
-        """Keep what dbt says of an operation that failed: its result does not."""
-        if event.info.name == "RunningOperationCaughtError":
-            said.append(event.data.exc)
+        class CutShort(KeyboardInterrupt, DbtBaseException):
+            """Cancels queries as Ctrl-C does, without dbt's traceback."""
 
-    class CutShort(KeyboardInterrupt, DbtBaseException):
-        """Cancels queries as Ctrl-C does, without dbt's traceback."""
+        _trace_to_the_file_only()
+        operation_errors: list[str] = []
 
-    words = [*arguments, *(["--log-format", "json"] if log.form == "json" else [])]
-    command = " ".join(["dbt", *(f"'{word}'" if " " in word else word for word in arguments)])
-    try:
-        with log.around_dbt(), stop.build(CutShort("cut short")):
-            outcome = dbtRunner(callbacks=[listen]).invoke(words)
-    except CutShort:  # in between
-        return Result(command, interrupted=True)
-    finally:
-        _let_go()
-    for place in full_places(LakeConfig.from_env()):
-        log.warn(f"No space is left in {place}.")
+        def listen(event: Any) -> None:
+            """Keep what dbt says of an operation that failed: its result does not."""
+            if event.info.name == "RunningOperationCaughtError":
+                operation_errors.append(event.data.exc)
+
+        try:
+            with self._log.around_dbt(), self._stop.build(CutShort("cut short")):
+                outcome = self._invoke([*words, *self._variables], listen)
+        except CutShort:  # between two steps of dbt
+            return Result(interrupted=True)
+        finally:
+            _close_duckdb()
+        for place in full_places(LakeConfig.from_env()):
+            self._log.warn(f"No space is left in {place}.")
+        if isinstance(outcome.exception, CutShort):
+            return Result(interrupted=True)
+        return _result(outcome, "".join(operation_errors[-1:]))
+
+    def _invoke(self, words: list[str], listen: Callable[[Any], None]) -> Any:
+        from dbt.cli.main import dbtRunner
+
+        if self._log.form == "json":
+            words += ["--log-format", "json"]
+        if self._keep_project and self._project is None:
+            self._project = dbtRunner().invoke(["--quiet", "parse", *self._variables]).result
+        # A command writes into what it was given.
+        project = self._project.deepcopy() if self._project else None
+        return dbtRunner(project, callbacks=[listen]).invoke(words)
+
+
+def _result(outcome: Any, operation_error: str) -> Result:
+    from dbt.cli.exceptions import DbtUsageException
+
     errors, warnings = [], []
     results = getattr(outcome.result, "results", None) or []
-    for one in results:
+    for result in results:
         # An operation has a result without a node.
-        node = getattr(one, "node", None)
-        message = one.message or "".join(said[-1:]) or "dbt's lines above say why"
-        problem = Problem(node.name if node else "", _line(message), _is_refused(message))
+        node = getattr(result, "node", None)
+        message = result.message or operation_error or "dbt's lines above say why"
+        problem = Problem(node.name if node else "", message)
         severity = str(getattr(node.config, "severity", "")).lower() if node else ""
-        if str(one.status) in ("error", "fail", "runtime error"):
+        if str(result.status) in ("error", "fail", "runtime error"):
             errors.append(problem)
-        elif str(one.status) == "warn" and severity == "error":
+        elif str(result.status) == "warn" and severity == "error":
             warnings.append(problem)
-    interrupted = isinstance(outcome.exception, CutShort)
-    if outcome.exception is not None and not interrupted:
-        message = str(outcome.exception)
-        usage = _is_refused(message) or isinstance(outcome.exception.__context__, LakeError)
-        errors.append(Problem("", _line(message), usage))
-    elif not outcome.success and not errors and not interrupted:
+    if outcome.exception is not None:
+        causes = (outcome.exception, outcome.exception.__context__)
+        refused = any(isinstance(cause, LakeError | DbtUsageException) for cause in causes)
+        errors.append(Problem("", str(outcome.exception), refused))
+    elif not outcome.success and not errors:
         errors.append(Problem("", "dbt failed; its lines above say why."))
-    return Result(command, errors, warnings, len(results), interrupted)
-
-
-def _is_refused(message: str) -> bool:
-    """Whether dbt says that a macro refused what a person has set."""
-    return bool(_REFUSED.search(message))
-
-
-def _line(text: str) -> str:
-    """The line of a dbt message that says what happened."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    others = re.compile(r"(\w+ Error|Error) in |>|compiled code at |(Database|Runtime) Error$")
-    said = [line for line in lines if not others.match(line)]
-    return " ".join((said or lines)[:2])[:500]
+    return Result(errors, warnings, len(results))
 
 
 def _trace_to_the_file_only() -> None:
@@ -174,7 +176,7 @@ def _trace_to_the_file_only() -> None:
     MainStackTrace.level_tag = lambda self: EventLevel.DEBUG  # type: ignore[method-assign]
 
 
-def _let_go() -> None:
+def _close_duckdb() -> None:
     """Close dbt's DuckDB, which otherwise stays attached to the lake as long as the process."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager as Manager
 

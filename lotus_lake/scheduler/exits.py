@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import IntEnum
 
 from lotus_lake.config import LakeError
 
 
 class Exit(IntEnum):
-    """What a tick exits with."""
+    """What a tick exits with; when several apply, the greatest."""
 
     OK = 0
     PARTIAL = 10
@@ -40,8 +39,3 @@ class Locked(LakeError):
 
 class Unreachable(LakeError):
     """The catalog or the object store cannot be reached."""
-
-
-def worst(codes: Iterable[Exit]) -> Exit:
-    """The code that counts when several apply: the greatest."""
-    return max(codes, default=Exit.OK)

@@ -9,19 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, cast
 
 from lotus_lake.escaping import printable
 
-Level = Literal["info", "warn", "error"]
-
 
 class Log:
-    """Writes lines to standard output.
-
-    Args:
-        form: ``human`` or ``json``.
-    """
+    """Writes lines to standard output, ``human`` or ``json``."""
 
     def __init__(self, form: str = "human") -> None:
         self.form = form
@@ -51,7 +45,11 @@ class Log:
             yield
         lines.flush()
 
-    def _write(self, level: Level, message: str, fields: dict[str, Any]) -> None:
+    def raw(self, line: str) -> None:
+        """Write a finished line."""
+        print(line, file=self._out, flush=True)
+
+    def _write(self, level: str, message: str, fields: dict[str, Any]) -> None:
         if self.form == "json":
             entry = {
                 "ts": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -61,18 +59,12 @@ class Log:
                 "msg": message,
                 **fields,
             }
-            line = json.dumps(entry, default=str)
-        else:
-            mark = {"info": "", "warn": "WARNING ", "error": "ERROR "}[level]
-            # In UTC, like dbt's.
-            line = (
-                f"{time.strftime('%H:%M:%S', time.gmtime())}  scheduler: {mark}{printable(message)}"
-            )
-        self.raw(line)
-
-    def raw(self, line: str) -> None:
-        """Write a finished line."""
-        print(line, file=self._out, flush=True)
+            self.raw(json.dumps(entry, default=str))
+            return
+        mark = {"info": "", "warn": "WARNING ", "error": "ERROR "}[level]
+        # In UTC, like dbt's.
+        now = time.strftime("%H:%M:%S", time.gmtime())
+        self.raw(f"{now}  scheduler: {mark}{printable(message)}")
 
 
 class _JsonLines(io.TextIOBase):
@@ -89,9 +81,8 @@ class _JsonLines(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        if self._rest:
-            self._line(self._rest)
-            self._rest = ""
+        self._line(self._rest)
+        self._rest = ""
 
     def writable(self) -> bool:
         return True

@@ -15,29 +15,29 @@ from lotus_lake.scheduler.logs import Log
 # Seconds that an interrupted build gets to roll back before the process ends itself.
 _ROLL_BACK = 3.0
 
+CUT_SHORT = (
+    "The build was cut short. Nothing is half-written: what had not committed is not in the lake, "
+    "and the next tick goes on from there."
+)
+
 
 class Stop:
-    """Whether somebody asked for the end.
-
-    Args:
-        log: Where to say so.
-        grace: Seconds that a running build gets to finish.
-    """
+    """Whether somebody asked for the end; a running build gets ``grace`` seconds to finish."""
 
     def __init__(self, log: Log, grace: float) -> None:
         self.requested = False
         self._log = log
         self._grace = grace
-        self._building = False
-        self._interrupted = False
+        self._is_building = False
+        self._is_interrupted = False
         self._interrupt: BaseException = KeyboardInterrupt()
         self._wake = threading.Event()
 
     def listen(self) -> None:
         """Handle the signals from now on."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._asked)
-        signal.signal(signal.SIGALRM, self._time_is_up)
+            signal.signal(number, self._on_request)
+        signal.signal(signal.SIGALRM, self._on_time_out)
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not for longer than until somebody asks for the end."""
@@ -45,52 +45,38 @@ class Stop:
 
     @contextlib.contextmanager
     def build(self, interrupt: BaseException) -> Iterator[None]:
-        """While something runs that is given time, and then ended by an exception.
-
-        Args:
-            interrupt: The exception, raised in the main thread.
-        """
+        """While something runs that is given time, and then ended by an exception."""
         self._interrupt = interrupt
-        self._building = True
+        self._is_building = True
         if self.requested:
             self._arm()
         try:
             yield
         finally:
-            self._building = False
+            self._is_building = False
             signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def _asked(self, number: int, frame: FrameType | None) -> None:
+    def _on_request(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             return
         self.requested = True
         self._wake.set()
         name = signal.Signals(number).name
-        if self._building:
-            self._log.warn(
-                f"{name}: the running build gets {self._grace:g} s to finish; no other is begun."
-            )
+        self._log.warn(f"{name}: a running build gets {self._grace:g} s; no other is begun.")
+        if self._is_building:
             self._arm()
-        else:
-            self._log.info(f"{name}: no build is begun.")
 
     def _arm(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, max(self._grace, 0.001))
 
-    def _time_is_up(self, number: int, frame: FrameType | None) -> None:
-        if not self._building:
+    def _on_time_out(self, number: int, frame: FrameType | None) -> None:
+        if not self._is_building:
             return
-        if not self._interrupted:
-            self._interrupted = True
+        if not self._is_interrupted:
+            self._is_interrupted = True
             signal.setitimer(signal.ITIMER_REAL, _ROLL_BACK)
             self._log.warn("The time to finish is over: the build is cut short and rolls back.")
             raise self._interrupt
         # DuckLake's transactions make this safe: what has not committed was never there.
         self._log.error(CUT_SHORT, exit_code=int(Exit.FAILED))
         os._exit(Exit.FAILED)
-
-
-CUT_SHORT = (
-    "The build was cut short. Nothing is half-written: what had not committed is not in the lake, "
-    "and the next tick goes on from there."
-)

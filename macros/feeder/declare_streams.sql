@@ -13,7 +13,7 @@
     {% set checks = [] %}
     {% for stream in streams %}
         {% set feeder = stream.config.meta.get("feeder", {}) %}
-        {% set own = ["source", "stream", "name", "table", "columns"] %}
+        {% set own = ["source", "stream", "name", "table", "columns", "freshness_hours"] %}
         {% set taken = own | select("in", feeder) | list if feeder is mapping else [] %}
         {% if feeder is not mapping or taken %}
             {{ exceptions.raise_compiler_error(
@@ -39,6 +39,11 @@
             {% do declaration.update({name: var(name)}) %}
         {% endfor %}
         {% do declaration.update(feeder) %}
+        {% set limit = (stream.freshness or {}).warn_after or {} %}
+        {% if limit.get("count") %}
+            {% set hours = {"minute": 1 / 60, "hour": 1, "day": 24}[limit["period"] | string] %}
+            {% do declaration.update({"freshness_hours": limit["count"] * hours}) %}
+        {% endif %}
         {% set text = "'" ~ (tojson(declaration) | replace("'", "''")) ~ "'" %}
         {# Without || the first eight letters of a function's text are lost in coalesce(). #}
         {% do checks.append("declaration_problem(" ~ text ~ ") || ''") %}

@@ -5,10 +5,10 @@
 #}
 {% macro create_history_tables() %}
     {% set meta = target.database ~ ".meta" %}
-    {# The newest table of all: a lake that has it has the rest. #}
+    {# The newest column of all: a lake that has it has the rest. #}
     {% set found = run_query(
-        "select count(*) from duckdb_tables() where database_name = '" ~ target.database ~ "'
-        and schema_name = 'meta' and table_name = 'manifest_nodes'"
+        "select count(*) from duckdb_columns() where database_name = '" ~ target.database ~ "'
+        and schema_name = 'meta' and table_name = 'invocations' and column_name = 'snapshot_id'"
     ) %}
     {% if found.columns[0].values()[0] == 1 %}
         {{ return("") }}
@@ -29,9 +29,13 @@
             warn_count bigint not null,
             built_count bigint not null,
             rows_affected bigint not null,
-            manifest_id varchar
+            manifest_id varchar,
+            code_digest varchar,
+            snapshot_id bigint
         );
         alter table " ~ meta ~ ".invocations add column if not exists manifest_id varchar;
+        alter table " ~ meta ~ ".invocations add column if not exists code_digest varchar;
+        alter table " ~ meta ~ ".invocations add column if not exists snapshot_id bigint;
         create table if not exists " ~ meta ~ ".node_results (
             invocation_id varchar not null,
             node varchar not null,

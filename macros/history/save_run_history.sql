@@ -2,7 +2,8 @@
     Records this run in meta.invocations, its nodes in meta.node_results, and the state of the project
     in meta.manifest_nodes when it is a new one, all in one transaction (the project's on-run-end hook,
     given dbt's own `results`). A run that changed nothing, in which nothing failed and every node ended
-    as it did before is not recorded, so that it writes no snapshot.
+    as it did before is not recorded, so that it writes no snapshot. What the scheduler builds always
+    is: it compares the lake and the code with the last record (LAKE_CODE_DIGEST is set by it).
 
     Gives the SQL instead of running it: dbt catches what goes wrong in a hook's SQL, and the results
     of the run itself are written all the same. The transaction runs on a connection of its own, which
@@ -107,7 +108,8 @@
 
     -- What is last known of a node has to stay true: a test that passes again, or has begun to warn.
     -- The whole history is read for it, so only where the answer matters.
-    set variable is_recorded = getvariable('committed') is not null or {{ has_failed }} or exists (
+    set variable is_recorded = getvariable('committed') is not null or {{ has_failed }}
+        or {{ env_var("LAKE_CODE_DIGEST", "") != "" }} or exists (
         select 1
         from (
             select node, arg_max(status, finished_at) as status
@@ -136,6 +138,8 @@
     select
         {{ lotus_lake._invocation_columns(flags.WHICH) }},
         '{{ manifest.id }}' as manifest_id,
+        nullif('{{ env_var("LAKE_CODE_DIGEST", "") }}', '') as code_digest,
+        (select max(snapshot_id) from __ducklake_metadata_{{ target.database }}.ducklake_snapshot) as snapshot_id,
         case when error_count > 0 then 'error' when warn_count > 0 then 'warn' else 'success' end as status,
         *
     from (

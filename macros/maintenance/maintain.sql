@@ -26,6 +26,7 @@
         {% do run_query(
             "insert into " ~ target.database ~ ".meta.invocations by name select "
             ~ lotus_lake._invocation_columns("maintain")
+            ~ ", (select max(snapshot_id) from __ducklake_metadata_" ~ target.database ~ ".ducklake_snapshot) as snapshot_id"
             ~ ", 'success' as status, 0 as error_count, 0 as warn_count, 0 as built_count, 0 as rows_affected"
         ) %}
     {% endif %}

@@ -90,7 +90,6 @@ def ticks(
         f'\\c "{name}"\n'
         f"update ducklake_metadata set value = '{ticks.lake.data}/' where key = 'data_path';"
     )
-    shutil.copy2(template.lake.home / "scheduler.json", ticks.lake.home / "scheduler.json")
     ticks.lake.deliver(undisturbed.rest, undisturbed.landed)
     return ticks
 

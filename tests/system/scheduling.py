@@ -146,7 +146,7 @@ class Ticks:
             "import runpy, sys\n"
             f"sys.argv = {[str(SCRIPT), *arguments]!r}\n"
             "try:\n    runpy.run_path(sys.argv[0], run_name='__main__')\n"
-            "finally:\n    heavy = {'dbt', 'duckdb', 'pyarrow', 'boto3', 'rich', 'numpy'}\n"
+            "finally:\n    heavy = {'dbt', 'pyarrow', 'boto3', 'rich', 'numpy'}\n"
             "    print('imported', sorted(heavy & set(sys.modules)))\n"
         )
         done = subprocess.run(
@@ -158,21 +158,14 @@ class Ticks:
         )
         return Done(done.returncode, done.stdout + done.stderr, time.monotonic() - started)
 
-    @property
-    def memory(self) -> dict[str, Any]:
-        """What the scheduler remembers."""
-        found: dict[str, Any] = json.loads((self.lake.home / "scheduler.json").read_text())
-        return found
-
     def nodes(self) -> set[str]:
         """The nodes of the last dbt command."""
         results = json.loads((self.lake.target / "run_results.json").read_text())["results"]
         return {result["unique_id"].split(".")[2] for result in results}
 
     def copy_of(self, other: Ticks) -> None:
-        """Become a copy, memory included."""
+        """Become a copy."""
         self.lake.copy_of(other.lake)
-        shutil.copy2(other.lake.home / "scheduler.json", self.lake.home / "scheduler.json")
 
 
 def _run(arguments: tuple[str, ...], environment: dict[str, str], output: str) -> None:

@@ -51,13 +51,6 @@ TAKE = """
     end $$;
 """
 ATTACKS = {
-    "the scheduler's table": """
-        create schema lotus_lake; grant all on schema lotus_lake to public; {take:lotus_lake}
-        create table lotus_lake.lotus_lake_scheduler (id integer primary key, memory text);
-        create trigger taking before insert on lotus_lake.lotus_lake_scheduler
-        for each row execute function lotus_lake.taking();
-        grant all on lotus_lake.lotus_lake_scheduler to public;
-    """,
     "a table that DuckDB looks for": """
         create schema lotus_lake; grant all on schema lotus_lake to public; {take:lotus_lake}
         create view lotus_lake.duckdb_secrets as

@@ -313,17 +313,10 @@ def test_the_whole_build(lake: Lake, store: Store, sample: Delivery) -> None:
 
 
 def test_maintenance(lake: Lake, store: Store) -> None:
-    """It deletes files of the lake, and what was published of runs long ago: the last of the rights
-    that pods need."""
+    """It deletes files of the lake: the last of the rights that pods need."""
     tables, files = lake.tables(), store.objects("lakehouse")
-    published = store.objects("artifacts")
-    assert any(path.startswith("lotus-lake/runs/") for path in published)
-    old = "lotus-lake/runs/20200101T000000Z-0a1b2c/run_results.json"
-    store.client("lake").put_object(Bucket="artifacts", Key=old, Body=b"{}")
     done = scheduler(lake, "--maintain", "--vars", "{snapshot_days: 0, cleanup_delay_days: 0}")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    assert "LAKE_ARTIFACTS_URL" not in done.stdout + done.stderr
-    assert store.objects("artifacts") == published
     assert files - store.objects("lakehouse"), "nothing was deleted, so the right to was not tried"
     assert not differences(lake.tables(), tables)
 
@@ -431,4 +424,4 @@ def test_airbyte_sees_nothing_of_the_lake(store: Store) -> None:
     airbyte = store.client("airbyte")
     assert store.refuses(airbyte.list_objects_v2, Bucket="lakehouse")
     assert store.refuses(airbyte.put_object, Bucket="lakehouse", Key="data/new", Body="1")
-    assert store.refuses(airbyte.get_object, Bucket="lakehouse", Key="scheduler.json")
+    assert store.refuses(airbyte.get_object, Bucket="lakehouse", Key="incident.json")

@@ -84,6 +84,7 @@ UNSET = {
     "LAKE_BRANCH_BY": "production is no branch",
     "LAKE_MEMORY_LIMIT": "profiles.yml has production's, which the image is parsed with",
     "LAKE_TICK_ID": "the scheduler sets it for dbt",
+    "LAKE_CODE_DIGEST": "the scheduler sets it for dbt",
 }
 
 

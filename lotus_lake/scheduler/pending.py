@@ -1,0 +1,349 @@
+"""What has to be built: asked of the lake and of the landing zone each time, without dbt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+
+from lotus_lake.config import LakeConfig, LakeError, is_s3
+from lotus_lake.connection import connect
+from lotus_lake.landing import LandedFile, Landing
+from lotus_lake.listing import Listing, plan_listing
+from lotus_lake.scheduler.exits import Unreachable
+
+# What a build and the published site depend on, but for what has landed.
+_CODE = (
+    *(f"{folder}/**/*" for folder in ("models", "macros", "seeds", "snapshots", "analyses")),
+    *("tests/**/*.sql", "tests/**/*.yml", "lotus_lake/**/*", "docs/**/*"),
+    *("*.yml", "*.md", "requirements.lock"),
+)
+
+# The test that says which streams are late.
+FRESHNESS = "streams_are_fresh"
+
+# A version of a file: (path, etag).
+Version = tuple[str, str]
+
+# What has to be built: reasons by dbt's selectors, of which this one means everything.
+Pending = dict[str, str]
+EVERYTHING = ""
+
+_LAST_BUILD = """
+    select
+        tick_id,
+        arg_max(code_digest, snapshot_id),
+        arg_max(manifest_id, snapshot_id),
+        greatest(
+            max(snapshot_id),
+            -- Compaction rewrites tables, and changes nothing in them.
+            (select max(snapshot_id) from lakehouse.meta.invocations where command = 'maintain')
+        ),
+        bool_or(status = 'error'),
+        min(started_at)
+    from lakehouse.meta.invocations
+    where code_digest is not null
+    group by tick_id
+    order by max(snapshot_id) desc
+    limit 1
+"""
+
+# Those that the project still declares.
+_STREAMS = """
+    with paths as (
+        select
+            source,
+            stream,
+            path,
+            max(loaded_at) filter (status = 'loaded') as fed_at,
+            arg_max(status, cursor_version) = 'quarantined'
+            and arg_max(reason, cursor_version) not like 'undone%' as is_bad,
+            arg_max(reason, cursor_version) as reason,
+            max(cursor_version) as version
+        from lakehouse.meta.feeder_files
+        group by all
+    ),
+    files as (
+        select
+            source,
+            stream,
+            max(fed_at) as fed_at,
+            list((source || '.' || stream, path, reason, version) order by path)
+                filter (is_bad) as bad
+        from paths
+        group by all
+    )
+    select
+        source, stream, cursor_path, cursor_version, files_loaded, backlog_files, swept_at,
+        updated_at, declaration, fed_at, bad
+    from lakehouse.meta.feeder_cursors
+    left join files using (source, stream)
+    where declaration is not null and 'stg_' || source || '__' || stream in (
+        select split_part(node, '.', -1) from lakehouse.meta.manifest_nodes where manifest_id = ?
+    )
+    order by all
+"""
+
+_UNKNOWN = """
+    select path from (select unnest(?::varchar[]) as path, unnest(?::varchar[]) as etag)
+    anti join lakehouse.meta.feeder_files using (path, etag)
+"""
+
+# Tables that were written after a snapshot, or that a model which reads them has not read since.
+# Changes as text, as in macros/lakehouse/last_changes.sql: ducklake_snapshots() reads all of them.
+_CHANGED = """
+    with changes as (
+        select snapshot_id, unnest(string_split(changes_made, ',')) as change
+        from __ducklake_metadata_lakehouse.ducklake_snapshot_changes
+        where snapshot_id > (select min(snapshot_id) from lakehouse.meta.model_cursors)
+    ),
+    nodes as (
+        select split_part(relation, '.', -1) as name
+        from lakehouse.meta.manifest_nodes
+        where manifest_id = ? and relation is not null
+    ),
+    last_writes as (
+        select tables.table_name as name, max(changes.snapshot_id) as snapshot_id
+        from changes
+        inner join __ducklake_metadata_lakehouse.ducklake_table as tables
+            on
+                tables.table_id::varchar = split_part(changes.change, ':', 2)
+                and tables.end_snapshot is null
+        where
+            split_part(changes.change, ':', 1) in (
+                'inserted_into_table', 'deleted_from_table', 'inlined_insert', 'inlined_delete'
+            )
+            and tables.table_name in (from nodes)
+        group by all
+    )
+    select name
+    from last_writes
+    where snapshot_id > ? or exists (
+        select 1
+        from lakehouse.meta.model_cursors as readers
+        where
+            readers.upstream = last_writes.name
+            and readers.model <> readers.upstream
+            and readers.model in (from nodes)
+            and readers.snapshot_id < last_writes.snapshot_id
+    )
+    order by snapshot_id
+"""
+
+
+def selector(label: str) -> str:
+    """dbt's selection of a stream and of everything downstream."""
+    return f"stg_{label.replace('.', '__')}+"
+
+
+def code_digest(project: Path, target: str, variables: str | None) -> str:
+    """A digest of everything that a build depends on, but for what has landed."""
+    digest = hashlib.sha256(json.dumps([target, variables]).encode())
+    for file in sorted({file for pattern in _CODE for file in project.glob(pattern)}):
+        if file.is_file() and file.suffix != ".pyc":
+            content = file.read_bytes()
+            digest.update(f"\0{file.relative_to(project)}\0{len(content)}\0".encode())
+            digest.update(content)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class LastBuild:
+    """The newest tick that built something, from the run history."""
+
+    tick_id: str
+    code: str  # the digest of the code that it built with
+    manifest_id: str  # names the project's nodes in meta.manifest_nodes
+    snapshot: int  # the lake's newest one when it, or maintenance since, ended
+    failed: bool
+    started_at: datetime
+
+
+class BadFile(NamedTuple):
+    """A file in quarantine, and the feed that put it there."""
+
+    stream: str
+    path: str
+    reason: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream as the lake has it: its cursor row, when it was last fed, its quarantine."""
+
+    source: str
+    name: str
+    cursor_path: str | None
+    version: int
+    files: int
+    backlog: int
+    swept_at: datetime | None
+    updated_at: datetime | None
+    settings: dict[str, Any]  # its declaration
+    fed_at: datetime | None
+    bad: list[BadFile]
+
+    @property
+    def label(self) -> str:
+        """The stream as messages name it."""
+        return f"{self.source}.{self.name}"
+
+    def bad_files(self, landing: Landing) -> list[LandedFile]:
+        """The files in quarantine as they are now, without those that were removed since."""
+        return landing.again(file.path for file in self.bad)
+
+    @property
+    def sweep_is_due(self) -> bool:
+        """Whether a build has to list everything, and to remember that it did.
+
+        A small stream is listed whole by every tick anyway, and so is one whose sweeps are always
+        due.
+        """
+        is_small = self.files <= self.settings["feed_list_free_files"]
+        return self.settings["feed_sweep_hours"] > 0 and not is_small and self._listing().whole
+
+    def became_late(self, since: datetime) -> bool:
+        """Whether it has become late between a moment and now."""
+        hours = self.settings.get("freshness_hours")
+        if not self.fed_at or not hours:
+            return False
+        return since < self.fed_at + timedelta(hours=hours) <= datetime.now(UTC)
+
+    def versions(self, landing: Landing) -> list[Version]:
+        """The files that may be new: those that the feeder lists, and those in quarantine."""
+        listing, folder = self._listing(), f"{self.source}/{self.name}/"
+        listed = landing.versions(folder, listing.since, listing.changed_since)
+        return [*listed, *((file.path, file.etag) for file in self.bad_files(landing))]
+
+    def _listing(self) -> Listing:
+        return plan_listing(
+            cursor_path=self.cursor_path,
+            files=self.files,
+            swept_at=self.swept_at,
+            updated_at=self.updated_at,
+            lookback_days=self.settings["feed_lookback_days"],
+            sweep_hours=self.settings["feed_sweep_hours"],
+            list_free_files=self.settings["feed_list_free_files"],
+        )
+
+
+class Lake:
+    """A reading connection to the lake, for ``with``; Unreachable says why there is none."""
+
+    def __init__(self, config: LakeConfig) -> None:
+        try:
+            self._connection = connect(config)
+        except LakeError as error:
+            raise Unreachable(str(error)) from error
+        try:
+            rows = self._rows(_LAST_BUILD)
+        except (duckdb.BinderException, duckdb.CatalogException):
+            rows = []
+        # None too for a lake that an older release built.
+        self.last = LastBuild(*rows[0]) if rows else None
+
+    def __enter__(self) -> Lake:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def streams(self) -> list[Stream]:
+        """The streams of the project as it was last built."""
+        rows = self._rows(_STREAMS, [self.last.manifest_id]) if self.last else []
+        streams = []
+        for *cursor, declaration, fed_at, bad in rows:
+            files = [BadFile(*file) for file in bad or []]
+            streams.append(Stream(*[*cursor, json.loads(declaration), fed_at, files]))
+        return streams
+
+    def unknown(self, versions: Sequence[Version]) -> set[str]:
+        """The paths of those file versions that no feed has seen."""
+        columns = [list(column) for column in zip(*versions, strict=True)] or [[], []]
+        return {path for (path,) in self._rows(_UNKNOWN, columns)}
+
+    def changed_tables(self) -> list[str]:
+        """Tables that not everything has followed that depends on them.
+
+        A person wrote them (undid a delivery, built a part of the lake), or a build that was cut
+        short.
+        """
+        if not self.last:
+            return []
+        rows = self._rows(_CHANGED, [self.last.manifest_id, self.last.snapshot])
+        return [name for (name,) in rows]
+
+    def _rows(self, sql: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except (duckdb.BinderException, duckdb.CatalogException):
+            raise
+        except duckdb.Error as error:
+            raise Unreachable(
+                f"The lake cannot be read: {str(error).splitlines()[0]}. Check the catalog and "
+                "LAKE_DATA_URL."
+            ) from error
+
+
+def find_pending(lake: Lake, landing: Landing, code: str) -> Pending:
+    """Compare lake, landing zone and code."""
+    last = lake.last
+    if last is None:
+        return {EVERYTHING: "Everything is built: no tick has built this lake yet."}
+    pending: Pending = {}
+    if last.code != code:
+        pending[EVERYTHING] = "Everything is built: the project or its settings changed."
+    elif last.failed:
+        pending[EVERYTHING] = "Everything is built: the last build failed."
+    elif tables := lake.changed_tables():
+        pending[EVERYTHING] = (
+            f"Everything is built: {tables[0]} changed after the last build, or that was cut short."
+        )
+    streams = lake.streams()
+    if late := [stream.label for stream in streams if stream.became_late(last.started_at)]:
+        pending[FRESHNESS] = (
+            f"{', '.join(late)}: nothing arrives for longer than its freshness allows."
+        )
+    return pending | pending_streams(lake, landing, streams)
+
+
+def pending_streams(lake: Lake, landing: Landing, streams: Sequence[Stream]) -> Pending:
+    """The streams that have to be built.
+
+    A stream that cannot be listed while others can is pending: its build fails with the reason,
+    and the others are fed.
+
+    Raises:
+        Unreachable: The landing zone can be read nowhere.
+    """
+
+    def versions(stream: Stream) -> list[Version] | LakeError:
+        try:
+            return stream.versions(landing)
+        except LakeError as error:
+            return error
+
+    due = {stream.label: "a full sweep is due" for stream in streams if stream.sweep_is_due}
+    listed = [stream for stream in streams if stream.label not in due]
+    # Side by side where that means to wait for a store.
+    with ThreadPoolExecutor(max_workers=12 if is_s3(landing.url) else 1) as pool:
+        found = list(pool.map(versions, listed))
+    errors = [outcome for outcome in found if isinstance(outcome, LakeError)]
+    if errors and len(errors) == len(found):
+        raise Unreachable(str(errors[0])) from errors[0]
+    unknown = lake.unknown([file for files in found if isinstance(files, list) for file in files])
+    reasons = {}
+    for stream, outcome in zip(listed, found, strict=True):
+        if isinstance(outcome, LakeError):
+            reasons[stream.label] = str(outcome).rstrip(".")
+        elif count := len({path for path, _ in outcome} & unknown):
+            reasons[stream.label] = f"{count:,} new file{'' if count == 1 else 's'}"
+    return {selector(label): f"{label}: {reason}." for label, reason in (reasons | due).items()}
