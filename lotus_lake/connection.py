@@ -18,6 +18,11 @@ from lotus_lake.config import LakeConfig, LakeError, foreign_catalog, is_s3, loc
 
 ALIAS = "lakehouse"
 
+
+class NoLakeError(LakeError):
+    """There is no catalog at the catalog's place."""
+
+
 # Never reach for the network: what is not in a wheel is not there.
 CONNECT_CONFIG = {
     "autoinstall_known_extensions": "false",
@@ -35,18 +40,21 @@ def connect(config: LakeConfig, alias: str = ALIAS) -> duckdb.DuckDBPyConnection
     Raises:
         LakeError: There is no lake yet, or it cannot be read.
     """
-    if config.sqlite_path and not config.sqlite_path.exists():
-        raise LakeError(f"There is no lake at {config.catalog_name} yet: run `make build` first.")
     connection = duckdb.connect(config={str(key): value for key, value in CONNECT_CONFIG.items()})
+    load(connection, config)
+    no_lake = NoLakeError(f"There is no lake at {config.catalog_name} yet: run `make build` first.")
+    if config.sqlite_path and not _is_there(connection, config):
+        raise _lost(connection, config) or no_lake
     read = config
     if config.sqlite_path:
         folder = tempfile.TemporaryDirectory(prefix="lotus-lake-")
         weakref.finalize(connection, folder.cleanup)
         read = with_copied_catalog(config, Path(folder.name) / "catalog.sqlite")
-    load(connection, config)
     connection.execute("set TimeZone = 'UTC'")
     try:
         attach(connection, read, attach_sql(read, alias, read_only=True))
+    except NoLakeError as error:
+        raise (_lost(connection, config) or no_lake) from error
     except LakeError as error:
         copy, original = (one.catalog.removeprefix("sqlite:") for one in (read, config))
         raise LakeError(str(error).replace(copy, original)) from error
@@ -79,19 +87,26 @@ def with_copied_catalog(config: LakeConfig, copy: Path) -> LakeConfig:
     return replace(config, catalog=f"sqlite:{copy}")
 
 
-def attach_sql(config: LakeConfig, alias: str, *, read_only: bool = False) -> str:
+def attach_sql(
+    config: LakeConfig, alias: str, *, read_only: bool = False, create: bool = True
+) -> str:
     """The statement that attaches a lake, or a branch of one.
 
     Args:
         config: Where it lies.
         alias: The name of its database.
-        read_only: Without it, the lake is made if there is none.
+        read_only: Whether to read only.
+        create: Whether to make a lake if there is none.
     """
     options = (
         ["read_only"]
         if read_only
         # Inlined rows corrupt nested columns in this DuckLake version (docs/decisions/0002).
-        else [f"data_path '{_quote(config.data_url)}'", "data_inlining_row_limit 0"]
+        else [
+            f"data_path '{_quote(config.data_url)}'",
+            "data_inlining_row_limit 0",
+            f"create_if_not_exists {create}",
+        ]
     )
     if not config.sqlite_path:
         # For DuckDB, and those who look into DuckLake's tables, as macros do: no other schema is
@@ -107,11 +122,58 @@ def prepare(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
     """Make a new DuckDB instance, and the lake's places, ready for attaching the catalog to write.
 
     Raises:
-        LakeError: The catalog's file, or the folder to spill to, cannot be used.
+        LakeError: The catalog is lost, or its file, or the folder to spill to, cannot be used.
     """
     make_spill_folder()
-    prepare_catalog(config)
     load(connection, config)
+    if not _is_there(connection, config):
+        lost = _lost(connection, config)
+        # If there are files, another run may have made a lake meanwhile.
+        if lost and not _is_there(connection, config):
+            raise lost
+    prepare_catalog(config)
+
+
+def _is_there(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> bool:
+    """Whether there is a catalog, of whatever kind, at the catalog's place."""
+    path = config.sqlite_path
+    if not path:
+        try:
+            attach(connection, config, attach_sql(config, ALIAS, create=False))
+        except NoLakeError:
+            return False
+        return True
+    if not path.exists():
+        return False
+    try:
+        uri = f"{path.resolve().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as database:
+            return bool(database.execute("select 1 from sqlite_master limit 1").fetchone())
+    except sqlite3.Error:
+        return True  # what is wrong with it is said when it is attached
+
+
+def _lost(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> LakeError | None:
+    """What to say where there is no catalog although the data path holds the files of a lake."""
+    from lotus_lake.backup import advice
+
+    if os.environ.get("LAKE_START_NEW"):
+        return None
+    try:
+        found = connection.execute(
+            "from glob(?) limit 1", [f"{config.data_url}**/*.parquet"]
+        ).fetchone()
+    except duckdb.Error as error:
+        text = str(error).strip().splitlines()[0]
+        return LakeError(f"LAKE_DATA_URL ({config.data_url}) cannot be listed: {text}")
+    if not found:
+        return None
+    return LakeError(
+        f"There is no catalog at {config.catalog_name}, but files of a lake, such as {found[0]}: "
+        "the catalog is lost, or LAKE_CATALOG names another place. Nothing was changed. "
+        f"{advice(config)} To start a new lake on purpose, set LAKE_DATA_URL to an empty place, or "
+        "LAKE_START_NEW=yes for one run."
+    )
 
 
 def make_spill_folder() -> Path:
@@ -260,12 +322,15 @@ def attach(connection: duckdb.DuckDBPyConnection, config: LakeConfig, statement:
     """Run the ATTACH statement, turning its errors into ones a person can act on.
 
     Raises:
+        NoLakeError: There is no catalog, and none is to be made.
         LakeError: The catalog cannot be reached, is no DuckLake, or is newer than this one.
     """
     try:
         connection.execute(statement)
     except duckdb.Error as error:
         text = str(error).strip().splitlines()[0].rstrip(".")
+        if "does not exist - and creating a new DuckLake is explicitly disabled" in text:
+            raise NoLakeError(f"There is no lake at {config.catalog_name}.") from error
         advice = "Check that it is there and that this user may read and write it."
         if "version" in text.lower():
             advice = (

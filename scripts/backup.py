@@ -1,14 +1,17 @@
-"""Back up the lake's catalog, list the backups, and go back to one.
+"""Back up an embedded lake's catalog, list the backups, go back to one, and check the data files.
 
     python scripts/backup.py backup --keep 14
     python scripts/backup.py list
     python scripts/backup.py restore 20260105T0300
+    python scripts/backup.py check
 
-The catalog is the one of LAKE_CATALOG. A backup may be taken while a build runs; restoring takes
-the scheduler's lock. docs/runbooks/disaster-recovery.md tells when, and what to do afterwards.
+A backup may be taken while a build runs; restoring takes the scheduler's lock. `check` names data
+files that the catalog needs and that are not there, also for a catalog in PostgreSQL, which is
+backed up with its own tools: docs/runbooks/disaster-recovery.md.
 
 Exit codes: 0 done, 30 another run holds the lock, 40 the catalog or the backups cannot be reached,
-64 wrong usage, or a restore that was refused because it would lose something.
+or data files are missing, 64 wrong usage, or a restore that was refused because it would lose
+something.
 """
 
 from __future__ import annotations
@@ -21,23 +24,31 @@ from typing import NoReturn
 # So that the command also runs where the project is checked out but not installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lotus_lake.backup import Backups
+from lotus_lake.backup import Backups, missing_files
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.scheduler.exits import Exit, Locked, Unreachable
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main() -> int:
     """Run one command; its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args()
     try:
-        backups = Backups(LakeConfig.from_env(), options.at)
+        config = LakeConfig.from_env()
+        if options.command == "check":
+            return _check(config)
+        backups = Backups(config, options.at)
         if options.command == "backup":
-            print(f"Saved {backups.take(options.keep)} in {backups.url}")
+            print(f"Saved {backups.take(options.keep).name} in {backups.url}")
         elif options.command == "list":
             for backup in backups.list():
-                print(f"{backup}  {backup.size / 1e6:,.1f} MB")
+                print(f"{backup.name}  {backup.size / 1e6:,.1f} MB")
         else:
-            return _restore(backups, options.name, options.force)
+            backup = backups.find(options.name)
+            before = backups.restore(backup, force=options.force)
+            print(f"Restored {backup.name}")
+            if before:
+                print(f"What was there before is kept as {before.name}")
+            return _check(config)
     except LakeError as error:
         print(f"backup: {error}", file=sys.stderr)
         if isinstance(error, Locked):
@@ -46,13 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
     return Exit.OK
 
 
-def _restore(backups: Backups, name: str | None, force: bool) -> int:
-    backup = backups.find(name)
-    before = backups.restore(backup, force=force)
-    print(f"Restored {backup}")
-    if before:
-        print(f"What was there before is kept as {before.name}")
-    missing = backups.missing()
+def _check(config: LakeConfig) -> int:
+    missing = missing_files(config)
     if missing:
         print(
             f"backup: {len(missing)} data files of this catalog are not there any more, the first: "
@@ -73,25 +79,19 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    backup = commands.add_parser("backup", help="copy the catalog")
-    backup.add_argument(
-        "--keep", type=_number, metavar="N", help="delete all but the newest N backups"
+    parser.add_argument("command", choices=("backup", "list", "restore", "check"))
+    parser.add_argument(
+        "name", nargs="?", help="restore this one, or what begins so (default: the newest)"
     )
-    listing = commands.add_parser("list", help="show the backups, oldest first")
-    restore = commands.add_parser("restore", help="make the catalog what it was")
-    restore.add_argument(
-        "name", nargs="?", help="the backup, or the beginning of its name (default: the newest)"
+    parser.add_argument("--keep", type=_number, metavar="N", help="backup: keep the newest N only")
+    parser.add_argument(
+        "--force", action="store_true", help="restore also when the lake is newer, or damaged"
     )
-    restore.add_argument(
-        "--force", action="store_true", help="also when the lake is newer, or cannot be read"
+    parser.add_argument(
+        "--at",
+        metavar="URL",
+        help="folder of the backups, local or s3:// (default: backups/ beside the lake's data)",
     )
-    for command in (backup, listing, restore):
-        command.add_argument(
-            "--at",
-            metavar="URL",
-            help="folder of the backups, local or s3:// (default: backups/ beside the lake's data)",
-        )
     return parser
 
 

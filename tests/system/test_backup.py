@@ -17,21 +17,18 @@ from tests.system.lake import PROJECT, WITHOUT_TESTS, Lake, differences
 
 pytestmark = pytest.mark.slow
 
-POSTGRES_PROGRAMS = str(services.postgres_program("pg_dump").parent)
-IN_SQLITE = pytest.mark.parametrize("lake", ["sqlite"], indirect=True)
+
+@pytest.fixture
+def lake(lake_after: Callable[[str, int], Lake]) -> Lake:
+    """An embedded lake that has fed a third of the sample."""
+    return lake_after("sqlite", 1)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def lake(request: pytest.FixtureRequest, lake_after: Callable[[str, int], Lake]) -> Lake:
-    """A lake that has fed a third of the sample, with each kind of catalog."""
-    return lake_after(request.param, 1)
-
-
-def backup(lake: Lake, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def backup(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a person does."""
     return subprocess.run(
         [sys.executable, PROJECT / "scripts/backup.py", *arguments],
-        env=lake.environment | {"PG_BIN": POSTGRES_PROGRAMS} | environment,
+        env=lake.environment,
         cwd=lake.home,
         capture_output=True,
         text=True,
@@ -39,15 +36,25 @@ def backup(lake: Lake, *arguments: str, **environment: str) -> subprocess.Comple
     )
 
 
+def goes_on(lake: Lake, reference: Reference) -> None:
+    """The next run feeds what came since, once, and every table is that of a lake to which nothing
+    ever happened."""
+    assert lake.build_quickly().ok
+    assert not lake.wrong_counts()
+    assert not differences(lake.everything("main"), reference.everything)
+    reconciled = lake.build("reconcile", command="run-operation")
+    assert reconciled.code == 0, reconciled
+
+
 def test_restored_to_a_point_and_on(lake: Lake, sample: Delivery, reference: Reference) -> None:
-    """A delivery after the backup, the catalog goes back to it; the next run feeds what came
-    since, once, and every table is that of a lake to which nothing ever happened."""
     saved = backup(lake, "backup")
     assert saved.returncode == 0, saved.stderr
     at_backup = lake.everything("main"), lake.snapshot()
+    known = _files(lake.data)
     lake.deliver(part_of(sample, 1, 2), sample.out)
     assert lake.build_quickly().ok
     newer = lake.snapshot()
+    later = _files(lake.data) - known
 
     refused = backup(lake, "restore")
     assert refused.returncode == 64
@@ -61,37 +68,16 @@ def test_restored_to_a_point_and_on(lake: Lake, sample: Delivery, reference: Ref
     assert lake.snapshot() == at_backup[1]
     assert not differences(lake.everything("main"), at_backup[0], of_the_run=True)
 
-    assert lake.build_quickly().ok
-    assert not lake.wrong_counts()
-    assert not differences(lake.everything("main"), reference.everything)
-    assert not differences(lake.tables(), reference.expected)
-    reconciled = lake.build("reconcile", command="run-operation")
-    assert reconciled.code == 0, reconciled
-
     # What the restore replaced is a backup too, with which it can be undone.
     replaced = next(line for line in backup(lake, "list").stdout.splitlines() if "replaced" in line)
-    back = backup(lake, "restore", replaced.split()[0], "--force")
-    assert back.returncode == 0, back.stderr
+    assert backup(lake, "restore", replaced.split()[0], "--force").returncode == 0
     assert lake.snapshot() == newer
     assert not differences(lake.tables(), reference.tables)
-
-
-@IN_SQLITE  # to find files is the same with both catalogs, and to restore is tested above
-def test_orphans_of_the_time_after(lake: Lake, sample: Delivery) -> None:
-    """Files that were written after the point are found and removed, and nothing else is."""
-    assert backup(lake, "backup").returncode == 0
-    known = _files(lake.data)
-    landed = _files(lake.landing)
-    lake.deliver(part_of(sample, 1), sample.out)
-    assert lake.build_quickly().ok
-    landed |= _files(lake.landing)
-    later = _files(lake.data) - known
-    assert later
-    before = lake.snapshot()
     assert backup(lake, "restore", "--force").returncode == 0
-    assert lake.snapshot() < before
 
-    # Nothing is old enough by default, and a dry run deletes nothing.
+    # Files that were written after the point are found and removed, and nothing else is. Nothing
+    # is old enough by default, and a dry run deletes nothing.
+    landed = _files(lake.landing)
     for arguments in ("{}", "{days: 0, dry_run: true}"):
         found = lake.build("remove_orphans", "--args", arguments, command="run-operation")
         assert found.code == 0, found
@@ -101,8 +87,42 @@ def test_orphans_of_the_time_after(lake: Lake, sample: Delivery) -> None:
     assert found.code == 0, found
     assert _files(lake.data) == known
     assert _files(lake.landing) == landed
-    assert lake.build_quickly().ok
-    assert not lake.wrong_counts()
+    goes_on(lake, reference)
+
+
+def test_postgres_with_its_own_tools(
+    lake_after: Callable[[str, int], Lake],
+    postgres: services.Postgres,
+    sample: Delivery,
+    reference: Reference,
+    tmp_path: Path,
+) -> None:
+    """As docs/runbooks/disaster-recovery.md says, beside a build, into another database."""
+    lake = lake_after("postgres", 1)
+    refused = backup(lake, "backup")
+    assert refused.returncode == 64
+    assert "pg_dump" in refused.stderr
+
+    def run(program: str, *arguments: str) -> None:
+        environment = {**os.environ, **lake.environment}
+        command = [str(services.postgres_program(program)), *arguments]
+        subprocess.run(command, env=environment, check=True)
+
+    dump = str(tmp_path / "catalog.pgdump")
+    lake.deliver(part_of(sample, 1, 2), sample.out)
+    running = lake.start("build", *WITHOUT_TESTS)
+    table = "--table=public.ducklake_*"
+    run("pg_dump", "--format=custom", table, "--no-owner", "--no-acl", f"--file={dump}")
+    assert running.wait().code == 0
+
+    restored = postgres.database(f"{tmp_path.name}_restored")
+    lake.environment.update(restored)
+    lake._catalog = f"postgres:{services.libpq(restored)}"
+    options = ("--no-owner", "--no-acl", f"--dbname={restored['PGDATABASE']}")
+    run("pg_restore", *options, dump)
+    checked = backup(lake, "check")
+    assert checked.returncode == 0, checked.stderr
+    goes_on(lake, reference)
 
 
 def test_beside_a_running_build(lake: Lake, sample: Delivery, reference: Reference) -> None:
@@ -121,27 +141,13 @@ def test_beside_a_running_build(lake: Lake, sample: Delivery, reference: Referen
     middle = backup(lake, "restore", names[len(names) // 2], "--force")
     assert middle.returncode == 0, middle.stderr
     assert not lake.wrong_counts()
-    assert lake.build_quickly().ok
-    assert not lake.wrong_counts()
-    assert not differences(lake.everything("main"), reference.everything)
+    goes_on(lake, reference)
 
 
-def test_a_lost_catalog(
-    new_lake: Callable[..., Lake], sqlite_stages: Callable[[int], Lake]
-) -> None:
-    """A catalog that is gone, or no database any more, comes back; one that is needed is named."""
-    lake = new_lake()
-    nothing = backup(lake, "backup")
-    assert nothing.returncode == 64
-    assert "There is no lake" in nothing.stderr
-    lake.copy_of(sqlite_stages(1))
+def test_a_damaged_catalog_and_a_lost_file(lake: Lake) -> None:
+    """A catalog that is no database any more comes back; a data file that is needed is named."""
     before = lake.everything("main")
     assert backup(lake, "backup").returncode == 0
-    for leftover in lake.home.glob("catalog.sqlite*"):
-        leftover.unlink()
-    assert backup(lake, "restore").returncode == 0
-    assert not differences(lake.everything("main"), before, of_the_run=True)
-
     lake.catalog_file.write_bytes(b"nothing that SQLite knows" * 500)
     refused = backup(lake, "restore")
     assert refused.returncode == 64
@@ -151,60 +157,36 @@ def test_a_lost_catalog(
 
     lost = next((lake.data / "main").rglob("*.parquet"))
     lost.unlink()
-    incomplete = backup(lake, "restore")
+    incomplete = backup(lake, "check")
     assert incomplete.returncode == 40
     assert lost.name in incomplete.stderr
 
 
-def test_what_would_be_lost_is_named(reference_copy: Lake) -> None:
-    """Files that were fed after the backup and have left the landing zone cannot come back."""
-    lake = reference_copy
-    assert backup(lake, "backup").returncode == 0
-    template = lake.landing / next(
-        path for path in lake.loaded() if "shopify/customers" in path and path.endswith("parquet")
-    )
-    for name in ("stays.parquet", "leaves.parquet"):
-        template.with_name(name).write_bytes(template.read_bytes())
-    assert lake.build_quickly().ok
-    template.with_name("leaves.parquet").unlink()
-    refused = backup(lake, "restore")
-    assert refused.returncode == 64
-    assert "2 files were fed since, and 1 of them would be fed again" in refused.stderr
-    assert "leaves.parquet" in refused.stderr
-
-
-def test_in_s3(s3: services.S3, reference_copy: Lake) -> None:
-    """Backups in a bucket: taken, pruned to the newest, restored."""
-    lake = reference_copy
+def test_in_s3(s3: services.S3, lake: Lake) -> None:
+    """Backups in a bucket: taken, pruned to the newest, restored. Mistakes end with one line."""
     lake.environment.update(s3.environment)
     s3.client.create_bucket(Bucket="backups-test")
     s3.client.put_object(Bucket="backups-test", Key="lake/other.txt", Body=b"not a backup")
     place = ("--at", "s3://backups-test/lake")
     before = lake.snapshot()
-    for extra in range(3):
+    for _ in range(3):
         saved = backup(lake, "backup", "--keep", "2", *place)
         assert saved.returncode == 0, saved.stderr
-        if extra < 2:
-            file = next(path for path in lake.landing.rglob("part_0.parquet"))
-            os.utime(file)  # another version, and so another snapshot
-            assert lake.build_quickly("--select", "lotus_lake.landing").ok
+        assert services.S3_SECRET not in saved.stdout + saved.stderr
+        lake.change("create or replace table main.another_snapshot as select 1 as one")
     keys = s3.keys("backups-test")
     assert "lake/other.txt" in keys
     assert len(keys) == 3
     assert f"snapshot-{before}." not in "".join(keys)
-    assert backup(lake, "restore", "2", *place).returncode == 0
-    assert services.S3_SECRET not in saved.stdout + saved.stderr
-    away = backup(lake, "list", "--at", "s3://no-such-bucket/lake")
-    assert away.returncode == 40, away
-    assert "cannot be reached" in away.stderr
-    assert "Traceback" not in away.stderr
-
-
-def test_wrong_usage(lake: Lake) -> None:
-    """Mistakes end with 64 and one line."""
-    for arguments in (["backup", "--keep", "0"], ["bakcup"], ["restore", "2020"]):
+    assert backup(lake, "restore", "2", "--force", *place).returncode == 0
+    for arguments, code in (
+        (["list", "--at", "s3://no-such-bucket/lake"], 40),
+        (["backup", "--keep", "0"], 64),
+        (["bakcup"], 64),
+        (["restore", "2020"], 64),
+    ):
         wrong = backup(lake, *arguments)
-        assert wrong.returncode == 64, wrong
+        assert wrong.returncode == code, wrong
         assert "Traceback" not in wrong.stderr
 
 
