@@ -88,11 +88,17 @@ def _list(
         list_free_files=stream.feed_list_free_files,
     )
     files = landing.files(stream.folder, listing.since, listing.changed_since)
+    quarantined = ledger.quarantined()
+    # A repaired file is fed by the next run, however old its day.
+    again = (
+        files if listing.whole else [file for path in quarantined for file in landing.again([path])]
+    )
+    removed = set(quarantined).difference(file.path for file in again)
+    if removed:
+        ledger.undo_removed(removed)
     if listing.whole:
         return files, True
-    # A repaired file is fed by the next run, however old its day.
-    quarantined = [file for path in ledger.quarantined() for file in landing.again([path])]
-    others = set(quarantined).difference(files)
+    others = set(again).difference(files)
     if others:
         files = sorted([*files, *others], key=lambda file: file.order)
     return files, False

@@ -85,6 +85,7 @@ class Ledger:
         self._cursors = f"{meta}.feeder_cursors"
         self.files = f"{meta}.feeder_files"
         self._changes = f"{meta}.schema_changes"
+        self._quarantine = f"{meta}.quarantine"
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -107,11 +108,9 @@ class Ledger:
         return Cursor(*row)
 
     def quarantined(self) -> list[str]:
-        """The paths of the files in quarantine, without those that a person took out."""
+        """The paths of the files in quarantine."""
         paths = self._connection.execute(
-            f"select path from {self.files} where source = ? and stream = ?"
-            " group by path having arg_max(status, cursor_version) = 'quarantined'"
-            " and arg_max(reason, cursor_version) not like 'undone%'",
+            f"select path from {self._quarantine} where source = ? and stream = ?",
             [self._stream.source, self._stream.name],
         ).fetchall()
         return [path for (path,) in paths]
@@ -124,7 +123,9 @@ class Ledger:
         return set(
             self._connection.execute(
                 f"select path, etag from {self.files}"
-                " where source = ? and stream = ? and path between ? and ?",
+                " where source = ? and stream = ? and path between ? and ?"
+                # One that was removed while it was in quarantine is looked at again if it returns.
+                " and (status <> 'undone' or row_count is not null)",
                 [self._stream.source, self._stream.name, min(paths), max(paths)],
             ).fetchall()
         )
@@ -257,6 +258,20 @@ class Ledger:
                 f" swept_at = {'now()' if swept else 'swept_at'}"
                 " where source = ? and stream = ? and cursor_version = ?",
                 [self._stream.source, self._stream.name, cursor.version],
+            )
+        except duckdb.Error as error:
+            if not is_conflict(error):
+                raise
+
+    def undo_removed(self, paths: Collection[str]) -> None:
+        """Let files leave the quarantine that are gone from the landing zone."""
+        try:
+            self._connection.execute(
+                f"update {self.files} set status = 'undone',"
+                " reason = 'removed on ' || now()::varchar || ', in quarantine because ' || reason"
+                " where source = ? and stream = ? and status = 'quarantined'"
+                " and path in (select unnest(?))",
+                [self._stream.source, self._stream.name, sorted(paths)],
             )
         except duckdb.Error as error:
             if not is_conflict(error):

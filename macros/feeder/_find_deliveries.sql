@@ -5,7 +5,7 @@
     `day` (YYYY-MM-DD, of its folder) and `cursor_version` (one feed). Stops with an error that says
     what is wrong when nothing, or everything, would be meant.
 #}
-{% macro _find_deliveries(source, stream, path, day, cursor_version, status) %}
+{% macro _find_deliveries(source, stream, path, day, cursor_version, statuses) %}
     {% do start_lakehouse() %}
     {% set known = [] %}
     {% for node in declared_streams() if (node.source_name, node.name) == (source, stream) %}
@@ -24,7 +24,7 @@
         {% do lotus_lake._check_argument(name, value, kind) %}
     {% endfor %}
     {% set conditions = [
-        "source = '" ~ source ~ "'", "stream = '" ~ stream ~ "'", "status = '" ~ status ~ "'"
+        "source = '" ~ source ~ "'", "stream = '" ~ stream ~ "'", "status in ('" ~ statuses | join("', '") ~ "')"
     ] %}
     {% if path is not none %}
         {% do conditions.append("path = '" ~ (path | string | replace("'", "''")) ~ "'") %}
@@ -46,7 +46,7 @@
     {% set found = run_query("select * from deliveries order by cursor_version, path") %}
     {% if found | length == 0 %}
         {{ exceptions.raise_compiler_error(
-            "The ledger has no " ~ status ~ " file of " ~ source ~ "." ~ stream ~ " with "
+            "The ledger has no " ~ statuses | join(" or ") ~ " file of " ~ source ~ "." ~ stream ~ " with "
             ~ conditions[3:] | join(" and ") ~ ". See meta.feeder_files."
         ) }}
     {% endif %}

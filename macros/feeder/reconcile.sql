@@ -142,6 +142,6 @@
     )
     select 'difference' as kind, message from differences
     union all
-    select 'quarantined', path || ': ' || reason from ledger where status = 'quarantined'
+    select status, path || ': ' || reason from ledger where status <> 'loaded'
     order by all
 {% endmacro %}

@@ -6,7 +6,7 @@
         dbt run-operation replay_delivery --args '{source: shopify, stream: orders, cursor_version: 7}'
 #}
 {% macro replay_delivery(source, stream, path=none, day=none, cursor_version=none, dry_run=false) %}
-    {% set deliveries = lotus_lake._find_deliveries(source, stream, path, day, cursor_version, "loaded") %}
+    {% set deliveries = lotus_lake._find_deliveries(source, stream, path, day, cursor_version, ["loaded"]) %}
     {% set gone = run_query(
         "select path from deliveries where (path, etag) not in (
             select (file.path, file.etag)

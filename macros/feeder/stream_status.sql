@@ -12,9 +12,8 @@
             cursors.files_loaded || ' files, ' || cursors.rows_loaded || ' rows, backlog '
             || cursors.backlog_files || ' files, quarantined '
             || (
-                select count(*) from " ~ target.database ~ ".meta.feeder_files as files
+                select count(*) from " ~ target.database ~ ".meta.quarantine as files
                 where files.source = cursors.source and files.stream = cursors.stream
-                    and files.status = 'quarantined'
             )
             || ', last fed ' || coalesce(cursors.updated_at::varchar, 'never') as line
         from " ~ target.database ~ ".meta.feeder_cursors as cursors

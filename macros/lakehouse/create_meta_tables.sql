@@ -4,17 +4,18 @@
     version loses characters and rows of inlined nested columns (docs/decisions/0002).
 #}
 {% macro create_meta_tables() %}
-    {# The newest column of all: a lake that has it has the rest. #}
+    {# The newest of all: a lake that has it has the rest. #}
     {% set found = run_query(
-        "select count(*) from duckdb_columns() where database_name = '" ~ target.database
-        ~ "' and schema_name = 'meta' and column_name = 'upstream_pending'"
+        "select count(*) from duckdb_views() where database_name = '" ~ target.database
+        ~ "' and schema_name = 'meta' and view_name = 'quarantine'"
     ) %}
     {% if found.columns[0].values()[0] == 1 %}
         {{ return("") }}
     {% endif %}
     {% do run_query("create schema if not exists " ~ target.database ~ ".meta") %}
     {% do run_query("call " ~ target.database ~ ".set_option('data_inlining_row_limit', 0)") %}
-    {% do run_query("call " ~ target.database ~ ".set_option('data_inlining_row_limit', 50, schema => 'meta')") %}
+    {# The rows of one run. Before the view: with one in the schema, the call crashes DuckDB. #}
+    {% do run_query("call " ~ target.database ~ ".set_option('data_inlining_row_limit', 1000, schema => 'meta')") %}
     {% do run_query("
         begin;
         create table if not exists " ~ target.database ~ ".meta.feeder_cursors (
@@ -68,6 +69,21 @@
             cursor_version bigint not null,
             seen_at timestamptz not null
         );
+        -- In lakes from before, undone was no status of its own.
+        update " ~ target.database ~ ".meta.feeder_files set status = 'undone'
+        where status = 'quarantined' and starts_with(reason, 'undone on ');
+        -- What is in quarantine: a repaired file is the same path, fed later with another ETag.
+        create view if not exists " ~ target.database ~ ".meta.quarantine as
+        select
+            source,
+            stream,
+            path,
+            arg_max(etag, (cursor_version, loaded_at)) as etag,
+            arg_max(reason, (cursor_version, loaded_at)) as reason,
+            max(loaded_at) as quarantined_at
+        from " ~ target.database ~ ".meta.feeder_files
+        group by source, stream, path
+        having arg_max(status, (cursor_version, loaded_at)) = 'quarantined';
         commit;
     ") %}
 {% endmacro %}

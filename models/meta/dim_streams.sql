@@ -4,28 +4,23 @@ cursors as (
     select * from {{ source('meta', 'feeder_cursors') }}
 ),
 
-versions as (
-    select
-        source,
-        stream,
-        path,
-        arg_max(status, (cursor_version, loaded_at)) as status,
-        min(loaded_at) as first_fed_at,
-        max(loaded_at) filter (status = 'loaded') as last_fed_at,
-        max(last_modified) filter (status = 'loaded') as newest_file_at
-    from {{ source('meta', 'feeder_files') }}
-    group by source, stream, path
-),
-
 files as (
     select
         source,
         stream,
-        count(*) filter (status = 'quarantined') as quarantined_files,
-        min(first_fed_at) as first_fed_at,
-        max(last_fed_at) as last_fed_at,
-        max(newest_file_at) as newest_file_at
-    from versions
+        min(loaded_at) as first_fed_at,
+        max(loaded_at) filter (status = 'loaded') as last_fed_at,
+        max(last_modified) filter (status = 'loaded') as newest_file_at
+    from {{ source('meta', 'feeder_files') }}
+    group by source, stream
+),
+
+quarantine as (
+    select
+        source,
+        stream,
+        count(*) as quarantined_files
+    from {{ source('meta', 'quarantine') }}
     group by source, stream
 ),
 
@@ -44,13 +39,15 @@ final as (
         cursors.bytes_loaded,
         cursors.backlog_files,
         cursors.backlog_bytes,
-        coalesce(files.quarantined_files, 0) as quarantined_files,
+        coalesce(quarantine.quarantined_files, 0) as quarantined_files,
         files.first_fed_at,
         files.last_fed_at,
         files.newest_file_at,
         cursors.swept_at
     from cursors
     left join files on cursors.source = files.source and cursors.stream = files.stream
+    left join quarantine
+        on cursors.source = quarantine.source and cursors.stream = quarantine.stream
 )
 
 select * from final

@@ -19,7 +19,7 @@ final as (
         count(*) filter (is_loaded) as files,
         cast(coalesce(sum(row_count) filter (is_loaded), 0) as bigint) as row_count,
         cast(coalesce(sum(size_bytes) filter (is_loaded), 0) as bigint) as size_bytes,
-        count(*) filter (not is_loaded) as quarantined_files,
+        count(*) filter (status = 'quarantined') as quarantined_files,
         min(landing_day) as first_landing_day,
         max(landing_day) as last_landing_day,
         max(last_modified) filter (is_loaded) as newest_file_at,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -207,6 +208,33 @@ def test_an_operation_that_means_something_else(
     assert reference_copy.snapshot() == before
 
 
+def test_what_leaves_the_quarantine(lake: Lake, sample: Delivery) -> None:
+    """A file that is repaired, and one that is removed: nothing counts or warns of them again."""
+    stream = ("--select", "stg_shopify__customers")
+    good = next(file.path for file in sample.files if file.path.startswith("shopify/customers/"))
+    lake.deliver([good], sample.out)
+    content = (lake.landing / good).read_bytes()
+    repaired, removed = (
+        (lake.landing / good).with_name(name) for name in ("a.parquet", "b.parquet")
+    )
+    for file in (repaired, removed):
+        file.write_bytes(content[: len(content) // 2])
+
+    def quarantined() -> tuple[int, str]:
+        assert lake.build_quickly(*stream).ok
+        told = _operation(lake, "stream_status").output
+        found = re.search(r"shopify\.customers: .* quarantined (\d+),", told)
+        assert found, told
+        tested = lake.build("--select", "quarantine_is_empty", command="test")
+        (ended,) = (how for name, how in tested.statuses.items() if "quarantine_is" in name)
+        return int(found[1]), ended
+
+    assert quarantined() == (2, "warn")
+    repaired.write_bytes(content)
+    removed.unlink()
+    assert quarantined() == (0, "pass")
+
+
 def test_undo_and_replay(reference_copy: Lake, sample: Delivery, reference: Reference) -> None:
     """A day's delivery is undone as if it had never come, and replayed as if it had always been.
 
@@ -228,6 +256,10 @@ def test_undo_and_replay(reference_copy: Lake, sample: Delivery, reference: Refe
     assert len(kept) < len(reference.loaded)
     assert reference_copy.loaded() == kept
     assert not differences(reference_copy.tables(), compute(sample.out, files=kept))
+    assert reference_copy.query(
+        f"select distinct status, path in (select path from meta.quarantine)"
+        f" from meta.feeder_files where path like '{folder}%' and row_count > 0"
+    ) == [("undone", False)]
 
     assert _operation(reference_copy, "release_quarantine", **stream, day=day).code == 0
     assert reference_copy.build_quickly(*followers).ok

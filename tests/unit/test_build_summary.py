@@ -40,7 +40,7 @@ def stream(files: int, rows: int, waiting: int = 0, quarantined: int = 0) -> Str
     """A stream with these figures."""
     at = datetime(2025, 3, 10, tzinfo=UTC)
     return StreamStatus(
-        "shopify", "orders", at.date(), files, rows, waiting, 9, quarantined, None, None, at, at
+        "shopify.orders", None, files, rows, waiting, 9, quarantined, None, None, at, at
     )
 
 

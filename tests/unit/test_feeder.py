@@ -1209,3 +1209,23 @@ def test_a_reason_tells_no_value(lake: SmallLake) -> None:
     lake.land("bad.jsonl", json_lines({"id": 1, "born": "O'Neill, ann@example.com"}))
     lake.feed(columns={"id": "bigint", "born": "date[]"})
     assert "ann@example" not in lake.reasons()["bad.jsonl"]
+
+
+def test_a_file_that_was_removed_leaves_the_quarantine(lake: SmallLake) -> None:
+    """Nothing warns of it any more; if it returns as it was, it is looked at again."""
+    lake.land_rows("good.parquet", [{"id": 1, "name": "a"}])
+    path = lake.land("bad.parquet", b"PAR1 and no more")
+    assert len(lake.feed().quarantined) == 1
+    in_quarantine = "select path from lakehouse.meta.quarantine"
+    assert lake.query(in_quarantine) == [(path,)]
+    for free_files in (0, 100):  # with a listing of recent days, and with one of everything
+        removed = lake.folder / "landing" / path
+        content, written = removed.read_bytes(), removed.stat().st_mtime_ns
+        removed.unlink()
+        assert lake.feed(feed_list_free_files=free_files).files == 0
+        assert lake.query(in_quarantine) == []
+        assert lake.ledger()["bad.parquet"] == ("undone", None)
+        lake.land("bad.parquet", content)
+        os.utime(removed, ns=(written, written))
+        assert len(lake.feed(feed_list_free_files=free_files).quarantined) == 1
+        assert lake.query(in_quarantine) == [(path,)]
