@@ -63,17 +63,17 @@ def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
     - ``create_branch(name)``, ``drop_branch(name)``: what went wrong, or null;
     - ``maintain_lake(json)``, ``keep_up_lake(json)``, ``remove_orphans(json)``: (lines, problem), a
       JSON list of what was done and what went wrong, or null; see lotus_lake/maintenance.py;
-    - ``commit_to_lake(sql)``: runs statements in a transaction of their own, which begins again
-      when another run was faster; what went wrong, or null.
+    - ``commit_to_lake(sql, message)``: runs statements in a transaction of their own, which begins
+      again when another run was faster; what went wrong, or null.
     """
     functions = _LandingFunctions(config)
     branching = _BranchFunctions(config)
     varchar = "VARCHAR"
 
-    def commit_to_lake(sql: str) -> str | None:
+    def commit_to_lake(sql: str, message: str) -> str | None:
         # One of its own: the one that is calling is busy with the query it calls from.
         with connection.cursor() as other:
-            return races.commit(other, sql)
+            return races.commit(other, sql, message)
 
     def maintenance(do: Callable[..., Iterable[str]]) -> Callable[[str], dict[str, str | None]]:
         def run(settings: str) -> dict[str, str | None]:
@@ -131,7 +131,7 @@ def register(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
         ),
         ("create_branch", branching.create, [varchar], varchar, pa.string()),
         ("drop_branch", branching.drop, [varchar], varchar, pa.string()),
-        ("commit_to_lake", commit_to_lake, [varchar], varchar, pa.string()),
+        ("commit_to_lake", commit_to_lake, [varchar, varchar], varchar, pa.string()),
     ]
     for name, function, parameters, result, arrow in functions_of_the_lake:
         connection.create_function(  # type: ignore[call-overload]

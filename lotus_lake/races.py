@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import time
 from collections.abc import Iterator
 
 import duckdb
+
+from lotus_lake.connection import ALIAS
+from lotus_lake.schema import literal
 
 # With the pauses between them about half a minute, which other runs need to commit theirs.
 _ATTEMPTS = 6
@@ -52,7 +57,28 @@ def roll_back(connection: duckdb.DuckDBPyConnection) -> None:
         pass  # a failed commit has ended the transaction already
 
 
-def commit(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
+def sign(connection: duckdb.DuckDBPyConnection, message: str = "") -> None:
+    """Write into the snapshot of the open transaction which run makes it, and what it does.
+
+    ``ducklake_snapshots('lakehouse')`` shows it, and ``meta.invocations`` has the run.
+    """
+    # What only reads the lake starts faster without dbt.
+    from dbt.flags import get_flags
+    from dbt_common.invocation import get_invocation_id
+
+    command = getattr(get_flags(), "WHICH", None) or "run"  # type: ignore[no-untyped-call]
+    run = {
+        "invocation_id": get_invocation_id(),
+        "tick_id": os.environ.get("LAKE_TICK_ID") or None,
+        "code_version": os.environ.get("LAKE_CODE_VERSION") or None,
+    }
+    connection.execute(
+        f"call {ALIAS}.set_commit_message({literal(f'dbt {command}')}, {literal(message)},"
+        f" extra_info => {literal(json.dumps(run))})"
+    )
+
+
+def commit(connection: duckdb.DuckDBPyConnection, sql: str, message: str = "") -> str | None:
     """Run statements in one transaction, again from its begin when another run was faster.
 
     Two runs that build different tables meet in the bookkeeping: DuckLake lets only one of two
@@ -61,6 +87,7 @@ def commit(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
     Args:
         connection: DuckDB connection with the lake attached; no transaction open.
         sql: The statements, which have to come out right whatever was committed before them.
+        message: What they do, for the snapshot's commit message.
 
     Returns:
         What went wrong, or None. Nothing was written then.
@@ -69,6 +96,7 @@ def commit(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
     for _ in attempts():
         try:
             connection.execute("begin")
+            sign(connection, message)
             connection.execute(sql)
             connection.execute("commit")
             return None

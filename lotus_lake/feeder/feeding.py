@@ -25,7 +25,7 @@ from lotus_lake.feeder.rows import Writer
 from lotus_lake.feeder.staging import Staging
 from lotus_lake.landing import Landing, open_landing
 from lotus_lake.probe import OUT_OF_MEMORY_REASON, Prober, is_out_of_memory, is_transient
-from lotus_lake.races import FileChanged, LostRace, attempts, is_conflict, roll_back
+from lotus_lake.races import FileChanged, LostRace, attempts, is_conflict, roll_back, sign
 from lotus_lake.schema import literal
 from lotus_lake.streams import Stream
 
@@ -237,6 +237,7 @@ class Feeder:
         """
         version, loaded = cursor.version + 1, plan.loaded
         self._connection.execute("begin")
+        sign(self._connection, f"feed {version} of {self._stream.label}: {len(loaded):,} files")
         # First of all the cursor: of two feeds that change its row only one can commit.
         self._ledger.move_cursor(
             cursor, version, batch.latest, loaded.values(), batch.rest, batch.swept

@@ -10,40 +10,32 @@ from rich.console import Console
 
 from lotus_lake import branches
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.connection import ALIAS, connect, lock_down
-from lotus_lake.diff.compare import compare
-from lotus_lake.diff.personal import Shown, shown
-from lotus_lake.diff.relations import Side
-from lotus_lake.diff.report import print_report
+from lotus_lake.connection import connect, lock_down
+from lotus_lake.diff.personal import shown
 from lotus_lake.diff.sides import keys
 from lotus_lake.escaping import plain
-from lotus_lake.history.catalog import Snapshot
-from lotus_lake.history.past import History
-from lotus_lake.history.report import print_difference, print_steps
-from lotus_lake.history.rows import difference
+from lotus_lake.history.past import Past
 from lotus_lake.history.steps import steps_between
 from lotus_lake.scheduler.exits import Exit
 
+# Of steps, as many as a person reads.
+_STEP_LIMIT = 20
 
-def main(table: str, at: str, where: str, manifest: Path, console: Console | None = None) -> int:
-    """Print what a table said then and says now, and what changed it.
 
-    Args:
-        table: Its name, with or without its schema.
-        at: See :meth:`lotus_lake.history.past.History.at`.
-        where: A condition for the rows, in SQL; empty for a comparison of the whole table.
-        manifest: dbt's ``manifest.json``, which says what the key is.
-        console: Where to print.
+def main(table: str, at: str, where: str, manifest: Path) -> int:
+    """Print what a table said at a moment and says now, and what changed it.
+
+    The arguments are those of :class:`Past` and :meth:`Past.at`; ``manifest`` says which columns
+    are keys, and which are personal.
 
     Returns:
         0; 40 when the lake cannot be read; 64 for a wrong environment, table, moment or condition.
     """
-    console = console or Console(highlight=False, soft_wrap=False)
     try:
         config = LakeConfig.from_env()
         if config.branch:
             branches.require(config)
-        of_models, columns = keys(manifest), shown(manifest)
+        keys_of_models, columns = keys(manifest), shown(manifest)
     except LakeError as error:
         return _failed(error, Exit.USAGE)
     try:
@@ -54,38 +46,33 @@ def main(table: str, at: str, where: str, manifest: Path, console: Console | Non
         return _failed(error, Exit.UNREACHABLE)
     with connection:
         try:
-            key = list(of_models.get(table.rpartition(".")[2], ()))
-            history = History(connection, table, where, key)
-            then, now = history.at(at), history.catalog.newest
+            past = Past(connection, table, where, keys_of_models, columns)
+            _print(past, past.at(at.strip()).number)
         except LakeError as error:
             return _failed(error, Exit.USAGE)
-        try:
-            _print(history, then, now, of_models, columns, connection, console)
         except duckdb.Error as error:
             return _failed(error, Exit.UNREACHABLE)
     return Exit.OK
 
 
-def _print(
-    history: History,
-    then: Snapshot,
-    now: Snapshot,
-    of_models: dict[str, list[str]],
-    columns: Shown,
-    connection: duckdb.DuckDBPyConnection,
-    console: Console,
-) -> None:
-    condition = f" where {history.where}" if history.where else ""
-    console.print(f"[bold]{history.name}[/]{plain(condition)}")
-    console.print(f"then: {then}\nnow:  {now}\n")
-    if history.where:
-        print_difference(difference(history, then.number, now.number), console)
-    else:
-        before, after = (Side(ALIAS, one.number, history.table) for one in (then, now))
-        diff = compare(connection, before, after, of_models, columns, [history.table])
-        print_report(diff, console)
-        console.print()
-    print_steps(steps_between(history, then.number, now.number), console)
+def _print(past: Past, then: int) -> None:
+    # Paths are for copying: nothing is broken into lines.
+    console = Console(highlight=False, soft_wrap=True)
+    now = past.newest
+    console.print(f"[bold]{past.name}[/]" + plain(f" where {past.where}" if past.where else ""))
+    console.print(f"then: {past.snapshots[then]}\nnow:  {past.snapshots[now]}\n")
+    rows_then, rows_now = past.counts(then, now)
+    console.print(f"Rows: {rows_then:,} then, {rows_now:,} now.")
+    for line in past.differences(then, now) or ["Nothing differs."]:
+        console.print(f"  {plain(line)}")
+    steps = list(steps_between(past, then, now))
+    console.print("\n[bold]What changed it[/]" if steps else "\nNothing has changed these rows.")
+    if len(steps) > _STEP_LIMIT:
+        console.print(f"({len(steps) - _STEP_LIMIT:,} earlier changes are left out)")
+    for snapshot, lines in steps[-_STEP_LIMIT:]:
+        console.print(f"\n{snapshot}{plain(snapshot.made_by)}")
+        for line in filter(None, [snapshot.message, *lines]):
+            console.print(f"  {plain(line)}")
 
 
 def _failed(error: Exception, code: Exit) -> int:

@@ -1,112 +1,105 @@
-"""The snapshots that changed a table's rows, each with what is behind it."""
+"""The snapshots that changed a table's rows, each with the files behind it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import duckdb
 
 from lotus_lake.connection import ALIAS
-from lotus_lake.history.bookkeeping import Bookkeeping, FedFile
-from lotus_lake.history.catalog import Row, Snapshot, fetch
-from lotus_lake.history.past import History
-from lotus_lake.history.rows import difference
-from lotus_lake.history.words import counted, in_words
+from lotus_lake.history.past import Past, Snapshot, in_utc
+
+# Of files, as many as a person reads.
+_FILE_LIMIT = 6
+
+Range = tuple[int, int]
 
 
-@dataclass
-class Step:
-    """A snapshot that changed the table.
+def steps_between(past: Past, then: int, now: int) -> Iterator[tuple[Snapshot, list[str]]]:
+    """The snapshots after ``then`` and up to ``now`` that changed rows of the condition.
 
-    Args:
-        snapshot: Which.
-        rebuilt: Why the table was made again from everything, or empty.
-        change: What changed, in words.
-        files: The files behind it.
-        others: Other inputs behind it: tables that come from no stream.
-        run: The run of dbt that wrote it, in words.
+    Each with what changed, and with the files behind it, in words.
     """
-
-    snapshot: Snapshot
-    rebuilt: str = ""
-    change: str = ""
-    files: list[FedFile] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
-    run: str = ""
-
-
-def steps_between(history: History, then: int, now: int) -> list[Step]:
-    """The snapshots after ``then`` and up to ``now`` that changed rows of the condition."""
-    books = Bookkeeping(history.connection, history.catalog.oldest.number)
-    found = []
-    lives = history.lives()
-    for begin, end in lives:
-        first, last = max(begin, then + 1), int(min(end - 1, now))
-        if last < first:
-            continue
-        if begin > then:
-            # The snapshot that made it is a step of its own if the table before it ended there.
-            if any(finish == begin for _, finish in lives):
-                step = _step(history, books, begin, "")
-                if step:
-                    step.rebuilt = _why_rebuilt(books, history.table, begin)
-                    found.append(step)
-            first += 1
-        for snapshot, written, deleted in _changed(history, first, last):
-            change = f"{counted(written, 'row')} written, {deleted:,} taken out"
-            step = _step(history, books, snapshot, change)
-            if step:
-                found.append(step)
-    return found
+    for number in _changed(past, then + 1, now):
+        changes = past.differences(number - 1, number)
+        if changes:
+            files = list(_files_behind(past, number))
+            more = len(files) - _FILE_LIMIT
+            rest = [f"and {more:,} more file{'' if more == 1 else 's'}"] if more > 0 else []
+            yield past.snapshots[number], [*changes, *files[:_FILE_LIMIT], *rest]
 
 
-def _changed(history: History, first: int, last: int) -> list[Row]:
-    """Snapshots that wrote or took out rows of the condition, with how many of each."""
-    if last < first:
+def _changed(past: Past, first: int, last: int) -> list[int]:
+    """Snapshots that wrote or took out rows of the condition, or made the table again."""
+    # A table that was made again is another one for DuckLake: only between two of these snapshots
+    # can it be asked for changes.
+    made = [
+        number
+        for (number,) in past.rows(
+            f"select snapshot_id from ducklake_snapshots('{ALIAS}') where snapshot_id between"
+            " $1 and $2 and list_contains(changes['tables_created'], $3) order by 1",
+            [first, last, past.name],
+        )
+    ]
+    found = set(made)
+    for before, until in pairwise([first - 1, *made, last + 1]):
+        if until - before > 1:
+            changes = past.rows(
+                f"select distinct snapshot_id from ducklake_table_changes('{ALIAS}',"
+                f" '{past.schema}', '{past.table}', {before + 1}, {until - 1}) {past.condition}"
+            )
+            # A file that was merged later brings rows of its older snapshots along.
+            found.update(number for (number,) in changes if number > before)
+    return sorted(found)
+
+
+def _files_behind(past: Past, number: int) -> Iterator[str]:
+    """What came into streams, or left them, between what the table's model had read before a
+    snapshot, and in it."""
+    before, after = _read(past, past.table, number - 1), _read(past, past.table, number)
+    streams = past.rows(f"select source, stream from {ALIAS}.meta.feeder_cursors order by all")
+    for source, stream in streams:
+        table = f"stg_{source}__{stream}"
+        oldest, newest = before.get(table, (0, 0))[0], after.get(table, (0, 0))[1]
+        # What went into quarantine brought no rows; what was undone took some away. Entries are
+        # unique, but the past of a table whose rows were inlined may be read twice (decision 0010).
+        ledger = (
+            "select path, status = 'undone', row_count, loaded_at, cursor_version"
+            f" from {ALIAS}.meta.feeder_files at (version => {{}}) where source = ? and stream = ?"
+            " and status in ('loaded', 'undone') and row_count is not null"
+        )
+        if newest > oldest:
+            for path, undone, rows, loaded_at, _ in _tolerant(
+                past,
+                f"{ledger.format(newest)} except {ledger.format(max(oldest, past.oldest))}"
+                " order by path",
+                [source, stream] * 2,
+            ):
+                brought = "undone" if undone else f"{rows:,} row{'' if rows == 1 else 's'}"
+                yield f"{path} ({brought}, fed at {in_utc(loaded_at)})"
+
+
+def _read(past: Past, model: str, snapshot: int) -> dict[str, Range]:
+    """The tables that no model writes behind a model's state: the oldest and the newest of their
+    snapshots that it has read, over all ways that lead there."""
+    found: dict[str, Range] = {}
+    for name, position in _tolerant(
+        past,
+        f"select upstream, snapshot_id from {ALIAS}.meta.model_cursors at (version => {snapshot})"
+        " where model = ? and upstream <> model",
+        [model],
+    ):
+        for table, (low, high) in _read(past, name, position).items():
+            lowest, highest = found.get(table, (low, high))
+            found[table] = (min(lowest, low), max(highest, high))
+    return found or {model: (snapshot, snapshot)}
+
+
+def _tolerant(past: Past, sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
+    """Rows of the bookkeeping; none where the lake had none yet, or that has expired."""
+    try:
+        return past.rows(sql, values)
+    except (duckdb.CatalogException, duckdb.InvalidInputException):
         return []
-    return fetch(
-        history.connection,
-        f"select snapshot_id, count(*) filter (change_type in ('insert',"
-        f" 'update_postimage')), count(*) filter (change_type in ('delete',"
-        f" 'update_preimage')) from ducklake_table_changes('{ALIAS}', '{history.schema}',"
-        # A file that was merged later brings rows of its older snapshots along.
-        f" '{history.table}', {first}, {last}) {history.condition}"
-        f" group by 1 having snapshot_id >= {first} order by 1",
-    )
-
-
-def _step(history: History, books: Bookkeeping, number: int, change: str) -> Step | None:
-    """One of them with what is behind it; None if it left the rows as they were."""
-    step = Step(Snapshot(number, history.catalog.time_of(number)), change=change)
-    if history.where:
-        diff = difference(history, number - 1, number)
-        if not diff.pairs and not diff.new_columns and not diff.lost_columns:
-            return None
-        step.change = "; ".join(in_words(diff))
-    before, after = books.leaves(history.table, number - 1), books.leaves(history.table, number)
-    for name in sorted(after):
-        low = before[name][0] if name in before else 0
-        high = after[name][1]
-        if high > low:
-            _add_input(step, history, books, name, low, high)
-    step.run = books.run(step.snapshot)
-    return step
-
-
-def _add_input(
-    step: Step, history: History, books: Bookkeeping, name: str, low: int, high: int
-) -> None:
-    """Add what came into a table that no model writes, between two of its states."""
-    stream = books.streams().get(name)
-    if stream:
-        step.files += books.fed(stream, low, high)
-    elif history.catalog.was_written(name, low, high) and name != history.table:
-        step.others.append(name)
-
-
-def _why_rebuilt(books: Bookkeeping, table: str, snapshot: int) -> str:
-    """Which model's code changed, if one did: its own, or that of one that it reads."""
-    changed = books.code_changes(table, snapshot - 1, snapshot)
-    if changed == [table]:
-        return "its code, columns or variables changed"
-    if changed:
-        return f"the code, columns or variables of {', '.join(changed)} changed, which it reads"
-    return "no code of it or of what it reads changed: a full refresh, or changes had expired"

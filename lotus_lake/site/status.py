@@ -5,6 +5,7 @@ Each table of the page is a query in ``queries/``; its columns are the query's.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from lotus_lake.scheduler.exits import Unreachable
 
 Row = dict[str, Any]
 Tables = Mapping[str, list[Row]]
+Owners = Mapping[str, str | None]
 
 # Below the root of the site.
 PAGE = "status/index.html"
@@ -76,10 +78,26 @@ def page(config: LakeConfig, manifest: Path) -> str:
     Raises:
         LakeError: The lake or the manifest cannot be read, or the lake was not built yet.
     """
-    return render(collect(config, limits(manifest)))
+    return render(collect(config, limits(manifest), owners(manifest)))
 
 
-def collect(config: LakeConfig, limits: Limits, now: datetime | None = None) -> Status:
+def owners(manifest: Path) -> Owners:
+    """Who looks after each node of the project, by dbt's id of it; None for nobody."""
+    content = json.loads(manifest.read_bytes())
+    nodes = content["nodes"]
+    # A unit test is looked after by those of its model.
+    of_tests = {
+        name: nodes[one["depends_on"]["nodes"][0]] for name, one in content["unit_tests"].items()
+    }
+    return {
+        name: node["config"].get("group") or (node["config"].get("meta") or {}).get("owner")
+        for name, node in {**nodes, **of_tests}.items()
+    }
+
+
+def collect(
+    config: LakeConfig, limits: Limits, owners: Owners, now: datetime | None = None
+) -> Status:
     """Read the lake, all as of one moment.
 
     Raises:
@@ -103,6 +121,12 @@ def collect(config: LakeConfig, limits: Limits, now: datetime | None = None) -> 
         raise LakeError(f"The lake ({config.catalog_name}) cannot be read: {reason}") from error
     for stream in tables["streams"]:
         stream["state"] = _state(stream, limits.get(stream["stream"]), now)
+    # What is no more in the project has not failed.
+    tables["failures"] = [
+        {**row, "owner": owners[node]}
+        for row in tables["failures"]
+        if (node := row.pop("node")) in owners
+    ]
     return Status(tables, _problems(tables), now)
 
 

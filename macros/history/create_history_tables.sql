@@ -1,7 +1,6 @@
 {#
-    What runs leave behind, in schema meta: one row for each invocation, one for each of its nodes,
-    and the nodes of each state of the project that runs were made with. Flat tables, like everything in meta: the rows of a run live in the catalog until
-    maintenance flushes them, and cost no file.
+    What runs leave behind, in schema meta: one row for each invocation, one for each of its nodes.
+    Like everything in meta, the rows of a run live in the catalog until maintenance flushes them.
 #}
 {% macro create_history_tables() %}
     {% set meta = target.database ~ ".meta" %}
@@ -14,7 +13,6 @@
         {{ return("") }}
     {% endif %}
     {% do run_query("
-        call " ~ target.database ~ ".set_option('data_inlining_row_limit', 1000, schema => 'meta');
         begin;
         create table if not exists " ~ meta ~ ".invocations (
             invocation_id varchar not null,
@@ -29,11 +27,9 @@
             warn_count bigint not null,
             built_count bigint not null,
             rows_affected bigint not null,
-            manifest_id varchar,
             code_digest varchar,
             snapshot_id bigint
         );
-        alter table " ~ meta ~ ".invocations add column if not exists manifest_id varchar;
         alter table " ~ meta ~ ".invocations add column if not exists code_digest varchar;
         alter table " ~ meta ~ ".invocations add column if not exists snapshot_id bigint;
         create table if not exists " ~ meta ~ ".node_results (
@@ -47,23 +43,6 @@
             message varchar,
             finished_at timestamptz not null
         );
-        create table if not exists " ~ meta ~ ".manifest_nodes (
-            manifest_id varchar not null,
-            node varchar not null,
-            resource_type varchar not null,
-            path varchar not null,
-            relation varchar,
-            materialized varchar,
-            owner varchar,
-            checksum varchar,
-            inputs varchar not null,
-            saved_at timestamptz not null
-        );
         commit;
     ") %}
-{% endmacro %}
-
-
-{% macro _history_tables() %}
-    {{ return(["invocations", "node_results", "manifest_nodes"]) }}
 {% endmacro %}

@@ -15,10 +15,11 @@
     {% if plan.mode == "skip" %}
         {% call noop_statement("main", "SKIP (" ~ plan.reason ~ ")") %}{% endcall %}
     {% else %}
-        {% do log(this.identifier ~ ": " ~ plan.mode ~ ", " ~ plan.reason) %}
+        {% set message = this.identifier ~ ": " ~ plan.mode ~ ", " ~ plan.reason %}
+        {% do log(message) %}
         {% set write_sql = lotus_lake._create_sql(relation, sql, plan) if plan.mode == "create"
             else lotus_lake._update_sql(relation, sql, plan) %}
-        {% do lotus_lake.commit_to_lake(write_sql) %}
+        {% do lotus_lake.commit_to_lake(write_sql, message) %}
         {% call noop_statement("main", "OK") %}{% endcall %}
         {% do persist_docs(relation, model) %}
     {% endif %}

@@ -11,7 +11,8 @@
             {% do get_assert_columns_equivalent(sql) %}
         {% endif %}
         {% do lotus_lake.commit_to_lake(
-            "create or replace view " ~ relation ~ " as (\n" ~ sql ~ "\n);\n" ~ lotus_lake.save_positions(plan)
+            "create or replace view " ~ relation ~ " as (\n" ~ sql ~ "\n);\n" ~ lotus_lake.save_positions(plan),
+            this.identifier ~ ": " ~ plan.reason
         ) %}
         {% call noop_statement("main", "OK") %}{% endcall %}
     {% else %}

@@ -21,7 +21,7 @@
         {{ return({"relations": [this.incorporate(type="table")]}) }}
     {% endif %}
     {% set relations = materialize() %}
-    {% do lotus_lake.commit_to_lake(lotus_lake.save_positions(plan)) %}
+    {% do lotus_lake.commit_to_lake(lotus_lake.save_positions(plan), this.identifier ~ ": " ~ plan.reason) %}
     {{ return(relations) }}
 {% endmacro %}
 
@@ -73,7 +73,8 @@
             {% set cursors = target.database ~ ".meta.model_cursors" %}
             {% do lotus_lake.commit_to_lake(
                 "delete from " ~ cursors ~ " where model in (select model from memory.main.passed_tests);"
-                ~ "insert into " ~ cursors ~ " by name from memory.main.passed_tests;"
+                ~ "insert into " ~ cursors ~ " by name from memory.main.passed_tests;",
+                "tests that passed"
             ) %}
         {% endif %}
     {% endif %}

@@ -11,7 +11,6 @@ final as (
         command,
         target,
         code_version,
-        manifest_id,
         started_at,
         finished_at,
         date_diff('millisecond', started_at, finished_at) / 1000 as duration_seconds,

@@ -62,6 +62,20 @@ def test_a_build_is_recorded(lake: Lake, sample: Delivery) -> None:
     )
     assert not list((lake.data / "meta").rglob("*.parquet"))
 
+    # Each snapshot says which run made it, and what it did.
+    signed = lake.query(
+        "select author, runs.tick_id, runs.code_version,"
+        " count(*) filter (commit_message like 'fct_sales: keys, %'),"
+        " count(*) filter (commit_message like 'feed 2 of shopify.orders: % files')"
+        " from ducklake_snapshots('lakehouse') join meta.invocations as runs"
+        " on (commit_extra_info ->> 'invocation_id') = runs.invocation_id"
+        " and (commit_extra_info ->> 'code_version') is not distinct from runs.code_version"
+        " group by runs.invocation_id, author, runs.tick_id, runs.code_version, runs.started_at"
+        " order by runs.started_at"
+    )
+    assert [row[:3] for row in signed] == [("dbt build", *run[2:4]) for run in runs]
+    assert [row[3:] for row in signed] == [(0, 0), (1, 1), (1, 0)]
+
     assert lake.query(
         "select invocation_id, status from fct_runs order by started_at"
     ) == lake.query("select invocation_id, status from meta.invocations order by started_at")
@@ -72,20 +86,6 @@ def test_a_build_is_recorded(lake: Lake, sample: Delivery) -> None:
         lake.query("select source, stream, files_loaded from meta.feeder_cursors order by all")
     )
     assert lake.value("select count(*) from dim_streams") == 12
-
-
-@pytest.mark.slow
-def test_the_project_is_kept_with_the_runs(lake: Lake, sample: Delivery) -> None:
-    """Once for as long as it stays as it is; each run knows what its nodes read then."""
-    lake.deliver(part_of(sample, 1), sample.out)
-    assert lake.build_quickly().code == 0
-    assert lake.value("select count(distinct manifest_id) from meta.invocations") == 1
-    kept = "select count(*) from meta.manifest_nodes"
-    assert lake.value(kept) == lake.value(kept.replace("*", "distinct node")) > 150
-    inputs = "select distinct list_sort(inputs) from fct_node_results where node_name = 'fct_sales'"
-    assert lake.query(inputs) == [
-        (["model.lotus_lake.int_shopify__order_refunds", "model.lotus_lake.int_shopify__orders"],)
-    ]
 
 
 def test_a_failure_is_recorded(

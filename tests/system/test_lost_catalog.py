@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lotus_lake.sample import Delivery
+from sample import Delivery
 from tests.system import services
 from tests.system.lake import PROJECT, Lake
 

@@ -129,20 +129,12 @@ def test_history_is_pruned(reference_copy: Lake) -> None:
                 f"insert into meta.{table} select * replace ('old' as invocation_id,"
                 f" now() - interval 500 day as finished_at) from meta.{table}"
             )
-        connection.execute(
-            "insert into meta.manifest_nodes select * replace ('old' as manifest_id,"
-            " now() - interval 500 day as saved_at) from meta.manifest_nodes"
-        )
-    kept = reference_copy.value("select count(*) from meta.manifest_nodes") // 2
-    assert kept > 150
     young = reference_copy.value("select count(*) from meta.node_results") // 2
     assert young > 30
     done = operation(reference_copy, "maintain")
     assert "1 recorded runs" in done.output, done
     assert reference_copy.value("select count(*) from meta.node_results") == young
     assert not reference_copy.query("from meta.invocations where invocation_id = 'old'")
-    assert reference_copy.value("select count(*) from meta.manifest_nodes") == kept
-    assert not reference_copy.query("from meta.manifest_nodes where manifest_id = 'old'")
 
 
 def test_wrong_settings(reference_copy: Lake) -> None:

@@ -21,7 +21,14 @@ def collect(lake: Lake, limits: Mapping[str, timedelta] | None = None) -> status
     last = lake.value("select max(finished_at) from meta.invocations")
     assert isinstance(last, datetime)
     config = LakeConfig.from_env(lake.environment)
-    return status.collect(config, limits or {}, last.astimezone(UTC) + timedelta(hours=1))
+    project: dict[str, str | None] = {
+        node: None
+        for (node,) in lake.query("select distinct node from meta.node_results")
+        if ".gone" not in node
+    }
+    project["unit_test.lotus_lake.fct_sales.sales_of_an_order"] = "shop_analytics"
+    now = last.astimezone(UTC) + timedelta(hours=1)
+    return status.collect(config, limits or {}, project, now)
 
 
 def text(status_: status.Status) -> str:

@@ -22,8 +22,8 @@ COUNT_UP = "update lakehouse.meta.model_cursors set snapshot_id = snapshot_id + 
 def positions(lake: SmallLake) -> SmallLake:
     """A lake in which two models have a position each."""
     lake.connection.execute(
-        "insert into lakehouse.meta.model_cursors select unnest(['mine', 'other']), '', null, 0,"
-        " null, now()"
+        "insert into lakehouse.meta.model_cursors by name select unnest(['mine', 'other'])"
+        " as model, '' as upstream, 0 as snapshot_id, now() as updated_at"
     )
     return lake
 
@@ -90,7 +90,7 @@ def test_a_hook_waits_for_another_process(positions: SmallLake) -> None:
     """One that writes the catalog at that moment; what is wrong is given back, not raised."""
     folder = positions.folder
     register(positions.connection, LakeConfig(f"{folder}/landing", "sqlite:none", "data/"))
-    call = "select commit_to_lake(sql) from (values (?)) as statements (sql)"
+    call = "select commit_to_lake(sql, '') from (values (?)) as statements (sql)"
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, f"{folder}/catalog.sqlite"], stdout=subprocess.PIPE, text=True
     ) as other:

@@ -1,10 +1,5 @@
--- Nodes of the project as it is whose last result is not a good one, with what they said and whose they are.
+-- Nodes whose last result is not a good one, with what they said.
 with
-
-project as (
-    select node, owner from lakehouse.meta.manifest_nodes
-    where manifest_id = (select arg_max(manifest_id, started_at) from lakehouse.main.fct_runs)
-),
 
 last_bad as (
     select
@@ -28,18 +23,12 @@ last_good as (
 )
 
 select
+    bad.node,
     split_part(bad.node, '.', if(bad.resource_type = 'unit_test', 4, 3)) as name,
     bad.status,
     bad.failures,
     bad.ran_at,
-    bad.message,
-    project.owner
+    bad.message
 from last_bad as bad
 anti join last_good as good on bad.node = good.node and good.ran_at > bad.ran_at
--- The project's list has no unit tests, but the models that they are of.
-inner join project
-    on project.node = case bad.resource_type
-        when 'unit_test' then regexp_replace(bad.node, '^unit_test\.(\w+\.\w+)\..*$', 'model.\1')
-        else bad.node
-    end
 order by bad.status, bad.ran_at desc, name
