@@ -48,7 +48,7 @@ $(INSTALLED): requirements.lock requirements-dev.lock
 	fi
 	@echo "Installing into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
-		--require-hashes -r requirements-dev.lock
+		--no-deps --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 		--no-deps --no-build-isolation -e .
 	@touch $@

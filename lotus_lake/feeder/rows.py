@@ -17,6 +17,8 @@ _NULLS = "//nulls"
 # What one statement writes. DuckDB holds rows in memory until it has 122,880 for each thread, and
 # rows may be wide.
 _PORTION_BYTES = 256 << 20
+# DuckDB keeps the footer and the readers of each.
+_PORTION_FILES = 1000
 
 
 def _portions(probes: Sequence[Probe]) -> Iterator[tuple[list[Probe], int, int]]:
@@ -24,7 +26,9 @@ def _portions(probes: Sequence[Probe]) -> Iterator[tuple[list[Probe], int, int]]
     portion: list[Probe] = []
     size = 0
     for probe in probes:
-        if portion and size + probe.content_bytes > _PORTION_BYTES:
+        if len(portion) == _PORTION_FILES or (
+            portion and size + probe.content_bytes > _PORTION_BYTES
+        ):
             yield portion, 0, sum(member.rows for member in portion)
             portion, size = [], 0
         portion.append(probe)

@@ -129,41 +129,6 @@ def test_what_workflows_need_is_documented() -> None:
     assert [name for name in sorted(used) if f"`{name}`" not in page] == []
 
 
-# -- hooks -----------------------------------------------------------------------------------------
-
-
-def hooks() -> dict[str, dict[str, Any]]:
-    """The hooks of pre-commit by their names."""
-    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
-    assert [repository["repo"] for repository in config["repos"]] == ["local"]
-    return {hook["id"]: hook for hook in config["repos"][0]["hooks"]}
-
-
-def test_hooks_need_no_network() -> None:
-    for hook in hooks().values():
-        assert hook["language"] == "system"
-        target = re.search(r"make --no-print-directory (\S+)", hook["entry"])
-        if target:
-            assert f"\n{target[1]}: " in MAKEFILE, hook["entry"]
-        else:
-            assert (ROOT / hook["entry"].split()[0]).exists(), hook["entry"]
-
-
-def test_the_hook_of_sqlfluff_takes_the_files_that_make_lint_takes() -> None:
-    lines = (ROOT / ".sqlfluffignore").read_text().splitlines()
-    ignored = tuple(line for line in lines if line and not line.startswith("#"))
-    hook = hooks()["sqlfluff"]
-    files = [str(path.relative_to(ROOT)) for path in ROOT.glob("[a-z]*/**/*.sql")]
-    files = [file for file in files if not file.startswith("target/")]
-    taken = {
-        file
-        for file in files
-        if re.search(hook["files"], file) and not re.search(hook["exclude"], file)
-    }
-    assert taken == {file for file in files if not file.startswith(ignored)}
-    assert len(taken) > 30
-
-
 # -- code owners -----------------------------------------------------------------------------------
 
 

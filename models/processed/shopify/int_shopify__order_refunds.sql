@@ -1,8 +1,8 @@
-{% set shipping_refunds -%}
-list_filter(order_adjustments, lambda adjustment: adjustment.kind = 'shipping_refund')
-{%- endset %}
-
 {{ config(unique_key='refund_id') }}
+
+{% set shipping_refunds =
+    "list_filter(order_adjustments, lambda adjustment: adjustment.kind = 'shipping_refund')"
+%}
 
 with
 
