@@ -40,7 +40,6 @@ _LAST_BUILD = """
     select
         tick_id,
         arg_max(code_digest, snapshot_id),
-        arg_max(manifest_id, snapshot_id),
         greatest(
             max(snapshot_id),
             -- Compaction rewrites tables, and changes nothing in them.
@@ -57,43 +56,38 @@ _LAST_BUILD = """
 
 # Those that the project still declares.
 _STREAMS = """
-    with paths as (
-        select
-            source,
-            stream,
-            path,
-            max(loaded_at) filter (status = 'loaded') as fed_at,
-            arg_max(status, cursor_version) = 'quarantined'
-            and arg_max(reason, cursor_version) not like 'undone%' as is_bad,
-            arg_max(reason, cursor_version) as reason,
-            max(cursor_version) as version
+    with fed as (
+        select source, stream, max(loaded_at) as fed_at
         from lakehouse.meta.feeder_files
+        where status = 'loaded'
         group by all
     ),
-    files as (
+    quarantined as (
         select
             source,
             stream,
-            max(fed_at) as fed_at,
-            list((source || '.' || stream, path, reason, version) order by path)
-                filter (is_bad) as bad
-        from paths
+            list((source || '.' || stream, path, etag, reason) order by path) as bad
+        from lakehouse.meta.quarantine
         group by all
     )
     select
         source, stream, cursor_path, cursor_version, files_loaded, backlog_files, swept_at,
         updated_at, declaration, fed_at, bad
     from lakehouse.meta.feeder_cursors
-    left join files using (source, stream)
-    where declaration is not null and 'stg_' || source || '__' || stream in (
-        select split_part(node, '.', -1) from lakehouse.meta.manifest_nodes where manifest_id = ?
-    )
+    left join fed using (source, stream)
+    left join quarantined using (source, stream)
+    where declaration is not null
     order by all
 """
 
+# As the feeder's ledger knows them (Ledger.known).
 _UNKNOWN = """
+    with known as (
+        select path, etag from lakehouse.meta.feeder_files
+        where status <> 'undone' or row_count is not null
+    )
     select path from (select unnest(?::varchar[]) as path, unnest(?::varchar[]) as etag)
-    anti join lakehouse.meta.feeder_files using (path, etag)
+    anti join known using (path, etag)
 """
 
 # Tables that were written after a snapshot, or that a model which reads them has not read since.
@@ -104,10 +98,12 @@ _CHANGED = """
         from __ducklake_metadata_lakehouse.ducklake_snapshot_changes
         where snapshot_id > (select min(snapshot_id) from lakehouse.meta.model_cursors)
     ),
+    -- Positions of models that the project has no more stay.
     nodes as (
-        select split_part(relation, '.', -1) as name
-        from lakehouse.meta.manifest_nodes
-        where manifest_id = ? and relation is not null
+        select distinct split_part(node, '.', -1) as name
+        from lakehouse.meta.node_results
+        inner join lakehouse.meta.invocations using (invocation_id)
+        where code_digest = ? and resource_type in ('model', 'seed', 'snapshot')
     ),
     last_writes as (
         select tables.table_name as name, max(changes.snapshot_id) as snapshot_id
@@ -160,19 +156,18 @@ class LastBuild:
 
     tick_id: str
     code: str  # the digest of the code that it built with
-    manifest_id: str  # names the project's nodes in meta.manifest_nodes
     snapshot: int  # the lake's newest one when it, or maintenance since, ended
     failed: bool
     started_at: datetime
 
 
 class BadFile(NamedTuple):
-    """A file in quarantine, and the feed that put it there."""
+    """A version of a file that is in quarantine."""
 
     stream: str
     path: str
+    etag: str
     reason: str
-    version: int
 
 
 @dataclass(frozen=True)
@@ -258,7 +253,7 @@ class Lake:
 
     def streams(self) -> list[Stream]:
         """The streams of the project as it was last built."""
-        rows = self._rows(_STREAMS, [self.last.manifest_id]) if self.last else []
+        rows = self._rows(_STREAMS) if self.last else []
         streams = []
         for *cursor, declaration, fed_at, bad in rows:
             files = [BadFile(*file) for file in bad or []]
@@ -278,7 +273,7 @@ class Lake:
         """
         if not self.last:
             return []
-        rows = self._rows(_CHANGED, [self.last.manifest_id, self.last.snapshot])
+        rows = self._rows(_CHANGED, [self.last.code, self.last.snapshot])
         return [name for (name,) in rows]
 
     def _rows(self, sql: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:

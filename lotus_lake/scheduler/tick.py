@@ -182,7 +182,7 @@ class Scheduler:
             self._log.info(line)
         os.environ["LAKE_CODE_DIGEST"] = self._settings.code()
         streams = self._streams(catalog)
-        before = {stream.label: stream.version for stream in streams}
+        before = {file for stream in streams for file in stream.bad}
         results: list[Result] = []
         selectors = list(pending)
         while True:
@@ -201,8 +201,8 @@ class Scheduler:
             if not selectors or self._stop.requested:
                 break
             self._log.info(f"Round {len(results) + 1}: more files wait for {' '.join(selectors)}.")
-        bad = [file for stream in streams for file in stream.bad]
-        return judge(results, [file for file in bad if file.version > before.get(file.stream, 0)])
+        bad = [file for stream in streams for file in stream.bad if file not in before]
+        return judge(results, bad)
 
     def _maintain(self, catalog: Catalog) -> Report:
         command = f"{_ME} --maintain"

@@ -62,7 +62,8 @@
         {% set declared = "(values " ~ rows | join(", ") ~ ") as declared (source, stream, declaration)" %}
         {% set cursors = target.database ~ ".meta.feeder_cursors" %}
         {% set news = run_query(
-            "select count(*), count(cursors.source) from " ~ declared ~ " left join " ~ cursors
+            "select count(*), count(cursors.source), (select count(*) from " ~ cursors ~ " anti join "
+            ~ declared ~ " using (source, stream) where declaration is not null) from " ~ declared ~ " left join " ~ cursors
             ~ " as cursors using (source, stream) where cursors.declaration is distinct from"
             ~ " declared.declaration"
         ).rows[0] %}
@@ -81,6 +82,12 @@
                 ~ declared ~ " where cursors.source = declared.source"
                 ~ " and cursors.stream = declared.stream"
                 ~ " and cursors.declaration is distinct from declared.declaration"
+            ) %}
+        {% endif %}
+        {% if news[2] > 0 %}
+            {% do run_query(
+                "update " ~ cursors ~ " set declaration = null where (source, stream) not in"
+                ~ " (select (source, stream) from " ~ declared ~ ")"
             ) %}
         {% endif %}
     {% endif %}

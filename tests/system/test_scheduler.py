@@ -134,6 +134,21 @@ def test_a_due_sweep_is_done_by_a_build(ticks: Ticks) -> None:
     assert ticks.command().says("Nothing new")
 
 
+def test_a_stream_that_is_declared_no_more_is_left_alone(ticks: Ticks) -> None:
+    """Its files go on landing; a build finds that the project has it no more, and says so."""
+    ticks.lake.change(
+        "insert into meta.feeder_cursors select * replace ('old' as stream, null as swept_at)"
+        " from meta.feeder_cursors where stream = 'lists'"
+    )
+    land(ticks.lake, "klaviyo/old/year=2025/month=01/day=09/a.parquet", b"x")
+    assert ticks.run("--dry-run").says("klaviyo.old: 1 new file")
+    assert ticks.run("--full").code == 0
+    assert (
+        ticks.lake.value("select declaration from meta.feeder_cursors where stream = 'old'") is None
+    )
+    assert ticks.command().says("Nothing new")
+
+
 def test_quarantine_is_partial_and_a_repair_is_good_again(ticks: Ticks, hook: Webhook) -> None:
     """10 once, and one message; the same bad file is no news; mended, one message more."""
     ticks.environment["LAKE_ALERT_WEBHOOK"] = hook.url
