@@ -94,7 +94,7 @@ class Running:
     started: float
     on_end: Any
 
-    def wait(self, timeout: float = 240) -> Build:
+    def wait(self, timeout: float = 900) -> Build:
         """Wait for its end."""
         self.process.join(timeout)
         if self.process.exitcode is None:
