@@ -83,6 +83,7 @@ UNSET = {
     "LAKE_BRANCH": "production is no branch",
     "LAKE_BRANCH_BY": "production is no branch",
     "LAKE_MEMORY_LIMIT": "profiles.yml has production's, which the image is parsed with",
+    "LAKE_START_NEW": "a person sets it, once",
     "LAKE_TICK_ID": "the scheduler sets it for dbt",
     "LAKE_CODE_DIGEST": "the scheduler sets it for dbt",
 }
@@ -484,7 +485,7 @@ def test_the_image_has_what_a_run_needs_and_nothing_else() -> None:
         path.relative_to(ROOT)
         for folder in needed
         for path in folder.rglob("*")
-        if path.suffix in (".py", ".sql", ".yml", ".md", ".html", ".csv")
+        if path.suffix in (".py", ".sql", ".yml", ".md", ".html", ".csv", ".tmpl", ".css", ".rst")
         and "__pycache__" not in path.parts
     } | {Path("dbt_project.yml"), Path("profiles.yml"), Path("requirements.lock")}
     # What the guides link to.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from unittest.mock import patch
 
 import duckdb
@@ -86,19 +87,21 @@ catalog.rollback()
 """
 
 
-def test_a_hook_waits_for_another_process(positions: SmallLake) -> None:
+def test_a_hook_waits_for_another_process(
+    positions: SmallLake, other: Callable[[], SmallLake]
+) -> None:
     """One that writes the catalog at that moment; what is wrong is given back, not raised."""
-    folder = positions.folder
-    register(positions.connection, LakeConfig(f"{folder}/landing", "sqlite:none", "data/"))
+    folder, connection = positions.folder, other().connection
+    register(connection, LakeConfig(f"{folder}/landing", "sqlite:none", "data/"))
     call = "select commit_to_lake(sql, '') from (values (?)) as statements (sql)"
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, f"{folder}/catalog.sqlite"], stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout and other.stdout.readline() == "held\n"
+    ) as holder:
+        assert holder.stdout and holder.stdout.readline() == "held\n"
         with pytest.raises(duckdb.Error, match="database is locked"):
-            positions.connection.execute(COUNT_UP + "'mine'")
-        found = positions.connection.execute(call, [COUNT_UP + "'mine'"]).fetchall()
+            connection.execute(COUNT_UP + "'mine'")
+        found = connection.execute(call, [COUNT_UP + "'mine'"]).fetchall()
     assert found == [(None,)]
     assert snapshots(positions)["mine"] == 1
-    ((problem,),) = positions.connection.execute(call, ["select * from nowhere"]).fetchall()
+    ((problem,),) = connection.execute(call, ["select * from nowhere"]).fetchall()
     assert "nowhere" in problem
