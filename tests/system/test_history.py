@@ -101,7 +101,7 @@ def test_a_failure_is_recorded(
         path.unlink()
     failed = lake.build_quickly("--select", "int_shopify__orders+", "--full-refresh", "--fail-fast")
     assert failed.code == 1
-    assert "Failure in model int_shopify__orders" in failed.output
+    assert "in model int_shopify__orders" in failed.output
 
     status, errors, message = lake.query(
         "select invocations.status, error_count, message from meta.invocations"

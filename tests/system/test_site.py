@@ -271,7 +271,7 @@ def test_what_is_missing_is_said(site: Site, tmp_path: Path) -> None:
     code, said = site.docs("--serve", *nowhere)
     assert (code, "make docs" in said) == (64, True)
     code, said = site.docs("--out", str(tmp_path / "s"), LAKE_CATALOG=f"sqlite:{tmp_path}/no/c")
-    assert (code, "make build" in said) == (40, True)
+    assert (code, "LAKE_START_NEW" in said) == (40, True)
     assert list(tmp_path.iterdir()) == []
 
 
