@@ -87,8 +87,10 @@ def _read(past: Past, model: str, snapshot: int) -> dict[str, Range]:
     found: dict[str, Range] = {}
     for name, position in _tolerant(
         past,
-        f"select upstream, snapshot_id from {ALIAS}.meta.model_cursors at (version => {snapshot})"
-        " where model = ? and upstream <> model",
+        # The past of bookkeeping that was flushed may have earlier positions, too (decision 0010).
+        "select upstream, max(snapshot_id)"
+        f" from {ALIAS}.meta.model_cursors at (version => {snapshot})"
+        " where model = ? and upstream <> model group by upstream",
         [model],
     ):
         for table, (low, high) in _read(past, name, position).items():
