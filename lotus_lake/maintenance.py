@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -113,10 +113,10 @@ def keep_up(connection: duckdb.DuckDBPyConnection, **given: Any) -> list[str]:
     steps = [upkeep.flush] if upkeep.inlined_rows() > 2000 else []
     steps += [upkeep.rewrite, upkeep.merge]
     if not settings.branches:
-        day = 1
-        if upkeep.expirable(settings.snapshot_days + day):
+        # A day late, so that this happens once a day and not in each build.
+        if upkeep.expirable(settings.snapshot_days + 1):
             steps.append(upkeep.expire)
-        if upkeep.deletable(settings.cleanup_delay_days + day):
+        if upkeep.deletable(settings.cleanup_delay_days + 1):
             upkeep.check_deletions(False)
             steps.append(upkeep.clean_up)
     done = [_timed(step) for step in steps]
@@ -145,10 +145,7 @@ def remove_orphans(connection: duckdb.DuckDBPyConnection, days: int, dry_run: bo
 
 def _timed(step: Callable[[], Step]) -> Step:
     started = time.monotonic()
-    done = step()
-    return Step(
-        done.name, done.what, done.tables, done.files, done.size, time.monotonic() - started
-    )
+    return replace(step(), seconds=time.monotonic() - started)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@
         {% do check_variables() %}
         {% do create_meta_tables() %}
         {% do create_history_tables() %}
-        {% do begin_tests() %}
         {% do forget_unknown_bounds() %}
         {% do declare_streams() %}
+        {% if flags.WHICH in ["build", "test"] %}
+            {% do begin_tests() %}
+        {% endif %}
         {% if flags.WHICH in ["run", "build"] %}
             {% do check_landing() %}
         {% endif %}

@@ -31,7 +31,7 @@
 
 {#
     Sorted by its key, so that what is asked of a few keys reads few row groups (docs/decisions/0017).
-    The semicolon stands on a line of its own: a model may end with a comment.
+    The semicolon is on a line of its own: a model may end with a comment.
 #}
 {% macro _create_sql(relation, sql, plan) %}
     {% set has_contract = config.get("contract").enforced %}
