@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import duckdb
 
 from lotus_lake.config import LakeConfig, LakeError, foreign_catalog, is_s3, local_path
+from lotus_lake.s3 import reason
 
 ALIAS = "lakehouse"
 
@@ -164,8 +165,7 @@ def _lost(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> LakeErro
             "from glob(?) limit 1", [f"{config.data_url}**/*.parquet"]
         ).fetchone()
     except duckdb.Error as error:
-        text = str(error).strip().splitlines()[0]
-        return LakeError(f"LAKE_DATA_URL ({config.data_url}) cannot be listed: {text}")
+        return LakeError(f"LAKE_DATA_URL ({config.data_url}) cannot be listed: {reason(error)}.")
     if not found:
         return None
     return LakeError(

@@ -103,9 +103,10 @@ def reason(error: Exception) -> str:
     line = re.sub(r"^Generic S3 error: ", "", line.split("<", 1)[0]).rstrip(" :.")
     if detail:
         line = f"{line}: {detail[detail.lastindex or 0]}"
-    if "InvalidCertificate" in text:
+    # The second is what DuckDB's httpfs says.
+    if "InvalidCertificate" in text or "peer certificate" in text:
         line += (
             " (the server's certificate is not trusted: AWS_CA_BUNDLE has to name the file of who"
+            " signed it)"
         )
-        line += " signed it)"
     return line

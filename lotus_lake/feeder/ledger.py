@@ -14,7 +14,8 @@ from lotus_lake.escaping import printable
 from lotus_lake.feeder.drift import SchemaChange
 from lotus_lake.landing import LandedFile
 from lotus_lake.probe import Probe
-from lotus_lake.races import is_conflict
+from lotus_lake.races import commit
+from lotus_lake.schema import literal
 from lotus_lake.streams import Stream
 
 _FILES_SCHEMA = pa.schema(
@@ -252,27 +253,27 @@ class Ledger:
 
     def note_idle(self, cursor: Cursor, swept: bool) -> None:
         """Remember that everything was listed, and that nothing waits any more."""
-        try:
-            self._connection.execute(
-                f"update {self._cursors} set backlog_files = 0, backlog_bytes = 0,"
-                f" swept_at = {'now()' if swept else 'swept_at'}"
-                " where source = ? and stream = ? and cursor_version = ?",
-                [self._stream.source, self._stream.name, cursor.version],
-            )
-        except duckdb.Error as error:
-            if not is_conflict(error):
-                raise
+        self._commit(
+            f"update {self._cursors} set backlog_files = 0, backlog_bytes = 0,"
+            f" swept_at = {'now()' if swept else 'swept_at'}"
+            f" where {self._of_stream} and cursor_version = {cursor.version}",
+            f"nothing waits of {self._stream.label}",
+        )
 
     def undo_removed(self, paths: Collection[str]) -> None:
         """Let files leave the quarantine that are gone from the landing zone."""
-        try:
-            self._connection.execute(
-                f"update {self.files} set status = 'undone',"
-                " reason = 'removed on ' || now()::varchar || ', in quarantine because ' || reason"
-                " where source = ? and stream = ? and status = 'quarantined'"
-                " and path in (select unnest(?))",
-                [self._stream.source, self._stream.name, sorted(paths)],
-            )
-        except duckdb.Error as error:
-            if not is_conflict(error):
-                raise
+        self._commit(
+            f"update {self.files} set status = 'undone',"
+            " reason = 'removed on ' || now()::varchar || ', in quarantine because ' || reason"
+            f" where {self._of_stream} and status = 'quarantined'"
+            f" and path in ({', '.join(map(literal, sorted(paths)))})",
+            f"removed from quarantine of {self._stream.label}: {len(paths):,} files",
+        )
+
+    @property
+    def _of_stream(self) -> str:
+        return f"source = {literal(self._stream.source)} and stream = {literal(self._stream.name)}"
+
+    def _commit(self, sql: str, message: str) -> None:
+        if problem := commit(self._connection, sql, message):
+            raise LakeError(f"{self._stream.label}: {problem}")

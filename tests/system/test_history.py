@@ -153,7 +153,7 @@ def test_a_history_that_cannot_be_written(lake: Lake, sample: Delivery) -> None:
     lake.deliver(part_of(sample, 1)[:20], sample.out)
     build = lake.build_quickly()
     assert build.code == 1
-    assert "on-run-end.0 failed" in build.output
+    assert "on-run-end.2 failed" in build.output
     assert len(nodes(build)) > 30
     assert set(nodes(build).values()) == {"success"}
     assert not lake.wrong_counts()

@@ -59,7 +59,7 @@ def test_any_split_order_repeat_and_crash(
         lake.deliver(piece, sample.out)
         _repeat_some(lake, chance)
         if number % 2 == 0:
-            crash = Crash(STATEMENT, call=chance.randint(60, 300), after=chance.random() < 0.5)
+            crash = Crash(STATEMENT, call=chance.randint(10, 100), after=chance.random() < 0.5)
             killed = lake.build_quickly(variables=variables, crash=crash)
             assert killed.code in (-9, 0), killed  # 0: it ended before
             crashes += killed.code == -9

@@ -154,7 +154,7 @@ def test_what_dbt_cannot_read(lake: Lake, checkout: Path) -> None:
 def test_a_full_refresh_that_fails(lake: Lake, checkout: Path) -> None:
     """Where the build did not: that is reported beside what the build changed."""
     amount = "cast(coalesce(units_sold, 0) as bigint)"
-    failing = """{{ "1" if is_incremental() else "error('never built in full')" }}"""
+    failing = """{{ "error('never built in full')" if flags.FULL_REFRESH else "1" }}"""
     dimension = "models/enriched/products/dim_products"
     change(checkout, f"{dimension}.sql", amount, f"{amount} + cast({failing} as bigint)")
     tests = checkout / f"{dimension}.yml"

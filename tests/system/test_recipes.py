@@ -157,7 +157,7 @@ def test_a_column_then_a_fact(copy: Copy, reference: Reference) -> None:
     printed = copy.follow("Add a fact or a metric")
     assert "integrity_fct_monthly_sales" in printed
     assert "return_rate_of_a_month" in printed
-    assert "skip build, nothing that it reads has changed" in printed
+    assert "SKIP (nothing that it reads has changed)" in printed
     months: dict[tuple[Any, str], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 4)
     for day, currency, *figures in copy.lake.query(
         "select order_day, currency, net_sales, returns, gross_sales - discounts, 1"
