@@ -30,8 +30,8 @@ _FULL = re.compile(
     re.IGNORECASE,
 )
 
-# Where macros refuse what a person has set: dbt names the macro that raised the error first.
-_REFUSED = re.compile(r"> in macro (_refuse_variable|declare_streams) ")
+# Where what a person has set is refused.
+_REFUSED = re.compile(r"> called by macro (check_variables|declare_streams) ")
 
 
 @dataclass(frozen=True)

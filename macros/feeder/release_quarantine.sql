@@ -5,21 +5,9 @@
         dbt run-operation release_quarantine --args '{source: shopify, stream: orders, day: 2025-01-15}'
 #}
 {% macro release_quarantine(source, stream, path=none, day=none, cursor_version=none, dry_run=false) %}
-    {% set deliveries = lotus_lake._find_deliveries(source, stream, path, day, cursor_version, ["quarantined", "undone"]) %}
-    {% do lotus_lake._print_deliveries(
-        "Release " ~ deliveries | length ~ " files of " ~ source ~ "." ~ stream ~ ":", deliveries, dry_run
-    ) %}
-    {% if not dry_run %}
-        {% do run_query("
-            begin;
-            delete from " ~ target.database ~ ".meta.feeder_files
-            where (path, cursor_version) in (select (path, cursor_version) from deliveries)
-                and source = '" ~ source ~ "' and stream = '" ~ stream ~ "' and status in ('quarantined', 'undone');
-            update " ~ target.database ~ ".meta.feeder_cursors
-            set swept_at = null, cursor_version = cursor_version + 1
-            where source = '" ~ source ~ "' and stream = '" ~ stream ~ "';
-            commit;
-        ") %}
-        {% do log("Done. The next `dbt build` tries them again.", info=true) %}
-    {% endif %}
+    {% do start_lakehouse() %}
+    {% do lotus_lake.operate("release_quarantine", {
+        "source": source, "stream": stream, "path": path, "day": day, "cursor_version": cursor_version,
+        "dry_run": dry_run,
+    }) %}
 {% endmacro %}

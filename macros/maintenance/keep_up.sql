@@ -7,11 +7,9 @@
     {% if execute and flags.WHICH in ["run", "build"] and target.name != "pr" and run_query(
         "from ducklake_last_committed_snapshot('" ~ target.database ~ "')"
     ).columns[0].values()[0] is not none %}
-        {% set settings = lotus_lake._maintenance_settings() %}
-        {% do settings.update({"maintain_max_files": 200, "least_files": 16}) %}
-        {% set problem = lotus_lake._maintenance("keep_up_lake", settings) %}
-        {% if problem %}
-            {% do log(lotus_lake.printable("Upkeep stopped, the build is whole: " ~ problem), info=true) %}
+        {% set problem = lotus_lake._operate("keep_up", lotus_lake._what_to_keep()) %}
+        {% if problem is not none %}
+            {% do log("Upkeep stopped, the build is whole: " ~ problem, info=true) %}
         {% endif %}
     {% endif %}
 {% endmacro %}

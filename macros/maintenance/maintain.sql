@@ -9,19 +9,10 @@
     delete and leaves them where they lie.
 #}
 {% macro maintain(dry_run=false, keep_landed=false) %}
-    {% do lotus_lake._check_argument("dry_run", dry_run, "flag") %}
-    {% do lotus_lake._check_argument("keep_landed", keep_landed, "flag") %}
     {% do start_lakehouse() %}
-    {% do lotus_lake._check_numbers([
-        ("history_days", 1, 36500), ("snapshot_days", 0, 36500), ("cleanup_delay_days", 0, 36500),
-        ("maintain_max_files", 1, 1000000000), ("branch_hold_days", 0, 36500),
-    ]) %}
-    {% set settings = lotus_lake._maintenance_settings() %}
-    {% do settings.update({"dry_run": dry_run, "keep_landed": keep_landed}) %}
-    {% set problem = lotus_lake._maintenance("maintain_lake", settings) %}
-    {% if problem %}
-        {{ exceptions.raise_compiler_error(problem) }}
-    {% endif %}
+    {% set arguments = lotus_lake._what_to_keep() %}
+    {% do arguments.update({"dry_run": dry_run, "keep_landed": keep_landed}) %}
+    {% do lotus_lake.operate("maintain", arguments) %}
     {% if not dry_run %}
         {% do run_query(
             "insert into " ~ target.database ~ ".meta.invocations by name select "
@@ -33,37 +24,8 @@
 {% endmacro %}
 
 
-{# Prints what a function of lotus_lake/functions.py has done; gives what went wrong, or none. #}
-{% macro _maintenance(function, settings) %}
-    {% set done = run_query(
-        "select unnest(" ~ function ~ "(settings), max_depth => 2) from (values ('"
-        ~ tojson(settings) | replace("'", "''") ~ "')) as given (settings)"
-    ).rows[0] %}
-    {% for line in fromjson(done["lines"]) %}
-        {% do log(lotus_lake.printable(line), info=true) %}
-    {% endfor %}
-    {{ return(done["problem"]) }}
-{% endmacro %}
-
-
-{% macro _maintenance_settings() %}
-    {{ return({
-        "history_days": var("history_days"),
-        "snapshot_days": var("snapshot_days"),
-        "cleanup_delay_days": var("cleanup_delay_days"),
-        "maintain_max_files": var("maintain_max_files"),
-        "branches": lotus_lake._live_branches(),
-    }) }}
-{% endmacro %}
-
-
-{# The branches for which nothing may be deleted. #}
-{% macro _live_branches() %}
-    {# A branch's own clean-up can reach nothing that another branch, or the lake, may need. #}
-    {% if target.name == "pr" %}
-        {{ return([]) }}
-    {% endif %}
-    {{ return(
-        lotus_lake._branches() | selectattr("days", "lt", var("branch_hold_days")) | map(attribute="name") | list
-    ) }}
+{% macro _what_to_keep() %}
+    {{ return(lotus_lake.values_of([
+        "history_days", "snapshot_days", "cleanup_delay_days", "maintain_max_files", "branch_hold_days"
+    ])) }}
 {% endmacro %}

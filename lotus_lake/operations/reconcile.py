@@ -1,0 +1,98 @@
+"""Proves that nothing is missing and nothing is twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from lotus_lake.config import LakeError
+from lotus_lake.connection import ALIAS
+from lotus_lake.operations.lake import Lake
+from lotus_lake.operations.starting import check_landing
+from lotus_lake.probe import Limits, Prober, Unreadable
+from lotus_lake.streams import Stream
+
+_SQL = (Path(__file__).parent / "reconcile.sql").read_text()
+# Files that were fed are within the limits that their stream had then.
+_AS_FED = Limits(depth=200, columns=10**5, ratio=10**6, value_bytes=1 << 30, seconds=10**6)
+_FOOTERS = pa.schema(
+    [
+        ("path", pa.string()),
+        ("etag", pa.string()),
+        ("row_count", pa.int64()),
+        ("reason", pa.string()),
+    ]
+)
+# Where a stream has no table yet.
+_NOTHING = (
+    "(select null::varchar as _source_file, null::bigint as _cursor_version,"
+    " null::varchar as filename where false)"
+)
+
+
+def reconcile(
+    lake: Lake, source: str | None = None, stream: str | None = None, read_files: bool = True
+) -> Iterator[str]:
+    """Compare, for every stream, what lies in the landing zone, what the ledger says, what the
+    files themselves say and what staging has. Changes nothing.
+
+    Files that are gone from landing after they were fed are no difference (the lake owns its rows),
+    except registered ones; quarantined files are listed, since the ledger accounts for them.
+
+    Args:
+        lake: The lake.
+        source, stream: Which streams; all by default.
+        read_files: Whether each file is asked for its rows.
+
+    Raises:
+        LakeError: There are differences, the landing zone cannot be read, or no such stream is.
+    """
+    chosen = lake.chosen(source, stream)
+    yield from check_landing(lake)
+    differences: list[str] = []
+    for one in chosen:
+        lines = _compare(lake, one, read_files)
+        wrong = [message for kind, message in lines if kind == "difference"]
+        differences += wrong
+        for kind, message in lines:
+            yield f"  {one.label}  {kind}: {message}"
+        yield f"{one.label}: {f'{len(wrong)} differences' if wrong else 'clean'}"
+    if differences:
+        raise LakeError(
+            f"reconcile found {len(differences)} differences, the first: {differences[0]}"
+        )
+    yield "Landing, ledger, files and staging agree."
+
+
+def _compare(lake: Lake, stream: Stream, read_files: bool) -> list[tuple[str, str]]:
+    names = {"source": stream.source, "stream": stream.name}
+    landed = lake.landed(stream)
+    fed = set(
+        lake.fetch(
+            f"select path, etag from {ALIAS}.meta.feeder_files"
+            " where source = $source and stream = $stream and status = 'loaded'",
+            names,
+        )
+    )
+    prober = Prober(lake.landing, _AS_FED)
+    asked = [file for file in landed if (file.path, file.etag) in fed] if read_files else []
+    footers = [
+        {
+            "path": file.path,
+            "etag": file.etag,
+            "row_count": None if isinstance(said, Unreadable) else said.rows,
+            "reason": str(said) if isinstance(said, Unreadable) else None,
+        }
+        for file, said in prober.probe(asked)
+    ]
+    prober.clear()
+    lake.connection.register("footers", pa.Table.from_pylist(footers, _FOOTERS))
+    has_table = lake.fetch(
+        "from duckdb_tables() where database_name = $lake and schema_name = 'staging'"
+        " and table_name = $table",
+        {"lake": ALIAS, "table": stream.table.rpartition(".")[2]},
+    )
+    sql = _SQL.format(lake=ALIAS, staging=stream.table if has_table else _NOTHING)
+    return lake.fetch(sql, names)
