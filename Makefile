@@ -26,7 +26,7 @@ $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),\
 needed = $(if $(value $(1)),,$(error Say which: make $@ $(1)=...))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build branch branch-list branch-drop diff pr sql watch as-of test test-slow test-seaweedfs lint .lint-sql .lint-dbt format status reconcile sample docs docs-serve airbyte-catalog discover audit lock clean
+.PHONY: help setup build branch branch-list branch-drop diff pr sql watch as-of test test-ci test-slow lint .lint-sql .lint-dbt format status reconcile sample docs docs-serve airbyte-catalog discover audit lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,16 +56,17 @@ $(INSTALLED): requirements.lock requirements-dev.lock
 build: setup ## Feed what landed and build every table (a sample shop, if there is no landing zone)
 	@if [ -z "$${LAKE_LANDING_URL:-}" ] && [ "$${DBT_TARGET:-local}" = local ] \
 		&& [ ! -d .lake/landing/raw ]; then $(MAKE) --no-print-directory sample; fi
-	@rm -f "$${DBT_TARGET_PATH:-target}/run_results.json"; \
-		$(BIN)/dbt build; code=$$?; $(BIN)/python scripts/build_summary.py; exit $$code
+	@$(BIN)/dbt build && $(BIN)/python scripts/pull_request.py --keep-manifest; code=$$?; \
+		$(BIN)/python scripts/status.py; exit $$code
 
 test: setup ## Test what a change can break, with a PostgreSQL and an S3 server of its own
-	@$(BIN)/python -m pytest -m "not slow" $$PYTEST_ARGS
+	@$(BIN)/python -m pytest -m "not slow and not nightly" $$PYTEST_ARGS
 
-test-slow: setup ## Run the other tests: kills, faults, rights, recipes, deployment, every page
+test-ci: setup ## Run what .ci/run tests beyond that: kills, rights, recipes, deployment
 	@$(BIN)/python -m pytest -m slow $$PYTEST_ARGS
 
-test-seaweedfs: setup ## Run the tests that use S3 on SeaweedFS, which production runs on
+test-slow: setup ## Run what is left to the night: faults, 50 kills, browsers, S3 on SeaweedFS
+	@$(BIN)/python -m pytest -m nightly $$PYTEST_ARGS
 	@LAKE_TEST_S3=seaweedfs $(BIN)/python -m pytest $$PYTEST_ARGS $(S3_TESTS)
 
 lint: setup ## Check Python, SQL, YAML and the project's conventions

@@ -16,12 +16,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import resource
 import shutil
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -31,11 +28,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness import lake
+from benchmarks.harness import DBT, PROJECT, Spent, lake, run
 from sample import generate
 
-PROJECT = Path(__file__).resolve().parent.parent
-DBT = str(Path(sys.executable).with_name("dbt"))
 # So that one round feeds everything; as options they would count as a change of the project.
 ALL_AT_ONCE = "{feed_max_files: 1000000, feed_max_bytes: 100000000000}"
 
@@ -46,14 +41,6 @@ class Case:
 
     name: str
     environment: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Spent:
-    """Seconds that passed while a process ran, and of a processor that it used."""
-
-    passed: float
-    used: float
 
 
 def main() -> None:
@@ -134,17 +121,6 @@ def measure(cases: list[Case], repeat: int) -> dict[str, list[Spent]]:
 def scheduler() -> list[str]:
     """The command of a tick."""
     return [sys.executable, str(PROJECT / "scripts" / "scheduler.py")]
-
-
-def run(command: list[str], environment: dict[str, str]) -> Spent:
-    """Run a process to its end."""
-    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    passed, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Spent(passed, used)
 
 
 def show(seconds: dict[str, list[Spent]]) -> None:

@@ -156,6 +156,16 @@ class PullRequest:
         )
 
 
+def keep_manifest(lake: LakeConfig, target: Path) -> None:
+    """Keep the manifest of a build that ended well, for later pull requests to compare with.
+
+    Raises:
+        LakeError: It cannot be written.
+    """
+    if not lake.branch:
+        open_store(artifacts_url(lake)).write(MANIFEST, (target / MANIFEST).read_bytes())
+
+
 def artifacts_url(lake: LakeConfig) -> str:
     """Where the artefacts of the lake's last build are.
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,60 +25,6 @@ if TYPE_CHECKING:
 _DEBOUNCE = 300
 _FOLDERS = ("models", "macros", "tests", "seeds", "snapshots")
 _SUFFIXES = (".sql", ".yml", ".yaml", ".csv", ".md")
-_FAILED = ("error", "fail", "runtime error", "partial success")
-
-
-@dataclass
-class Build:
-    """What one build did.
-
-    Args:
-        outcomes: How many nodes ended in which way, in dbt's words.
-        interrupted: Whether it was ended by Ctrl-C.
-        broken: Whether dbt stopped before its first node.
-        started: When it began, as ``time.monotonic`` counts.
-        first_node: Seconds until its first node; None if there was none.
-        seconds: How long it took.
-    """
-
-    outcomes: Counter[str] = field(default_factory=Counter)
-    interrupted: bool = False
-    broken: bool = False
-    started: float = field(default_factory=time.monotonic)
-    first_node: float | None = None
-    seconds: float = 0
-
-    def on_event(self, event: Any) -> None:
-        """Take note of dbt's first node; a callback for ``dbtRunner``."""
-        if self.first_node is None and event.info.name in ("LogStartLine", "NodeStart"):
-            self.first_node = time.monotonic() - self.started
-
-    @property
-    def selects_nothing(self) -> bool:
-        """Whether dbt found nothing to build."""
-        return not self.broken and not self.outcomes
-
-    def summary(self, select: str) -> str:
-        """What it did, in a line."""
-        took = f"{self.seconds:.1f} s"
-        if self.broken:
-            return f"{select}: dbt cannot build it, see above ({took})"
-        if self.selects_nothing:
-            return f"{select}: selects nothing; `dbt ls` lists what there is ({took})"
-        failed = sum(self.outcomes[name] for name in _FAILED)
-        counts = ", ".join(
-            f"{count} {name}"
-            for name, count in (
-                ("ok", self.outcomes["success"] + self.outcomes["pass"]),
-                ("failed", failed),
-                ("warned", self.outcomes["warn"]),
-                ("skipped", self.outcomes["skipped"]),
-            )
-            if count
-        )
-        if self.first_node is not None:
-            took += f", the first node after {self.first_node:.1f} s"
-        return f"{select}: {'FAILED, ' if failed else ''}{counts} ({took})"
 
 
 class ProjectFiles(DefaultFilter):
@@ -140,12 +83,15 @@ def main(arguments: Sequence[str]) -> int:
                 print(f"\nSaved: {printable(', '.join(names))}", flush=True)
             if changed is None or changed:
                 done = build(runner, select)
-                if done.interrupted:
+                if isinstance(done.exception, KeyboardInterrupt):
                     break
-                if changed is None and done.selects_nothing:
-                    print(f"watch: {done.summary(select)}", file=sys.stderr)
+                if changed is None and done.success and not getattr(done.result, "results", ()):
+                    print(
+                        f"watch: {select} selects nothing; `dbt ls` lists what there is.",
+                        file=sys.stderr,
+                    )
                     return Exit.USAGE
-                print(f"{done.summary(select)}\nWaiting for a save; Ctrl-C leaves.", flush=True)
+                print("Waiting for a save; Ctrl-C leaves.", flush=True)
             changed = next(saves)
     except KeyboardInterrupt:
         pass
@@ -153,8 +99,8 @@ def main(arguments: Sequence[str]) -> int:
     return Exit.OK
 
 
-def build(runner: dbtRunner, select: str) -> Build:
-    """Run ``dbt build`` in this process, and close the lake after it.
+def build(runner: dbtRunner, select: str) -> Any:
+    """Run ``dbt build`` in this process, and close the lake after it; dbt's own result.
 
     Args:
         runner: Runs it; what it parsed before is parsed again only where it changed.
@@ -162,15 +108,9 @@ def build(runner: dbtRunner, select: str) -> Build:
     """
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
-    done = Build()
-    runner.callbacks = [done.on_event]
-    result = runner.invoke(["--log-level", "warn", "build", "--select", select])
+    result = runner.invoke(["build", "--select", select])
     # dbt-duckdb keeps its DuckDB for the process's life: it would hold the catalog's file open.
     if DuckDBConnectionManager._ENV is not None:
         DuckDBConnectionManager._ENV.close()
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
-    done.seconds = time.monotonic() - done.started
-    done.interrupted = isinstance(result.exception, KeyboardInterrupt)
-    done.broken = result.exception is not None
-    done.outcomes.update(str(one.status) for one in getattr(result.result, "results", ()))
-    return done
+    return result

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lotus_lake.airbyte.catalog import orphans, stale_catalogs, write_catalogs
 from lotus_lake.airbyte.declared import airbyte_streams, chosen, read_manifest
+from lotus_lake.arguments import Parser
 from lotus_lake.config import LakeError
 from lotus_lake.scheduler.exits import Exit
 
@@ -21,18 +22,9 @@ columns, on which DuckDB refuses a model that reads more.
 
 exit codes:
    0  written, or everything is in step
-  20  a catalog is stale; each has a line
+  20  a catalog is stale; what differs is shown
   64  wrong usage, no manifest, or a declaration that cannot be told to Airbyte
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """Exits with the project's own code for wrong usage."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        self.print_usage(sys.stderr)
-        print(f"{self.prog}: {message}. See --help.", file=sys.stderr)
-        sys.exit(Exit.USAGE)
 
 
 def main() -> int:
@@ -61,8 +53,7 @@ def main() -> int:
             lines += [
                 f"{file} belongs to no source: remove it" for file in orphans(declared, options.out)
             ]
-            for line in lines:
-                print(f"airbyte-catalog: {line}", file=sys.stderr)
+            print(*lines, sep="\n", end="\n" * bool(lines), file=sys.stderr)
             return Exit.FAILED if lines else Exit.OK
         for file in write_catalogs(streams, options.out):
             print(file)

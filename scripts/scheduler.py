@@ -10,6 +10,7 @@ from pathlib import Path
 # So that the command also runs where the project is checked out but not installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from lotus_lake.arguments import Parser
 from lotus_lake.config import LakeError
 from lotus_lake.scheduler.exits import Exit, Unreachable
 from lotus_lake.scheduler.logs import Log
@@ -46,15 +47,6 @@ environment, beside the lake's own (README.md):
 
 docs/scheduler.md says what to do about each exit code.
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """Exits with the scheduler's own code for wrong usage."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        self.print_usage(sys.stderr)
-        print(f"{self.prog}: {message}. See --help.", file=sys.stderr)
-        sys.exit(Exit.USAGE)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -6,8 +6,9 @@ of it: the sync mode is the two modes put together, the selected fields are the 
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,6 @@ from lotus_lake.schema import Type
 from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
 
 Catalog = dict[str, Any]
-
-# So many differences of a catalog are told.
-_TOLD = 6
 
 _DATE_TIME = {"type": ["null", "string"], "format": "date-time"}
 _WITH_ZONE = {**_DATE_TIME, "airbyte_type": "timestamp_with_timezone"}
@@ -70,20 +68,21 @@ def write_catalogs(streams: Mapping[str, Iterable[Stream]], folder: Path) -> lis
 
 
 def stale_catalogs(streams: Mapping[str, Iterable[Stream]], folder: Path) -> list[str]:
-    """A line for each source whose file is not what its declaration says.
+    """What each file says otherwise than its source's declaration, as the lines of a diff.
 
     Raises:
         LakeError: As :func:`configured_catalog`.
     """
-    lines = []
+    lines: list[str] = []
     for source, found in streams.items():
         file = _file(folder, source)
-        told = differences(file, configured_catalog(found))
-        if told:
-            more = f"; and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
-            lines.append(
-                f"{source}: {file} is stale: {'; '.join(told[:_TOLD])}{more}. "
-                "Run: make airbyte-catalog"
+        should = written(configured_catalog(found))
+        if not file.exists():
+            lines.append(f"{file} is missing. Run: make airbyte-catalog")
+        elif (text := file.read_text(encoding="utf-8", errors="replace")) != should:
+            lines.append(f"{file} is stale. Run: make airbyte-catalog")
+            lines += difflib.unified_diff(
+                text.splitlines(), should.splitlines(), str(file), "declared", lineterm="", n=1
             )
     return lines
 
@@ -91,32 +90,6 @@ def stale_catalogs(streams: Mapping[str, Iterable[Stream]], folder: Path) -> lis
 def orphans(streams: Mapping[str, Iterable[Stream]], folder: Path) -> list[Path]:
     """Catalogs of sources that Airbyte does not deliver, or no longer."""
     return [file for file in sorted(folder.glob("*.json")) if file.stem not in streams]
-
-
-def differences(file: Path, catalog: Catalog) -> list[str]:
-    """What a file says otherwise than the catalog that it should be; nothing when it is fresh."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ["the file is missing"]
-    except UnicodeDecodeError:
-        return ["the file is no catalog"]
-    if text == written(catalog):
-        return []
-    try:
-        before = dict(_facts(json.loads(text)))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return ["the file is no catalog"]
-    after = dict(_facts(catalog))
-    lines = []
-    for name in dict.fromkeys([*before, *after]):
-        if name not in before:
-            lines.append(f"{name} is missing")
-        elif name not in after:
-            lines.append(f"{name} is no longer declared")
-        elif before[name] != after[name]:
-            lines.append(f"{name} is {before[name]}, declared is {after[name]}")
-    return lines or ["it is written in another way"]
 
 
 def _file(folder: Path, source: str) -> Path:
@@ -172,28 +145,3 @@ def _schema(type_: Type, where: str) -> dict[str, Any]:
             f"Stream {where} is declared as {type_.name.lower()}, which Airbyte does not deliver."
         )
     return _SCALARS[type_.name]
-
-
-def _facts(catalog: Catalog) -> Iterator[tuple[str, str]]:
-    """Everything that a catalog says, each with a name that a person understands."""
-    for configured in catalog["streams"]:
-        stream = configured["stream"]
-        yield f"stream {stream['name']}", ""
-        for setting, value in {**stream, **configured}.items():
-            if setting not in ("stream", "json_schema", "name"):
-                yield f"{setting} of {stream['name']}", json.dumps(value)
-        for path, type_ in _fields(stream["json_schema"]):
-            yield f"field {stream['name']}.{path}", type_
-
-
-def _fields(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    for name, child in schema.get("properties", {}).items():
-        yield from _field(child, f"{path}.{name}" if path else name)
-
-
-def _field(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
-    said = {key: value for key, value in schema.items() if key not in ("properties", "items")}
-    yield path, json.dumps(said)
-    yield from _fields(schema, path)
-    if "items" in schema:
-        yield from _field(schema["items"], f"{path}[]")

@@ -18,15 +18,6 @@ from lotus_lake.scheduler.store import Store, open_store
 MANIFEST, RUN_RESULTS, MARKER = "manifest.json", "run_results.json", "published.json"
 
 
-def publish(url: str, files: dict[str, bytes]) -> str | None:
-    """Write files to a folder or ``s3://bucket/prefix``; what went wrong in one line, or None."""
-    try:
-        _write(open_store(url), files)
-    except LakeError as error:
-        return str(error)
-    return None
-
-
 def publish_build(url: str, project: Path, config: LakeConfig, last: LastBuild, dbt: Dbt) -> None:
     """Publish what the last build left, unless it is there already.
 

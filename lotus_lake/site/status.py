@@ -17,7 +17,6 @@ import duckdb
 
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import connect
-from lotus_lake.freshness import Limits, limits
 from lotus_lake.pages import charts, environment, guarded, inline_scripts
 from lotus_lake.scheduler.exits import Unreachable
 
@@ -73,12 +72,12 @@ def write(config: LakeConfig, manifest: Path, site: Path) -> None:
 
 
 def page(config: LakeConfig, manifest: Path) -> str:
-    """The page as HTML; dbt's manifest says how late a stream may be.
+    """The page as HTML; dbt's manifest says who looks after what.
 
     Raises:
         LakeError: The lake or the manifest cannot be read, or the lake was not built yet.
     """
-    return render(collect(config, limits(manifest), owners(manifest)))
+    return render(collect(config, owners(manifest)))
 
 
 def owners(manifest: Path) -> Owners:
@@ -95,9 +94,7 @@ def owners(manifest: Path) -> Owners:
     }
 
 
-def collect(
-    config: LakeConfig, limits: Limits, owners: Owners, now: datetime | None = None
-) -> Status:
+def collect(config: LakeConfig, owners: Owners, now: datetime | None = None) -> Status:
     """Read the lake, all as of one moment.
 
     Raises:
@@ -120,7 +117,7 @@ def collect(
             ) from error
         raise LakeError(f"The lake ({config.catalog_name}) cannot be read: {reason}") from error
     for stream in tables["streams"]:
-        stream["state"] = _state(stream, limits.get(stream["stream"]), now)
+        stream["state"] = _state(stream, stream.pop("freshness_hours"), now)
     # What is no more in the project has not failed.
     tables["failures"] = [
         {**row, "owner": owners[node]}
@@ -151,11 +148,11 @@ def _rows(connection: duckdb.DuckDBPyConnection, sql: str) -> list[Row]:
     return [dict(zip(names, values, strict=True)) for values in result.fetchall()]
 
 
-def _state(stream: Row, limit: timedelta | None, now: datetime) -> str:
+def _state(stream: Row, hours: float | None, now: datetime) -> str:
     """How a stream is, in two words."""
     if not stream["last_fed_at"]:
         return "never fed"
-    if limit and now - stream["last_fed_at"] > limit:
+    if hours and now - stream["last_fed_at"] > timedelta(hours=hours):
         return "late"
     if stream["bad_files"]:
         return "bad files"

@@ -79,13 +79,12 @@ def test_a_build_on_each_save(reference_copy: Lake, tmp_path: Path) -> None:
     good = model.read_text()
     with watching(lake, project, "fct_daily_sales") as watch:
         first = watch.next()
-        assert re.search(r"fct_daily_sales: \d+ ok \(", first), first
+        assert re.search(r"Done. PASS=\d+ WARN=0 ERROR=0", first), first
 
         model.write_text(good.replace("select * from final", "selct * from final"))
-        assert "FAILED" in watch.next()
+        assert "ERROR=1" in watch.next()
         model.write_text(good.replace("is_counted and", "is_counted {{ nope( }} and"))
         broken = watch.next()
-        assert "dbt cannot build it, see above" in broken
         assert "Compilation Error" in broken
 
         # While it waits it has nothing of the lake open, and others do as they like.
@@ -97,15 +96,13 @@ def test_a_build_on_each_save(reference_copy: Lake, tmp_path: Path) -> None:
 
         model.write_text(good.replace("as returning_customers", "+ 1000 as returning_customers"))
         failed = watch.next()
-        assert "FAILED" in failed
+        assert "ERROR=1" in failed
         assert "new_and_returning_customers_of_a_day" in failed, "the unit test has to fail"
 
         model.write_text(f"{good}\n-- A comment at the end.\n")
         last = watch.next()
         assert "Saved: fct_daily_sales.sql" in last
-        assert "FAILED" not in last, last
-        seconds = float(re.findall(r"the first node after ([\d.]+) s", last)[0])
-        assert seconds < 15
+        assert "ERROR=0" in last, last
     assert lake.value("select max(returning_customers) from fct_daily_sales") < 1000
 
 
