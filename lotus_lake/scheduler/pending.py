@@ -91,13 +91,8 @@ _UNKNOWN = """
 """
 
 # Tables that were written after a snapshot, or that a model which reads them has not read since.
-# Changes as text, as in macros/lakehouse/last_changes.sql: ducklake_snapshots() reads all of them.
 _CHANGED = """
-    with changes as (
-        select snapshot_id, unnest(string_split(changes_made, ',')) as change
-        from __ducklake_metadata_lakehouse.ducklake_snapshot_changes
-        where snapshot_id > (select min(snapshot_id) from lakehouse.meta.model_cursors)
-    ),
+    with
     -- Positions of models that the project has no more stay.
     nodes as (
         select distinct split_part(node, '.', -1) as name
@@ -107,15 +102,11 @@ _CHANGED = """
     ),
     last_writes as (
         select tables.table_name as name, max(changes.snapshot_id) as snapshot_id
-        from changes
+        from lakehouse.meta.table_changes as changes
         inner join __ducklake_metadata_lakehouse.ducklake_table as tables
-            on
-                tables.table_id::varchar = split_part(changes.change, ':', 2)
-                and tables.end_snapshot is null
+            on changes.table_id = tables.table_id and tables.end_snapshot is null
         where
-            split_part(changes.change, ':', 1) in (
-                'inserted_into_table', 'deleted_from_table', 'inlined_insert', 'inlined_delete'
-            )
+            changes.snapshot_id > (select min(snapshot_id) from lakehouse.meta.model_cursors)
             and tables.table_name in (from nodes)
         group by all
     )

@@ -113,7 +113,10 @@
     ),
 
     last_changes as (
-        {{ lotus_lake.last_changes("snapshot_id > coalesce((select min(snapshot_id) from cursors), 0)") }}
+        select table_id, max(snapshot_id) as snapshot_id
+        from {{ this.database }}.meta.table_changes
+        where snapshot_id > coalesce((select min(snapshot_id) from cursors), 0)
+        group by table_id
     ),
 
     inputs as (

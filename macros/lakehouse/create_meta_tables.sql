@@ -6,16 +6,19 @@
 {% macro create_meta_tables() %}
     {# The newest of all: a lake that has it has the rest. #}
     {% set found = run_query(
-        "select count(*) from duckdb_views() where database_name = '" ~ target.database
-        ~ "' and schema_name = 'meta' and view_name = 'quarantine'"
-    ) %}
-    {% if found.columns[0].values()[0] == 1 %}
+        "select count(*), count(*) filter (view_name = 'table_changes') from duckdb_views()
+        where database_name = '" ~ target.database ~ "' and schema_name = 'meta'"
+    ).rows[0] %}
+    {% if found[1] == 1 %}
         {{ return("") }}
     {% endif %}
     {% do run_query("create schema if not exists " ~ target.database ~ ".meta") %}
-    {% do run_query("call " ~ target.database ~ ".set_option('data_inlining_row_limit', 0)") %}
-    {# The rows of one run. Before the view: with one in the schema, the call crashes DuckDB. #}
-    {% do run_query("call " ~ target.database ~ ".set_option('data_inlining_row_limit', 1000, schema => 'meta')") %}
+    {# Before the views: with one in the schema, the call crashes DuckDB. #}
+    {% if found[0] == 0 %}
+        {% do run_query("call " ~ target.database ~ ".set_option('data_inlining_row_limit', 0)") %}
+        {# The rows of one run. #}
+        {% do run_query("call " ~ target.database ~ ".set_option('data_inlining_row_limit', 1000, schema => 'meta')") %}
+    {% endif %}
     {% do run_query("
         begin;
         create table if not exists " ~ target.database ~ ".meta.feeder_cursors (
@@ -84,6 +87,18 @@
         from " ~ target.database ~ ".meta.feeder_files
         group by source, stream, path
         having arg_max(status, (cursor_version, loaded_at)) = 'quarantined';
+        -- Which snapshot changed rows of which table. The only place that reads what DuckLake writes of
+        -- its snapshots as text: ducklake_snapshots() gives it typed, but reads every snapshot, 0.4 s
+        -- where there are 15,000.
+        create view if not exists " ~ target.database ~ ".meta.table_changes as
+        select snapshot_id, cast(split_part(change, ':', 2) as bigint) as table_id
+        from (
+            select snapshot_id, unnest(string_split(changes_made, ',')) as change
+            from __ducklake_metadata_" ~ target.database ~ ".ducklake_snapshot_changes
+        )
+        where split_part(change, ':', 1) in (
+            'inserted_into_table', 'deleted_from_table', 'inlined_insert', 'inlined_delete'
+        );
         commit;
     ") %}
 {% endmacro %}
