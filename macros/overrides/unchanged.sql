@@ -37,8 +37,7 @@
         "\\b(now|today|current_date|current_time|current_timestamp|get_current_timestamp|localtime\\w*)\\b", sql
     ) %}
     {% if plan.mode == "skip" and can_be_remembered and not var("run_all_tests") %}
-        {% do run_query("insert into memory.main.tests_not_run values ('" ~ this.identifier ~ "')") %}
-        {% call statement("main", fetch_result=true) %}select 0 as failures, false as should_warn, false as should_error{% endcall %}
+        {% do store_raw_result("main", message="not run", code="", rows_affected=0, agate_table=plan.passed) %}
         {{ return({"relations": []}) }}
     {% endif %}
     {% set relations = dbt.materialization_test_default() %}
@@ -54,22 +53,22 @@
 {# Before the first test of a run: see save_passed_tests(). #}
 {% macro begin_tests() %}
     {% do run_query(
-        "create or replace table memory.main.passed_tests as from " ~ target.database ~ ".meta.model_cursors limit 0;
-        create or replace table memory.main.tests_not_run (test varchar)"
+        "create or replace table memory.main.passed_tests as from " ~ target.database ~ ".meta.model_cursors limit 0"
     ) %}
 {% endmacro %}
 
 
-{# At the end of a run: keeps the positions of the tests that passed, all in one transaction. #}
-{% macro save_passed_tests() %}
+{#
+    At the end of a run, given dbt's own `results`: keeps the positions of the tests that passed, all in
+    one transaction.
+#}
+{% macro save_passed_tests(results) %}
     {% if execute and flags.WHICH in ["build", "test"] %}
-        {% set tests = run_query(
-            "select (select count(*) from memory.main.tests_not_run), (select count(*) from memory.main.passed_tests)"
-        ).rows[0] %}
-        {% if tests[0] %}
-            {% do log("Tests not run, because nothing that they read has changed since they passed: " ~ tests[0], info=true) %}
+        {% set not_run = results | selectattr("adapter_response._message", "equalto", "not run") | list | length %}
+        {% if not_run %}
+            {% do log("Tests not run, because nothing that they read has changed since they passed: " ~ not_run, info=true) %}
         {% endif %}
-        {% if tests[1] %}
+        {% if run_query("select count(*) from memory.main.passed_tests").columns[0].values()[0] %}
             {% set cursors = target.database ~ ".meta.model_cursors" %}
             {% do lotus_lake.commit_to_lake(
                 "delete from " ~ cursors ~ " where model in (select model from memory.main.passed_tests);"
