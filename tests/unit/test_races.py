@@ -88,10 +88,10 @@ catalog.rollback()
 
 
 def test_a_hook_waits_for_another_process(
-    positions: SmallLake, other: Callable[[], SmallLake]
+    positions: SmallLake, open_again: Callable[[], SmallLake]
 ) -> None:
     """One that writes the catalog at that moment; what is wrong is given back, not raised."""
-    folder, connection = positions.folder, other().connection
+    folder, connection = positions.folder, open_again().connection
     register(connection, LakeConfig(f"{folder}/landing", "sqlite:none", "data/"))
     call = "select commit_to_lake(sql, '') from (values (?)) as statements (sql)"
     with subprocess.Popen(

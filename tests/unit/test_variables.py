@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,13 +15,13 @@ import jinja2
 import pytest
 import yaml
 
+from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.functions import register
+from lotus_lake.streams import Stream
+
 ROOT = Path(__file__).parents[2]
 VARIABLES = yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]
 MACROS = (ROOT / "macros/lakehouse/check_variables.sql").read_text()
-WATCHING = "".join(
-    (ROOT / f"macros/watching/{name}.sql").read_text()
-    for name in ("watch_window", "unusual_volumes", "unusual_null_rates", "volume_scores")
-)
 DECLARE = (ROOT / "macros/feeder/declare_streams.sql").read_text()
 NOT_A_NUMBER, INFINITY = float("nan"), float("inf")
 
@@ -102,20 +105,6 @@ def test_what_cannot_be_meant(name: str, value: Any, must: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(("watch_weeks", value) for value in ("abc", None, INFINITY)),
-        *(("watch_days", value) for value in ("abc", None)),
-        ("watch_settle_days", "abc"),
-    ],
-)
-def test_what_cannot_be_meant_is_no_error_before_it_is_refused(name: str, value: Any) -> None:
-    """dbt renders the checks while it parses, which says nothing that a person could use."""
-    calls = "{{ watch_window() }}{{ unusual_volumes('d') }}{{ unusual_null_rates('d', 10) }}"
-    render(WATCHING + calls, **{name: value})
-
-
-@pytest.mark.parametrize(
     ("feeder", "said"),
     [
         *((feeder, f"meta.feeder is '{feeder}'; it has to be a") for feeder in ("append", None, 5)),
@@ -133,3 +122,84 @@ def test_settings_that_a_stream_cannot_have(feeder: Any, said: str) -> None:
         environment.from_string(DECLARE + "{{ declare_streams() }}").render(
             declared_streams=lambda: [stream], run_query=lambda _: None, exceptions=Exceptions()
         )
+
+
+# -- declarations of streams -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the functions that macros call."""
+    with duckdb.connect() as opened:
+        register(opened, LakeConfig("landing", "sqlite:none", "data/"))
+        yield opened
+
+
+def problem(connection: duckdb.DuckDBPyConnection, **settings: Any) -> str | None:
+    """What macros are told of a declaration."""
+    declaration = {
+        **{"source": "shop", "stream": "orders", "table": "t", "airbyte": False},
+        "columns": [{"name": "id", "type": "bigint"}, {"name": "name", "type": "varchar"}],
+        **settings,
+    }
+    found = connection.execute(
+        "select declaration_problem(said) from (values (?)) as declarations (said)",
+        [json.dumps(declaration)],
+    ).fetchone()
+    return found and found[0]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"airbyte": True, "source_cursor": "_airbyte_extracted_at"},
+        {"source_cursor": "coalesce(name, _source_file) -- newest", "primary_key": "ID"},
+        {"amounts": ["id"]},
+    ],
+)
+def test_a_right_declaration(
+    connection: duckdb.DuckDBPyConnection, settings: dict[str, Any]
+) -> None:
+    assert problem(connection, **settings) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"feed_max_file": 1}, "'feed_max_file' under meta.feeder is not a setting"),
+        ({"feed_mode": "link"}, "feed_mode is 'link'"),
+        ({"sync_mode": "merge"}, "sync_mode is 'merge'"),
+        *(
+            ({"feed_max_files": value}, f"feed_max_files is '{value}'; it has to be a whole number")
+            for value in (0, 1.5, True, None)
+        ),
+        ({"feed_max_bytes": "many"}, "feed_max_bytes is 'many'; it has to be a whole number"),
+        ({"feed_lookback_days": 99_999_999}, "feed_lookback_days is '99999999'; it has to be a"),
+        *(
+            ({"feed_sweep_hours": value}, f"feed_sweep_hours is '{value}'; it has to be a number")
+            for value in (-1, NOT_A_NUMBER, INFINITY)
+        ),
+        ({"airbyte": "no"}, "airbyte is 'no'; it has to be true or false"),
+        ({"source_cursor": 5}, "source_cursor is '5'; it has to be text"),
+        ({"primary_key": ["id"]}, r"primary_key is '\['id'\]'; it has to be text"),
+        ({"amounts": ["lines[].price"]}, r"'lines\[\]\.price' of amounts is not declared"),
+        ({"amounts": "price"}, "amounts is 'price'; it has to be a list"),
+        ({"columns": "id"}, "columns is 'id'; it has to be a list"),
+        ({"columns": [{"name": "id", "type": "bigintt"}]}, "data_type 'bigintt' of column id is"),
+        ({"source_cursor": "changed_at"}, "source_cursor 'changed_at' .* id, name .*changed_at"),
+        ({"source_cursor": "coalesce(id"}, "source_cursor 'coalesce.*Parser Error"),
+        ({"source_cursor": "_airbyte_extracted_at"}, "source_cursor '_airbyte_extracted_at'"),
+        ({"primary_key": "key"}, "primary_key 'key' cannot be computed"),
+    ],
+)
+def test_a_wrong_declaration_says_what_is_wrong(
+    connection: duckdb.DuckDBPyConnection, settings: dict[str, Any], said: str
+) -> None:
+    wrong = problem(connection, **settings)
+    assert wrong and re.match(f"Stream shop.orders: (variable )?{said}", wrong), wrong
+
+
+def test_a_missing_declaration_says_what_to_do() -> None:
+    with pytest.raises(LakeError, match="on-run-start"):
+        Stream.from_declaration("{}")
