@@ -5,7 +5,6 @@ Which value fits which type is tested in test_schema.py.
 
 from __future__ import annotations
 
-import gzip
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,8 +12,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-
-from lotus_lake.feeder import feeding
 
 from .conftest import TABLE, SmallLake, json_lines
 
@@ -82,7 +79,7 @@ def test_fields_come_and_go_in_objects_and_lists(lake: SmallLake) -> None:
 def test_new_fields_in_long_lists(lake: SmallLake) -> None:
     """No file is left with lists of fewer fields than the table, which DuckDB 1.5.5 reads beyond
     its memory as soon as 2,048 rows have more than 2,048 elements. The process would end here."""
-    count = 300_000
+    count = 130_000
     lake.settings["columns"] = {"id": "bigint", "lines": "struct(sku varchar, n struct(x int)[])[]"}
     lines = [[{"sku": f"a text of some length {i}", "n": [{"x": i}] * 3}] * 3 for i in range(1000)]
     lake.land("a.parquet", pa.table({"id": range(count), "lines": lines * (count // 1000)}))
@@ -174,15 +171,6 @@ def test_declared_columns_never_depend_on_the_order_of_the_files(
     assert lake.rows("id, o, amount, flag", "id") == AS_DECLARED
 
 
-def test_the_same_records_as_json_lines(lake: SmallLake) -> None:
-    lake.land("part_0.jsonl", json_lines(*DRIFTING))
-    lake.land("part_1.jsonl.gz", gzip.compress(json_lines(*DRIFTING[2:4]), mtime=0))
-    lake.feed(columns=DECLARED)
-    # Objects and texts of objects cannot be told apart inside one file.
-    assert "part_0.jsonl" in lake.reasons()
-    assert lake.rows("id, o, amount, flag", "id") == AS_DECLARED[2:4]
-
-
 def test_a_column_declared_later_is_added(lake: SmallLake) -> None:
     """Which is no change of what lands."""
     lake.land("part_0.parquet", [A])
@@ -253,28 +241,14 @@ def test_integers_widen_and_old_rows_stay(lake: SmallLake) -> None:
 
 # type of the column, values of the file, what staging has afterwards
 EXACT: dict[str, tuple[str, Any, list[Any]]] = {
-    "int as double": ("bigint", pa.array([3.0, None, -(2.0**53)]), [3, None, -(2**53)]),
-    "decimal": ("double", pa.array([Decimal("12.34")], pa.decimal128(10, 2)), [12.34]),
     "time without zone": ("timestamptz", pa.array([NOON.replace(tzinfo=None)]), [NOON]),
     "time in ms": (
         "timestamptz",
         pa.array([NOON.replace(microsecond=123000)], pa.timestamp("ms", "UTC")),
         [NOON.replace(microsecond=123000)],
     ),
-    "unsigned": ("bigint", pa.array([2**63 - 1], pa.uint64()), [2**63 - 1]),
     "only nulls": ("struct(a bigint)", pa.nulls(2), [None, None]),
     "dictionary": ("varchar", pa.array(["x", "y", "x"]).dictionary_encode(), ["x", "y", "x"]),
-    "object for text": ("varchar", [{"a": 'it\'s, "b"'}], ['{"a":"it\'s, \\"b\\""}']),
-    "object as text": (
-        "struct(a bigint, b varchar)",
-        ['{"a": 1, "b": "it\'s"}', None, "null", "{}"],
-        [{"a": 1, "b": "it's"}, None, None, {"a": None, "b": None}],
-    ),
-    "list as text": (
-        "struct(a double)[]",
-        ['[{"a": 1}, {"a": 2.5}]', "[]"],
-        [[{"a": 1.0}, {"a": 2.5}], []],
-    ),
     "nested object as text": (
         "struct(b struct(c varchar, seen timestamptz))",
         [{"b": json.dumps({"c": AWKWARD, "seen": "2024-05-01T12:30:00.123456Z"})}],
@@ -284,11 +258,6 @@ EXACT: dict[str, tuple[str, Any, list[Any]]] = {
         "struct(b struct(c bigint))[]",
         [[{"b": '{"c": 1}'}, {"b": None}]],
         [[{"b": {"c": 1}}, {"b": None}]],
-    ),
-    "numbers as text in a struct": (
-        "struct(price double, n bigint)[]",
-        [[{"price": "1.10", "n": 2.0}], None],
-        [[{"price": 1.1, "n": 2}], None],
     ),
     "a new field in an object as text": (
         "struct(a bigint)",
@@ -313,20 +282,14 @@ def test_what_fits_is_fed_exactly(lake: SmallLake) -> None:
 
 LOSSY: dict[str, tuple[str, Any]] = {
     "1.5 for an int": ("bigint", pa.array([1.0, 1.5])),
-    "2^53 + 1 for a double": ("double", pa.array([2**53 + 1])),
-    "too large for an int": ("bigint", pa.array([3e19])),
     "unsigned beyond bigint": ("bigint", pa.array([2**63], pa.uint64())),
-    "word for a number": ("double", ["1", "n/a"]),
-    "number for a boolean": ("boolean", [1]),
     "nanoseconds for a time": ("timestamptz", pa.array([1], pa.timestamp("ns", "UTC"))),
-    "number for a time": ("timestamptz", [1714566600]),
     "object for a number": ("bigint", [{"a": 1}]),
-    "list for an object": ("struct(a bigint)", [[1]]),
     "text that is no JSON for an object": ("struct(a bigint)", ['{"a": 1}', "oops"]),
+    "text of a list for an object": ("struct(a bigint)", ["[1, 2]"]),
     "objects and others in one text column": ("struct(a bigint)", ['{"a": 1}', "[1]"]),
     "1.5 deep inside": ("struct(n bigint)[]", [[{"n": 1.5}]]),
     "1.5 inside JSON text": ("struct(n bigint)", ['{"n": 1.5}']),
-    "a word inside JSON text": ("struct(n bigint)", ['{"n": "many"}']),
 }
 
 
@@ -400,7 +363,8 @@ def changes(lake: SmallLake) -> set[tuple[Any, ...]]:
 def test_the_first_delivery_changes_nothing(lake: SmallLake) -> None:
     """Whatever it brings; and an empty one before it was none."""
     lake.land("part_0.parquet", b"")
-    lake.feed()
+    assert lake.feed().files == 0
+    assert lake.types() == {"id": "BIGINT", "name": "VARCHAR"}
     lake.land("part_1.parquet", [{"id": 1, "note": "more than declared"}])
     lake.feed()
     lake.land("part_2.parquet", [{"id": 2, "note": "the same"}, {"id": 3, "note": None}])
@@ -441,24 +405,3 @@ def test_a_refused_type_is_a_change_and_told_once(lake: SmallLake) -> None:
         ("id", "refused", "BIGINT", "VARCHAR", "part_1.parquet"),
         ("id", "refused", "BIGINT", "an object", "part_2.parquet"),
     }
-
-
-@pytest.mark.parametrize("mode", ["copy", "register"])
-def test_a_change_is_recorded_with_its_feed_or_not_at_all(
-    lake: SmallLake, mode: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lake.settings["feed_mode"] = mode
-    lake.land("part_0.parquet", [A])
-    lake.feed()
-    lake.land("part_1.parquet", [{**B, "note": "n"}])
-
-    def fail(*_: object) -> None:
-        raise RuntimeError("power cut")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(feeding, "check_unchanged", fail)
-        with pytest.raises(RuntimeError):
-            lake.feed()
-    assert changes(lake) == set()
-    lake.feed()
-    assert changes(lake) == {("note", "added", None, "VARCHAR", "part_1.parquet")}

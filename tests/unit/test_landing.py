@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,7 +27,6 @@ from lotus_lake.landing import (
     LocalLanding,
     S3Landing,
     open_landing,
-    order_of,
 )
 from tests.system.services import S3
 
@@ -64,21 +63,12 @@ def names(files: list[Any], folder: str = "s/t/") -> list[str]:
     return [file.path.removeprefix(folder) for file in files]
 
 
-# -- order -------------------------------------------------------------------------------------
-
-
-def test_days_come_before_names_and_numbers_are_compared_by_value() -> None:
-    paths = [f"s/t/{path}" for path in IN_ORDER]
-    shuffled = [paths[at * 3 % len(paths)] for at in range(len(paths))]
-    assert sorted(shuffled, key=order_of) == paths
-
-
 # -- a local folder ----------------------------------------------------------------------------
 
 
-def test_files_are_listed_in_order_without_hidden_ones(
-    tmp_path: Path, landing: LocalLanding
-) -> None:
+@pytest.mark.parametrize("form", ["{}", "{}/", "file://{}"])
+def test_files_are_listed_in_order_without_hidden_ones(tmp_path: Path, form: str) -> None:
+    landing = open_landing(form.format(tmp_path))
     for path in reversed(IN_ORDER):
         put(tmp_path, f"s/t/{path}")
     hidden = ("_SUCCESS", ".part.crc", "_temporary/0/part.parquet", "year=2025/.tmp/part.parquet")
@@ -88,23 +78,6 @@ def test_files_are_listed_in_order_without_hidden_ones(
     assert names(landing.files("s/t/")) == IN_ORDER
     assert landing.files("s/none/") == []
     assert landing.streams() == [("s", "t"), ("s", "tt")]
-
-
-def test_a_window_leaves_out_older_days_that_did_not_change(
-    tmp_path: Path, landing: LocalLanding
-) -> None:
-    for path in IN_ORDER:
-        put(tmp_path, f"s/t/{path}")
-    since = date(2025, 1, 10)
-    for day in ("year=2024/month=12/day=31", "year=2025/month=01/day=09"):
-        os.utime(tmp_path / "s/t" / day, (0, 0))
-    now = datetime.now(UTC)
-    assert names(landing.files("s/t/", since, now - timedelta(1))) == [IN_ORDER[0], *IN_ORDER[3:]]
-    assert names(landing.files("s/t/", since)) == [IN_ORDER[0], *IN_ORDER[3:]]
-    put(tmp_path, "s/t/year=2025/month=01/day=09/late.parquet")
-    assert "year=2025/month=01/day=09/late.parquet" in names(
-        landing.files("s/t/", since, now - timedelta(1))
-    )
 
 
 def test_files_that_vanish_while_they_are_listed_are_left_out(
@@ -122,11 +95,6 @@ def test_files_that_vanish_while_they_are_listed_are_left_out(
         assert names(landing.files("s/t/")) == ["a/part.parquet"]
 
 
-def test_a_folder_that_is_not_there_says_what_to_set(tmp_path: Path) -> None:
-    with pytest.raises(LakeError, match="LAKE_LANDING_URL"):
-        open_landing(str(tmp_path / "none"))
-
-
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, landing: LocalLanding) -> None:
     put(tmp_path, "s/t/part.parquet")
     with (
@@ -134,13 +102,6 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, landing: LocalLan
         pytest.raises(LakeError, match=r"cannot be read at .*s/t.*Permission denied"),
     ):
         landing.files("s/t/")
-
-
-@pytest.mark.parametrize("form", ["{}", "{}/", "file://{}"])
-def test_forms_of_a_local_url(tmp_path: Path, form: str) -> None:
-    put(tmp_path, "s/t/part.parquet")
-    landing = open_landing(form.format(tmp_path))
-    assert names(landing.files("s/t/")) == ["part.parquet"]
 
 
 # -- S3 ----------------------------------------------------------------------------------------
@@ -328,28 +289,27 @@ def on_s3(lake: SmallLake, folder: str) -> SmallLake:
     return replace(lake, landing=S3Landing(f"s3://landing/{folder}"))
 
 
-def test_a_missing_bucket_is_named(bucket: str) -> None:
-    with pytest.raises(LakeError, match=r"s3://none/raw cannot be listed.*NoSuchBucket"):
-        S3Landing("s3://none/raw").streams()
-
-
 @pytest.mark.parametrize(
-    ("variable", "value"),
-    [("AWS_ACCESS_KEY_ID", "wrong"), ("AWS_SECRET_ACCESS_KEY", "wrong-secret")],
+    ("values", "url", "said"),
+    [
+        ({}, "s3://none/raw", "s3://none/raw cannot be listed.*NoSuchBucket"),
+        ({"AWS_ACCESS_KEY_ID": "wrong"}, "s3://landing/raw", r"AWS_\* keys"),
+        ({"AWS_SECRET_ACCESS_KEY": "wrong-secret"}, "s3://landing/raw", r"AWS_\* keys"),
+        (
+            {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"},
+            "s3://landing/raw",
+            "AWS_ENDPOINT_URL_S3",
+        ),
+    ],
 )
-def test_wrong_keys_are_refused_and_not_told(bucket: str, variable: str, value: str) -> None:
-    with environment({variable: value}), pytest.raises(LakeError) as refused:
-        S3Landing(bucket).streams()
-    boto3.DEFAULT_SESSION = None
-    assert "AWS_* keys" in str(refused.value)
-    assert "secret" not in str(refused.value)
-
-
-def test_a_store_that_is_away_is_named(bucket: str) -> None:
-    away = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
+def test_what_is_wrong_with_a_store_is_named(
+    bucket: str, values: dict[str, str], url: str, said: str
+) -> None:
     with (
-        environment(away),
+        environment(values),
         patch("time.sleep"),
-        pytest.raises(LakeError, match="AWS_ENDPOINT_URL_S3"),
+        pytest.raises(LakeError, match=said) as refused,
     ):
-        S3Landing(bucket).files("s/t/")
+        S3Landing(url).streams()
+    boto3.DEFAULT_SESSION = None
+    assert "secret" not in str(refused.value)
