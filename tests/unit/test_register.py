@@ -76,7 +76,7 @@ def test_what_needs_conversion_is_copied(lake: SmallLake) -> None:
     lake.land("part_1.parquet", [{"id": 2, "o": {"a": 2}, "l": pair}])
     lake.land("part_2.parquet", [{"id": "3", "o": '{"b": "y"}', "l": None}])
     lake.land("part_3.parquet", [{"id": 4, "o": {"a": 4, "new": True}, "l": pair}])
-    lake.land("part_4.parquet", [{"id": 5, "l": [{"y": 2, "x": 1}]}])
+    lake.land("part_4.parquet", [{"id": 5, "o": {"a": 5, "b": "z"}, "l": [{"y": 2, "x": 1}]}])
     lake.land("part_5.parquet", pa.table({"id": [6], "nothing": pa.nulls(1)}))
     lake.land("part_6.csv", "id\n7\n")
     lake.land("cut.parquet", "PAR1")
@@ -90,7 +90,7 @@ def test_what_needs_conversion_is_copied(lake: SmallLake) -> None:
         (2, {"a": 2, "b": None, "new": None}, pair),
         (3, {"a": None, "b": "y", "new": None}, None),
         (4, {"a": 4, "b": None, "new": True}, pair),
-        (5, None, pair),
+        (5, {"a": 5, "b": "z", "new": None}, pair),
         (6, None, None),
         (7, None, None),
     ]
