@@ -19,7 +19,6 @@ import pytest
 from sample import Delivery, generate
 from tests.oracle import Table, compute
 from tests.system import services
-from tests.system.feeding import Feeding, feeding_of
 from tests.system.lake import Lake
 
 # Another sample with every run is one variable away; the seed stands in each failure's report.
@@ -254,15 +253,6 @@ def empty_lake(shared: Path, parsed: Path) -> Lake:
             build = lake.build_quickly("--select", "lotus_lake.landing")
             assert build.ok, build
     return lake
-
-
-@pytest.fixture
-def feeding(tmp_path: Path, empty_lake: Lake) -> Iterator[Feeding]:
-    """The feeder on its own, with a lake and a landing zone."""
-    lake = Lake(tmp_path / "feeding")
-    lake.copy_of(empty_lake)
-    with feeding_of(lake) as ready:
-        yield ready
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -11,8 +10,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,25 @@ import pytest
 from lotus_lake.config import LakeConfig
 from lotus_lake.connection import CONNECT_CONFIG, attach, extension_file, prepare_catalog
 from lotus_lake.feeder import Feeder, Outcome
-from lotus_lake.landing import LocalLanding
-from lotus_lake.streams import Stream
+from lotus_lake.landing import Landing, LocalLanding
+from lotus_lake.streams import LINEAGE_COLUMNS, Stream
 from tests.system import services
 
 PROJECT = Path(__file__).parents[2]
+TABLE = "lakehouse.staging.stg_shop__orders"
+FOLDER = "shop/orders"
 DAY = "year=2025/month=01/day=15"
+
+# Names of files with something that a pattern, a URL, SQL or a shell would read otherwise.
+ODD_NAMES = [
+    *("part_0.parquet-1", "part 1 (copy).parquet", "[x].parquet", "[!a].gz", "a*b?.parquet"),
+    *("{a,b}.parquet", "it's.parquet", 'say "x".parquet', "ünïcode 🪷–部.parquet", "~x.parquet"),
+    *("%20+%2F.parquet", "100%.parquet", "a#b&c=d;e,@f:g.parquet", "a;b$c`d.parquet"),
+    *("back\\slash.parquet", "line\nbreak.parquet", "no_extension", "parquet_inside.csv"),
+    *("part_2.PARQUET", "x" * 200 + ".parquet"),
+]
+
+Content = bytes | str | pa.Table | list[dict[str, Any]]
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -65,43 +77,57 @@ def meta_tables_sql() -> list[str]:
 
 @dataclass
 class SmallLake:
-    """A lake and its landing zone in one folder."""
+    """A lake and its landing zone in one folder.
+
+    lake.land("part_0.parquet", [{"id": 1, "name": "a"}])
+    assert lake.feed(feed_mode="register").files == 1
+    assert lake.rows("id, name") == [(1, "a")]
+
+    Args:
+        folder: Where the catalog, the data and the landing zone are.
+        connection: A connection that has the lake attached.
+        settings: What the stream declares in every feed; a feed may declare more.
+        landing: Where files land; the folder ``landing`` unless told otherwise.
+    """
 
     folder: Path
     connection: duckdb.DuckDBPyConnection
+    settings: dict[str, Any] = field(default_factory=dict)
+    landing: Landing | None = None
 
     # -- landing ----------------------------------------------------------------------------------
 
-    def path(self, name: str, day: str = DAY) -> str:
-        """A file's path relative to the landing zone; a name with a slash is one already."""
-        return name if name.startswith("shop/") else f"shop/orders/{day}/{name}"
+    def file(self, path: str) -> Path:
+        """A landed file."""
+        return self.folder / "landing" / path
 
-    def land(self, name: str, content: bytes, day: str = DAY) -> str:
-        """Write a file into the landing zone as a writer does that renames; return its path."""
-        path = self.path(name, day)
-        target = self.folder / "landing" / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(".writing")
-        temporary.write_bytes(content)
-        temporary.rename(target)
+    def land(self, name: str, content: Content, day: str = DAY) -> str:
+        """Land a file, whole at once; return its path relative to the landing zone.
+
+        Args:
+            name: Its name; with a slash, its path in the stream's folder.
+            content: Its bytes or text; or rows (dicts, or an Arrow table), written as Parquet.
+            day: Its folder, for a name without a slash.
+        """
+        path = f"{FOLDER}/{name}" if "/" in name else f"{FOLDER}/{day}/{name}"
+        self.file(path).parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.file(path).with_name(".writing")
+        temporary.write_bytes(as_bytes(content))
+        temporary.rename(self.file(path))
         return path
-
-    def land_rows(self, name: str, rows: Any, day: str = DAY, **options: Any) -> str:
-        """Write rows (dicts, or an Arrow table) as Parquet."""
-        table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows)
-        return self.land(name, parquet(table, **options), day)
 
     # -- feeding ----------------------------------------------------------------------------------
 
     def stream(self, **settings: Any) -> Stream:
-        """A stream's declaration; columns are SQL types by name."""
-        columns = settings.pop("columns", {"id": "bigint", "name": "varchar"})
+        """The stream as declared; columns are SQL types by name."""
+        settings = {"columns": {"id": "bigint", "name": "varchar"}, **self.settings, **settings}
+        columns = settings.pop("columns")
         return Stream.from_declaration(
             json.dumps(
                 {
                     "source": "shop",
                     "stream": "orders",
-                    "table": "lakehouse.staging.stg_shop__orders",
+                    "table": TABLE,
                     "airbyte": False,
                     "columns": [{"name": key, "type": value} for key, value in columns.items()],
                     **settings,
@@ -111,58 +137,41 @@ class SmallLake:
 
     def feed(self, **settings: Any) -> Outcome:
         """Feed the stream once."""
-        return self.feeder(**settings).feed()
+        landing = self.landing or LocalLanding(f"{self.folder}/landing")
+        return Feeder(self.connection, self.stream(**settings), landing).feed()
 
-    def feeder(self, **settings: Any) -> Feeder:
-        """The feeder of the stream."""
-        return Feeder(
-            self.connection, self.stream(**settings), LocalLanding(f"{self.folder}/landing")
-        )
-
-    # -- looking ----------------------------------------------------------------------------------
+    # -- reading ----------------------------------------------------------------------------------
 
     def rows(self, columns: str = "id, name", order: str = "all") -> list[tuple[Any, ...]]:
         """Rows of the staging table."""
-        return self.query(
-            f"select {columns} from lakehouse.staging.stg_shop__orders order by {order}"
-        )
+        return self.query(f"select {columns} from {TABLE} order by {order}")
 
     def types(self) -> dict[str, str]:
         """The staging table's columns, without those that say where a row came from."""
-        table = self.connection.table("lakehouse.staging.stg_shop__orders")
+        table = self.connection.table(TABLE)
         types = dict(zip(table.columns, map(str, table.types), strict=True))
-        return {
-            name: type_
-            for name, type_ in types.items()
-            if name not in ("_source_file", "_source_row", "_cursor_version")
-        }
+        return {name: type_ for name, type_ in types.items() if name not in LINEAGE_COLUMNS}
 
-    def ledger(self) -> dict[str, tuple[str, int | None]]:
-        """Status and rows of each file; of its latest version."""
+    def ledger(self, columns: str = "status, row_count") -> dict[str, Any]:
+        """What the ledger says of each file, by its name; of its latest version."""
         return {
-            path.rsplit("/", 1)[-1]: (status, rows)
-            for path, status, rows in self.query(
-                "select path, status, row_count from lakehouse.meta.feeder_files"
-                " order by cursor_version"
+            path.rsplit("/", 1)[-1]: values[0] if len(values) == 1 else tuple(values)
+            for path, *values in self.query(
+                f"select path, {columns} from lakehouse.meta.feeder_files order by cursor_version"
             )
         }
 
     def reasons(self) -> dict[str, str]:
-        """Why files are in quarantine."""
+        """Why files are in quarantine, by their names."""
         return {
             path.rsplit("/", 1)[-1]: reason
-            for path, reason in self.query(
-                "select path, reason from lakehouse.meta.feeder_files where reason is not null"
-            )
+            for path, reason in self.query("select path, reason from lakehouse.meta.quarantine")
         }
 
-    def cursor(self) -> dict[str, Any]:
-        """The stream's cursor row."""
-        result = self.connection.execute("select * from lakehouse.meta.feeder_cursors")
-        names = [column[0] for column in result.description]
-        rows = result.fetchall()
-        assert len(rows) == 1
-        return dict(zip(names, rows[0], strict=True))
+    def cursor(self, columns: str) -> tuple[Any, ...]:
+        """The stream's cursor."""
+        (row,) = self.query(f"select {columns} from lakehouse.meta.feeder_cursors")
+        return row
 
     def snapshot(self) -> int:
         """The number of the lake's newest snapshot."""
@@ -173,18 +182,25 @@ class SmallLake:
         return self.connection.execute(sql).fetchall()
 
 
-def parquet(table: pa.Table, **options: Any) -> bytes:
+def parquet(rows: pa.Table | list[dict[str, Any]], **options: Any) -> bytes:
     """A Parquet file's bytes."""
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows)
     buffer = io.BytesIO()
     pq.write_table(table, buffer, **options)
     return buffer.getvalue()
 
 
-def csv_text(rows: list[list[Any]]) -> bytes:
-    """A CSV file's bytes."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
+def damaged_page() -> bytes:
+    """A Parquet file with a right footer and a damaged page."""
+    whole = parquet([{"id": number, "name": f"name {number * 7919}"} for number in range(500)])
+    return whole[:30] + b"\xff" * 200 + whole[230:]
+
+
+def as_bytes(content: Content) -> bytes:
+    """What ``land`` writes."""
+    if isinstance(content, str):
+        return content.encode()
+    return content if isinstance(content, bytes) else parquet(content)
 
 
 def json_lines(*rows: Any) -> bytes:
@@ -241,18 +257,16 @@ def lake(
 
 
 @pytest.fixture
-def other(lake: SmallLake) -> Iterator[Callable[[], SmallLake]]:
+def open_again(lake: SmallLake) -> Iterator[Callable[[], SmallLake]]:
     """Makes further connections to the same lake, each a DuckDB of its own."""
-    opened: list[duckdb.DuckDBPyConnection] = []
+    with ExitStack() as opened:
 
-    def another() -> SmallLake:
-        opened.append(connect())
-        attach_lake(opened[-1], lake.folder)
-        return SmallLake(lake.folder, opened[-1])
+        def open_it() -> SmallLake:
+            connection = opened.enter_context(connect())
+            attach_lake(connection, lake.folder)
+            return SmallLake(lake.folder, connection)
 
-    yield another
-    for connection in opened:
-        connection.close()
+        yield open_it
 
 
 @pytest.fixture(scope="session")

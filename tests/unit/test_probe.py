@@ -104,9 +104,7 @@ def test_csv_is_known_by_its_name(
     ("name", "content", "reason"),
     [
         ("part.parquet", b"", "it is empty (0 bytes)"),
-        ("part.csv", b"", "it is empty (0 bytes)"),
         ("part.parquet", parquet(ONE_ROW)[:-50], "it is cut off"),
-        ("part.parquet", b"PAR1", "it is cut off"),
         ("part.parquet", b"PAR1PAR1", "it is cut off"),
         ("part.parquet", b"PARE" + bytes(50) + b"PARE", "it is encrypted"),
         ("part.parquet", b"PAR1" + bytes(50) + b"PARE", "it is encrypted"),
@@ -122,6 +120,7 @@ def test_csv_is_known_by_its_name(
         ("part.csv.gz", gzip.compress(LONG_CSV, mtime=0)[:-3000], "it is cut off"),
         ("part.csv.gz", gzip.compress(LONG_CSV, mtime=0)[:-4], "it is cut off"),
         ("part.jsonl.gz", gzip.compress(LONG_JSON, mtime=0)[:50_000], "it is cut off"),
+        ("part.csv.gz", gzip.compress(LONG_CSV, mtime=0)[:-8] + bytes(8), "it is damaged gzip"),
         ("part.csv.gz", b"\x1f\x8bnonsense", "it is damaged gzip"),
     ],
 )  # fmt: skip
@@ -129,35 +128,7 @@ def test_a_bad_file_says_why(look: Look, name: str, content: bytes, reason: str)
     assert look(content, name).startswith(reason)
 
 
-def test_damage_inside_gzip_is_noticed(look: Look) -> None:
-    damaged = bytearray(gzip.compress(LONG_CSV, mtime=0))
-    damaged[len(damaged) // 2] ^= 0xFF
-    assert look(bytes(damaged), "part.csv.gz").startswith("it is damaged gzip")
-
-
-def test_a_file_that_cannot_be_opened_says_why(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "s/t").mkdir(parents=True)
-    for name in ("gone.parquet", "good.parquet"):
-        (tmp_path / "s/t" / name).write_bytes(parquet(ONE_ROW))
-    landing = LocalLanding(str(tmp_path))
-    files = landing.files("s/t/")
-    (tmp_path / "s/t/gone.parquet").unlink()
-    results = dict(Prober(landing).probe(files))
-    assert [type(look) for _, look in sorted(results.items(), key=lambda item: item[0].path)] == [
-        Unreadable,
-        Probe,
-    ]
-    assert "it cannot be read" in str(results[files[0]])
-
-
 # -- Parquet -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["filename", "year", "month", "__filename", "a.b", 'q"q', "é x"])
-def test_a_parquet_column_may_have_any_name(look: Look, name: str) -> None:
-    assert isinstance(look(parquet(pa.table({name: ["v"], "id": [1]}))), list)
 
 
 @pytest.mark.parametrize(
@@ -187,33 +158,22 @@ def test_names_inside_objects_are_their_own(look: Look) -> None:
     assert look(parquet(table)) == [({"rowid": 1, "o": {"o": 2}},)]
 
 
-def probe(folder: Path, content: bytes) -> Probe:
-    landing = land(folder, content)
-    ((_, found),) = Prober(landing).probe(landing.files("s/t/"))
-    assert isinstance(found, Probe), found
-    return found
-
-
-def test_nothing_but_nulls_has_no_type(
-    tmp_path: Path,
-) -> None:
-    row = {"id": 1, "n": None, "o": {"n": None, "x": 1}, "l": [None], "m": [{"n": None, "y": "z"}]}
-    schema = probe(tmp_path, parquet(pa.Table.from_pylist([row]))).schema
-    assert {name: type_.known() for name, type_ in schema.items() if not type_.unknown} == {
-        "id": Type.parse("bigint"),
-        "o": Type.parse("struct(x bigint)"),
-        "m": Type.parse("struct(y varchar)[]"),
-    }
-
-
-def test_the_greatest_generation_is_in_the_footer(
-    tmp_path: Path,
-) -> None:
+def test_the_greatest_generation_is_in_the_footer(tmp_path: Path) -> None:
     table = pa.table({"_airbyte_generation_id": [3, 9, 4, None]})
-    assert probe(tmp_path, parquet(table, row_group_size=1)).generation is None
-    assert probe(tmp_path, parquet(table[:3], row_group_size=1)).generation == 9
-    assert probe(tmp_path, parquet(table, write_statistics=False)).generation is None
-    assert probe(tmp_path, parquet(ONE_ROW)).generation is None
+    files = {
+        "a gap": parquet(table, row_group_size=1),
+        "all": parquet(table[:3], row_group_size=1),
+        "no statistics": parquet(table, write_statistics=False),
+        "no column": parquet(ONE_ROW),
+    }
+    for name, content in files.items():
+        landing = land(tmp_path, content, name)
+    generations = {
+        file.path.removeprefix("s/t/"): found.generation
+        for file, found in Prober(landing).probe(landing.files("s/t/"))
+        if isinstance(found, Probe)
+    }
+    assert generations == {"a gap": None, "all": 9, "no statistics": None, "no column": None}
 
 
 # -- CSV ---------------------------------------------------------------------------------------
@@ -324,27 +284,16 @@ def test_json_that_would_lose_something_is_refused(look: Look, content: bytes, r
 
 
 @pytest.mark.parametrize("length", [17 << 20, 40 << 20], ids=["17 MiB", "40 MiB"])
-@pytest.mark.parametrize("name", ["part.jsonl", "part.jsonl.gz"])
-def test_a_long_line_of_json_is_read(look: Look, name: str, length: int) -> None:
+def test_a_long_line_of_packed_json_is_read(look: Look, length: int) -> None:
     long = b'{"a": "%s"}' % (b"x" * length)
-    content = b'{"a": "1"}\n%s\n{"a": "2"}\n' % long
-    rows = look(gzip.compress(content, 1) if name.endswith(".gz") else content, name)
+    rows = look(gzip.compress(b'{"a": "1"}\n%s\n{"a": "2"}\n' % long, 1), "part.jsonl.gz")
     assert [len(a) for (a,) in rows] == [1, length, 1]
 
 
-def test_rows_of_long_texts_are_numbered_in_order(
-    connection: duckdb.DuckDBPyConnection, tmp_path: Path
-) -> None:
+def test_rows_of_long_texts_are_numbered_in_order(look: Look) -> None:
     """The number of a row decides between equal versions, so it has to be the same every time."""
-    lines = [b'{"id": %d, "x": "%s"}\n' % (number, b"y" * 1000) for number in range(60_000)]
-    landing = land(tmp_path, b"".join(lines))
-    prober = Prober(landing)
-    ((_, found),) = prober.probe(landing.files("s/t/"))
-    assert isinstance(found, Probe)
-    relation = prober.relation([found])
-    assert connection.execute(
-        f"select count(*), count(*) filter (id <> __row) from {relation}"
-    ).fetchone() == (60_000, 0)
+    rows = [{"id": number, "x": "y" * 1000} for number in range(60_000)]
+    assert [number for number, _ in look(json_lines(*rows), "part.jsonl")] == [*range(60_000)]
 
 
 # -- hostile files -----------------------------------------------------------------------------
@@ -383,7 +332,6 @@ def many_rows() -> bytes:
     ("name", "content", "reason"),
     [
         ("a.jsonl", lambda: nested(20_000), "nested more deeply than the 64 levels"),
-        ("a.jsonl", lambda: nested(500), "nested more deeply than the 64 levels"),
         ("a.jsonl", lambda: nested(66), "nested more deeply than the 64 levels"),
         ("a.jsonl.gz", lambda: gzip.compress(b"\n" * (100 << 20)), "compressed more than"),
         ("a.csv.gz", lambda: gzip.compress(b"id\n" + b"0" * (100 << 20)), "compressed more than"),
@@ -402,6 +350,7 @@ def test_what_takes_more_than_a_file_may_is_refused(
     assert found["good.parquet"] is None
 
 
+@pytest.mark.slow
 def test_a_file_that_ends_its_reader_is_the_only_one_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import jinja2
 import pytest
 import yaml
 
 from lotus_lake import operations
-from lotus_lake.config import LakeConfig
+from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.operations.variables import CHECKED
+from lotus_lake.streams import Stream
 
 ROOT = Path(__file__).parents[2]
 VARIABLES = yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]
-WATCHING = "".join(
-    (ROOT / f"macros/watching/{name}.sql").read_text()
-    for name in ("watch_window", "unusual_volumes", "unusual_null_rates", "volume_scores")
-)
 NOT_A_NUMBER, INFINITY = float("nan"), float("inf")
 
 
@@ -78,23 +75,6 @@ def test_what_cannot_be_meant(name: str, value: Any, must: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(("watch_weeks", value) for value in ("abc", None, INFINITY)),
-        *(("watch_days", value) for value in ("abc", None)),
-        ("watch_settle_days", "abc"),
-    ],
-)
-def test_what_cannot_be_meant_is_no_error_before_it_is_refused(name: str, value: Any) -> None:
-    """dbt renders the checks while it parses, which says nothing that a person could use."""
-    calls = "{{ watch_window() }}{{ unusual_volumes('d') }}{{ unusual_null_rates('d', 10) }}"
-    template = (WATCHING + calls).replace("lotus_lake.", "")
-    jinja2.Environment().from_string(template).render(
-        var=lambda one: (VARIABLES | {name: value})[one]
-    )
-
-
-@pytest.mark.parametrize(
     ("feeder", "said"),
     [
         *((feeder, f"meta.feeder is '{feeder}'; it has to be a") for feeder in ("append", None, 5)),
@@ -109,3 +89,72 @@ def test_settings_that_a_stream_cannot_have(feeder: Any, said: str) -> None:
     }
     refused = operate("declare_streams", {"sources": [source], "defaults": {}})
     assert refused and refused.startswith(f"Stream shop.orders: {said}")
+
+
+# -- declarations of streams -------------------------------------------------------------------
+
+
+def problem(**settings: Any) -> str | None:
+    """What is wrong with a declaration."""
+    declaration = {
+        **{"source": "shop", "stream": "orders", "table": "t", "airbyte": False},
+        "columns": [{"name": "id", "type": "bigint"}, {"name": "name", "type": "varchar"}],
+        **settings,
+    }
+    try:
+        Stream.from_declaration(json.dumps(declaration)).check_expressions(duckdb.connect())
+    except LakeError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"airbyte": True, "source_cursor": "_airbyte_extracted_at"},
+        {"source_cursor": "coalesce(name, _source_file) -- newest", "primary_key": "ID"},
+        {"amounts": ["id"]},
+    ],
+)
+def test_a_right_declaration(settings: dict[str, Any]) -> None:
+    assert problem(**settings) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"feed_max_file": 1}, "'feed_max_file' under meta.feeder is not a setting"),
+        ({"feed_mode": "link"}, "feed_mode is 'link'"),
+        ({"sync_mode": "merge"}, "sync_mode is 'merge'"),
+        *(
+            ({"feed_max_files": value}, f"feed_max_files is '{value}'; it has to be a whole number")
+            for value in (0, 1.5, True, None)
+        ),
+        ({"feed_max_bytes": "many"}, "feed_max_bytes is 'many'; it has to be a whole number"),
+        ({"feed_lookback_days": 99_999_999}, "feed_lookback_days is '99999999'; it has to be a"),
+        *(
+            ({"feed_sweep_hours": value}, f"feed_sweep_hours is '{value}'; it has to be a number")
+            for value in (-1, NOT_A_NUMBER, INFINITY)
+        ),
+        ({"airbyte": "no"}, "airbyte is 'no'; it has to be true or false"),
+        ({"source_cursor": 5}, "source_cursor is '5'; it has to be text"),
+        ({"primary_key": ["id"]}, r"primary_key is '\['id'\]'; it has to be text"),
+        ({"amounts": ["lines[].price"]}, r"'lines\[\]\.price' of amounts is not declared"),
+        ({"amounts": "price"}, "amounts is 'price'; it has to be a list"),
+        ({"columns": "id"}, "columns is 'id'; it has to be a list"),
+        ({"columns": [{"name": "id", "type": "bigintt"}]}, "data_type 'bigintt' of column id is"),
+        ({"source_cursor": "changed_at"}, "source_cursor 'changed_at' .* id, name .*changed_at"),
+        ({"source_cursor": "coalesce(id"}, "source_cursor 'coalesce.*Parser Error"),
+        ({"source_cursor": "_airbyte_extracted_at"}, "source_cursor '_airbyte_extracted_at'"),
+        ({"primary_key": "key"}, "primary_key 'key' cannot be computed"),
+    ],
+)
+def test_a_wrong_declaration_says_what_is_wrong(settings: dict[str, Any], said: str) -> None:
+    wrong = problem(**settings)
+    assert wrong and re.match(f"Stream shop.orders: (variable )?{said}", wrong), wrong
+
+
+def test_a_missing_declaration_says_what_to_do() -> None:
+    with pytest.raises(LakeError, match="on-run-start"):
+        Stream.from_declaration("{}")

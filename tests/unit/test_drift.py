@@ -1,0 +1,407 @@
+"""Schemas that change: what fits is fed exactly, what would lose something is quarantined.
+
+Which value fits which type is tested in test_schema.py.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from .conftest import TABLE, SmallLake, json_lines
+
+AWKWARD = "it's \"quoted\", 100 % ünïcödé 🪷\nsecond line\t\\ back; -- not a comment $$ {} NULL ''"
+NOON = datetime(2024, 5, 1, 12, 30, 0, 123456, tzinfo=UTC)
+A, B, C = ({"id": number, "name": name} for number, name in ((1, "a"), (2, "b"), (3, "c")))
+
+
+# -- columns and fields ------------------------------------------------------------------------
+
+
+def test_columns_come_and_go(lake: SmallLake) -> None:
+    """Old rows have no value in a new column, nor new rows in one that is missing; other capitals
+    are the same column."""
+    lake.land("part_0.parquet", [A])
+    lake.feed()
+    lake.land("part_1.parquet", [{"note": AWKWARD, "seen": NOON, "Id": 2}])
+    lake.feed()
+    lake.land("part_2.parquet", [{"NAME": "c", "id": 3}])
+    lake.feed()
+    assert lake.rows("id, name, note, seen") == [
+        (1, "a", None, None),
+        (2, None, AWKWARD, NOON),
+        (3, "c", None, None),
+    ]
+
+
+def test_fields_come_and_go_in_objects_and_lists(lake: SmallLake) -> None:
+    lake.settings["columns"] = {
+        "id": "bigint",
+        "who": "struct(name varchar)",
+        "lines": "struct(a bigint, inner_ struct(x varchar))[]",
+    }
+    home = {"city": AWKWARD, "since": NOON}
+    deliveries: list[tuple[Any, Any]] = [
+        ({"name": "A"}, [{"a": 1, "inner_": {"x": "one"}}]),
+        ({"home": home}, [{"inner_": {"x": "two", "it's": [{"new y": 2.5}]}, "b": "B"}, None]),
+        ({"home": {"zip": 8}, "Name": "C"}, [{"b": "C"}]),
+        (None, []),
+        ({"name": None}, None),
+    ]
+    for number, (who, lines) in enumerate(deliveries):
+        lake.land(f"part_{number}.parquet", [{"id": number, "who": who, "lines": lines}])
+        lake.feed()
+    lake.query("call ducklake_merge_adjacent_files('lakehouse')")
+    assert lake.reasons() == {}
+    assert lake.rows("who, lines", "id") == [
+        (
+            {"name": "A", "home": None},
+            [{"a": 1, "inner_": {"x": "one", "it's": None}, "b": None}],
+        ),
+        (
+            {"name": None, "home": {**home, "zip": None}},
+            [{"a": None, "inner_": {"x": "two", "it's": [{"new y": 2.5}]}, "b": "B"}, None],
+        ),
+        (
+            {"name": "C", "home": {"city": None, "since": None, "zip": 8}},
+            [{"a": None, "inner_": None, "b": "C"}],
+        ),
+        (None, []),
+        ({"name": None, "home": None}, None),
+    ]
+
+
+def test_new_fields_in_long_lists(lake: SmallLake) -> None:
+    """No file is left with lists of fewer fields than the table, which DuckDB 1.5.5 reads beyond
+    its memory as soon as 2,048 rows have more than 2,048 elements. The process would end here."""
+    count = 130_000
+    lake.settings["columns"] = {"id": "bigint", "lines": "struct(sku varchar, n struct(x int)[])[]"}
+    lines = [[{"sku": f"a text of some length {i}", "n": [{"x": i}] * 3}] * 3 for i in range(1000)]
+    lake.land("a.parquet", pa.table({"id": range(count), "lines": lines * (count // 1000)}))
+    lake.feed()
+    lake.query(f"delete from {TABLE} where id = 7")  # an undone delivery, say
+    lake.land("b.parquet", [{"id": count, "lines": [{"sku": "b", "price": 0.5}]}])
+    assert not lake.feed().quarantined
+    lake.land("c.parquet", [{"id": count + 1, "lines": [{"n": [{"x": 1, "y": "z"}]}]}])
+    assert not lake.feed().quarantined
+    for _ in range(3):
+        assert lake.query(
+            "select count(*), count(line.sku), sum(line.price), count(distinct id),"
+            f" max(line.n[1].x) from (select id, unnest(lines) as line from {TABLE})"
+        ) == [(3 * (count - 1) + 2, 3 * (count - 1) + 1, 0.5, count + 1, 999)]
+    assert lake.rows("id, lines[1].price, lines[1].n[1].y, _source_row")[-3:] == [
+        (count - 1, None, None, count - 1),
+        (count, 0.5, None, 0),
+        (count + 1, None, "z", 0),
+    ]
+    assert lake.rows("count(*), count(_source_file), count(_cursor_version)") == [(count + 1,) * 3]
+
+
+def test_columns_with_odd_names(lake: SmallLake) -> None:
+    """A column may have a name that SQL, DuckDB or DuckLake uses for something else."""
+    names = [
+        *("select", "order", "filename", "file_index", "year", "day", "element_0", "value"),
+        *("_Weird_Name", "column", "a.b", "it's", 'a "b"', "é x", "__filename"),
+    ]
+    for number, known in enumerate((names[::2], names)):
+        values = {name: f"{name}'{number}" for name in known}
+        row = {**values, "id": number, "nested": [{"o": values}], "o": {"l": [values]}}
+        lake.land(f"part_{number}.parquet", [row])
+        lake.feed()
+    assert not lake.reasons()
+    first = {name: f"{name}'0" if name in names[::2] else None for name in names}
+    second = {name: f"{name}'1" for name in names}
+    quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
+    assert lake.rows(quoted, "id") == [(*first.values(),), (*second.values(),)]
+    assert lake.rows("nested, o", "id") == [
+        ([{"o": values}], {"l": [values]}) for values in (first, second)
+    ]
+
+
+DRIFTING: list[dict[str, Any]] = [
+    {"id": 1, "o": {"a": 1, "b": [{"c": "x"}]}, "amount": 1.5, "flag": True},
+    {"id": 2, "o": '{"a": "2", "b": [{"c": "y"}, {}]}', "amount": "2.5", "flag": "false"},
+    {"id": 3.0, "o": "{}", "amount": 3, "flag": None},
+    {"id": "4", "o": None, "amount": None},
+    {"id": 5, "o": {"a": None, "b": None}, "Amount": "5"},
+    {"id": 6, "o": {"b": [{"c": None}]}},
+    {"id": 7, "o": '{"a": null, "b": []}', "amount": "0.1"},
+    {"id": 8, "o": {"b": '[{"c": "z"}]'}},
+]
+DECLARED = {
+    "id": "bigint",
+    "o": "struct(a bigint, b struct(c varchar)[])",
+    "amount": "double",
+    "flag": "boolean",
+}
+AS_DECLARED = [
+    (1, {"a": 1, "b": [{"c": "x"}]}, 1.5, True),
+    (2, {"a": 2, "b": [{"c": "y"}, {"c": None}]}, 2.5, False),
+    (3, {"a": None, "b": None}, 3.0, None),
+    (4, None, None, None),
+    (5, {"a": None, "b": None}, 5.0, None),
+    (6, {"a": None, "b": [{"c": None}]}, None, None),
+    (7, {"a": None, "b": []}, 0.1, None),
+    (8, {"a": None, "b": [{"c": "z"}]}, None, None),
+]
+
+
+@pytest.mark.parametrize(("order", "at_once"), [(1, True), (-1, True), (5, True), (-1, False)])
+def test_declared_columns_never_depend_on_the_order_of_the_files(
+    lake: SmallLake, order: int, at_once: bool
+) -> None:
+    lake.settings["columns"] = DECLARED
+    for number in range(len(DRIFTING)):
+        lake.land(f"part_{number}.parquet", [DRIFTING[number * order % len(DRIFTING)]])
+        if not at_once:
+            lake.feed()
+    lake.feed()
+    assert lake.reasons() == {}
+    assert lake.types() == {
+        "id": "BIGINT",
+        "o": "STRUCT(a BIGINT, b STRUCT(c VARCHAR)[])",
+        "amount": "DOUBLE",
+        "flag": "BOOLEAN",
+    }
+    assert lake.rows("id, o, amount, flag", "id") == AS_DECLARED
+
+
+def test_a_column_declared_later_is_added(lake: SmallLake) -> None:
+    """Which is no change of what lands."""
+    lake.land("part_0.parquet", [A])
+    lake.feed()
+    lake.settings["columns"] = {"id": "bigint", "name": "varchar", "o": "struct(a bigint)"}
+    lake.land("part_1.parquet", [B])
+    lake.feed()
+    assert lake.types()["o"] == "STRUCT(a BIGINT)"
+    assert changes(lake) == set()
+    lake.land("part_2.parquet", [{**C, "o": {"a": 1}}])
+    lake.feed()
+    assert lake.rows("id, o") == [(1, None), (2, None), (3, {"a": 1})]
+
+
+def test_a_stream_without_declared_columns_takes_what_lands(lake: SmallLake) -> None:
+    lake.land("part_0.parquet", [{"a": 1, "nothing": None}])
+    lake.land("part_1.csv", "b,c\nx,\n")
+    lake.land("part_2.jsonl", json_lines({"d": 2**40, "e": {"f": "x"}, "g": None}, {"h": 1.5}))
+    lake.feed(columns={})
+    assert lake.reasons() == {}
+    assert lake.types() == {
+        "a": "BIGINT",
+        "b": "VARCHAR",
+        "c": "VARCHAR",
+        "d": "BIGINT",
+        "e": "STRUCT(f VARCHAR)",
+        "h": "DOUBLE",
+    }
+    assert lake.rows("a, b, c, d, e, h", "a, b, d, h") == [
+        (1, None, None, None, None, None),
+        (None, "x", None, None, None, None),
+        (None, None, None, 2**40, {"f": "x"}, None),
+        (None, None, None, None, None, 1.5),
+    ]
+
+
+def test_a_column_of_nulls_takes_no_type(lake: SmallLake) -> None:
+    """Whatever comes next decides, in the same run or a later one."""
+    columns = {"id": "bigint", "o": "struct(a bigint)[]"}
+    nulls = {"o": pa.nulls(1), "new": pa.nulls(1), "l": pa.array([[None]]), "late": pa.nulls(1)}
+    lake.land("part_0.parquet", pa.table({"id": [1], **nulls}))
+    lake.land("part_1.parquet", [{"id": 2, "o": [{"a": 5}], "new": "text"}])
+    lake.feed(columns=columns)
+    lake.land("part_2.parquet", [{"id": 3, "l": [{"k": "v"}], "late": 1.5}])
+    lake.feed(columns=columns)
+    assert lake.reasons() == {}
+    assert lake.rows("id, o, new, l, late") == [
+        (1, None, None, None, None),
+        (2, [{"a": 5}], "text", None, None),
+        (3, None, None, [{"k": "v"}], 1.5),
+    ]
+
+
+def test_integers_widen_and_old_rows_stay(lake: SmallLake) -> None:
+    """In a column that files brought; inside an object nothing can widen, and nothing is lost."""
+    small = pa.array([{"n": 7}], pa.struct({"n": pa.int32()}))
+    lake.land("part_0.parquet", pa.table({"n": pa.array([5], pa.int32()), "o": small}))
+    lake.feed()
+    lake.land("part_1.parquet", [{"n": 2**40}])
+    lake.land("part_2.parquet", [{"n": 6, "o": {"n": 2**40}}])
+    lake.feed()
+    assert lake.types()["n"] == "BIGINT"
+    assert lake.rows("n, o.n") == [(5, 7), (2**40, None)]
+    assert [*lake.reasons()] == ["part_2.parquet"]
+
+
+# -- values ------------------------------------------------------------------------------------
+
+# type of the column, values of the file, what staging has afterwards
+EXACT: dict[str, tuple[str, Any, list[Any]]] = {
+    "time without zone": ("timestamptz", pa.array([NOON.replace(tzinfo=None)]), [NOON]),
+    "time in ms": (
+        "timestamptz",
+        pa.array([NOON.replace(microsecond=123000)], pa.timestamp("ms", "UTC")),
+        [NOON.replace(microsecond=123000)],
+    ),
+    "only nulls": ("struct(a bigint)", pa.nulls(2), [None, None]),
+    "dictionary": ("varchar", pa.array(["x", "y", "x"]).dictionary_encode(), ["x", "y", "x"]),
+    "nested object as text": (
+        "struct(b struct(c varchar, seen timestamptz))",
+        [{"b": json.dumps({"c": AWKWARD, "seen": "2024-05-01T12:30:00.123456Z"})}],
+        [{"b": {"c": AWKWARD, "seen": NOON}}],
+    ),
+    "objects in a list as text": (
+        "struct(b struct(c bigint))[]",
+        [[{"b": '{"c": 1}'}, {"b": None}]],
+        [[{"b": {"c": 1}}, {"b": None}]],
+    ),
+    "a new field in an object as text": (
+        "struct(a bigint)",
+        ['{"a": 1, "new": {"deep": "x"}}'],
+        [{"a": 1, "new": {"deep": "x"}}],
+    ),
+}
+
+
+def test_what_fits_is_fed_exactly(lake: SmallLake) -> None:
+    """Another type that can say the same is converted without a change to any value."""
+    lake.settings["columns"] = {case: type_ for case, (type_, _, _) in EXACT.items()}
+    for case, (_, values, _) in EXACT.items():
+        lake.land(f"{case}.parquet", pa.table({case: values}))
+    assert not lake.feed().quarantined
+    fed = {}
+    for case in EXACT:
+        of_file = f"where _source_file like '%/{case}.parquet' order by _source_row"
+        fed[case] = [value for (value,) in lake.query(f'select "{case}" from {TABLE} {of_file}')]
+    assert fed == {case: expected for case, (_, _, expected) in EXACT.items()}
+
+
+LOSSY: dict[str, tuple[str, Any]] = {
+    "1.5 for an int": ("bigint", pa.array([1.0, 1.5])),
+    "unsigned beyond bigint": ("bigint", pa.array([2**63], pa.uint64())),
+    "nanoseconds for a time": ("timestamptz", pa.array([1], pa.timestamp("ns", "UTC"))),
+    "object for a number": ("bigint", [{"a": 1}]),
+    "text that is no JSON for an object": ("struct(a bigint)", ['{"a": 1}', "oops"]),
+    "text of a list for an object": ("struct(a bigint)", ["[1, 2]"]),
+    "objects and others in one text column": ("struct(a bigint)", ['{"a": 1}', "[1]"]),
+    "1.5 deep inside": ("struct(n bigint)[]", [[{"n": 1.5}]]),
+    "1.5 inside JSON text": ("struct(n bigint)", ['{"n": 1.5}']),
+}
+
+
+def test_what_would_lose_something_is_quarantined(lake: SmallLake) -> None:
+    """Nothing lossy is silent: the file is quarantined, the reason names the column, no column or
+    row of it stays, and the other files are fed."""
+    lake.settings["columns"] = {
+        "id": "bigint",
+        **{case: type_ for case, (type_, _) in LOSSY.items()},
+    }
+    lake.land("good.parquet", [{"id": -1}])
+    for case, (_, values) in LOSSY.items():
+        table = {"id": range(len(values)), case: values, "new": ["x"] * len(values)}
+        lake.land(f"{case}.parquet", pa.table(table))
+    texts = {
+        "a fraction as text.csv": "id\n12.7\n",
+        "too large an integer.jsonl": '{"id": 18446744073709551615}\n',
+        "integers and doubles.jsonl": '{"id": 9007199254740993}\n{"id": 1.5}\n',
+        "a new column of both.jsonl": '{"id": 1, "new": 9007199254740993}\n{"id": 2, "new": 0.5}\n',
+    }
+    for name, text in texts.items():
+        lake.land(name, text)
+    assert lake.feed().files == 1
+    assert lake.rows("id") == [(-1,)]
+    assert "new" not in lake.types()
+    reasons = lake.reasons()
+    assert {*reasons} == {*(f"{case}.parquet" for case in LOSSY), *texts}
+    assert [case for case in LOSSY if f"column {case}" not in reasons[f"{case}.parquet"]] == []
+
+
+def test_types_that_only_some_tables_can_hold(lake: SmallLake) -> None:
+    """New columns of rare types are fed or quarantined; they never block the rest."""
+    rare = {
+        "map": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())),
+        "binary": pa.array([b"\x00\xff"]),
+        "date": pa.array([NOON.date()]),
+        "time": pa.array([NOON.time()]),
+        "decimal": pa.array([Decimal("1.5")], pa.decimal128(38, 10)),
+        "float": pa.array([1.5], pa.float32()),
+        "half": pa.array([1.5], pa.float16()),
+        "fixed": pa.array([[1, 2]], pa.list_(pa.int64(), 2)),
+        "list_of_nothing": pa.array([[None]], pa.list_(pa.null())),
+        "struct_of_nothing": pa.array([{"a": None}], pa.struct({"a": pa.null()})),
+        "nanoseconds": pa.array([1], pa.timestamp("ns", "UTC")),
+        "uint8": pa.array([1], pa.uint8()),
+    }
+    lake.land("good.parquet", [{"id": -1}])
+    for number, (name, values) in enumerate(rare.items()):
+        lake.land(f"{name}.parquet", pa.table({"id": [number], f"c_{name}": values}))
+    outcome = lake.feed()
+    assert outcome.files + len(outcome.quarantined) == len(rare) + 1
+    assert len(lake.rows("id")) == outcome.files
+    assert lake.rows("id")[0] == (-1,)
+
+
+# -- what is recorded of changes ---------------------------------------------------------------
+
+
+def changes(lake: SmallLake) -> set[tuple[Any, ...]]:
+    """What meta.schema_changes says, with the names of the files."""
+    return {
+        (*row[:4], row[4].rsplit("/", 1)[-1])
+        for row in lake.query(
+            "select column_name, change, type_before, type_after, path"
+            " from lakehouse.meta.schema_changes"
+            " where source = 'shop' and stream = 'orders' and seen_at <= now()"
+        )
+    }
+
+
+def test_the_first_delivery_changes_nothing(lake: SmallLake) -> None:
+    """Whatever it brings; and an empty one before it was none."""
+    lake.land("part_0.parquet", b"")
+    assert lake.feed().files == 0
+    assert lake.types() == {"id": "BIGINT", "name": "VARCHAR"}
+    lake.land("part_1.parquet", [{"id": 1, "note": "more than declared"}])
+    lake.feed()
+    lake.land("part_2.parquet", [{"id": 2, "note": "the same"}, {"id": 3, "note": None}])
+    lake.feed()
+    assert changes(lake) == set()
+
+
+def test_changes_name_the_part_and_its_first_file(lake: SmallLake) -> None:
+    lake.settings["columns"] = {
+        "id": "integer",
+        "who": "struct(name varchar)",
+        "lines": "struct(sku varchar)[]",
+    }
+    lake.land("part_0.parquet", [{"who": {"name": "A"}, "lines": [{"sku": "x"}]}])
+    lake.feed()
+    lake.land("part_1.parquet", pa.table({"id": pa.array([1], pa.int32())}))
+    grown = {"who": {"name": "B", "zip": 8}, "lines": [{"sku": "y", "tax": [{"rate": 0.2}]}]}
+    lake.land("part_10.parquet", [{"id": 2**40, **grown, "NOTE": "n"}])
+    lake.land("part_9.parquet", [{"note": "the first, for 9 comes before 10"}])
+    lake.feed()
+    assert changes(lake) == {
+        ("id", "widened", "INTEGER", "BIGINT", "part_10.parquet"),
+        ("who.zip", "added", None, "BIGINT", "part_10.parquet"),
+        ("lines[].tax", "added", None, 'STRUCT("rate" DOUBLE)[]', "part_10.parquet"),
+        ("note", "added", None, "VARCHAR", "part_9.parquet"),
+    }
+
+
+def test_a_refused_type_is_a_change_and_told_once(lake: SmallLake) -> None:
+    lake.land("part_0.parquet", [A])
+    lake.feed()
+    lake.land("part_1.parquet", [{"id": "17b"}, {"id": "18"}])
+    lake.land("part_2.parquet", [{"id": {"value": 17}}])
+    assert len(lake.feed().quarantined) == 2
+    lake.land("part_3.parquet", [{"id": "19b"}])
+    assert len(lake.feed().quarantined) == 1
+    assert changes(lake) == {
+        ("id", "refused", "BIGINT", "VARCHAR", "part_1.parquet"),
+        ("id", "refused", "BIGINT", "an object", "part_2.parquet"),
+    }
