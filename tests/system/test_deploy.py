@@ -35,7 +35,6 @@ from tests.deployment import (
     of_kind,
     one,
     overlay,
-    pod_of,
     stages,
 )
 from tests.system import services
@@ -263,24 +262,3 @@ def test_the_rendered_site_serves_what_ticks_published(cluster: Cluster, tmp_pat
         put = urllib.request.Request(f"{root}/index.html", data=b"x", method="PUT")
         with pytest.raises(urllib.error.HTTPError):
             urllib.request.urlopen(put)
-
-
-def test_a_pod_that_cannot_reach_the_catalog_says_so(cluster: Cluster, tmp_path: Path) -> None:
-    """40, one line, and soon: the CronJob's next pod tries again."""
-    there = cluster.places["PGHOST"]
-    cluster.places["PGHOST"] = str(tmp_path)
-    try:
-        tick = cluster.run("tick")
-    finally:
-        cluster.places["PGHOST"] = there
-    assert tick.returncode == 40, tick.stdout[-4000:] + tick.stderr[-4000:]
-    assert "Traceback" not in tick.stdout + tick.stderr
-
-
-def test_the_pods_are_what_was_tested() -> None:
-    """Nothing of the pod is left out above: one container, no init containers, these volumes."""
-    for cron in of_kind(overlay("production"), "CronJob").values():
-        pod = pod_of(cron)
-        assert len(pod["containers"]) == 1
-        assert "initContainers" not in pod
-        assert {volume["name"] for volume in pod["volumes"]} == {"tmp", "catalog-ca"}
