@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.oracle import compute
-from tests.system.lake import PROJECT, Build, Lake, differences
+from tests.system.lake import Build, Lake, differences
 from tests.system.test_recipes import Copy
 
 pytestmark = pytest.mark.slow
 
-CATALOGS = PROJECT / "deploy/airbyte/catalogs"
 AGREE = "Landing, ledger, files and staging agree."
 
 
@@ -33,34 +29,12 @@ def operation(lake: Lake, name: str, **arguments: Any) -> Build:
     return lake.build(name, "--args", json.dumps(arguments), command="run-operation")
 
 
-def status(lake: Lake) -> str:
-    """`make status`."""
-    done = subprocess.run(
-        [sys.executable, str(PROJECT / "scripts/status.py")],
-        env=lake.environment,
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout
-
-
-def landed(lake: Lake, stream: str) -> list[str]:
-    """The files of a stream, relative to the landing zone."""
-    return sorted(
-        str(path.relative_to(lake.landing))
-        for path in (lake.landing / stream).rglob("*")
-        if path.is_file()
-    )
-
-
 def clear(lake: Lake, stream: str) -> list[str]:
     """Airbyte deletes what it wrote of the stream; returns what that was."""
-    files = landed(lake, stream)
+    files = sorted(path for path in (lake.landing / stream).rglob("*") if path.is_file())
     for path in files:
-        (lake.landing / path).unlink()
-    return files
+        path.unlink()
+    return [str(path.relative_to(lake.landing)) for path in files]
 
 
 def sync_from_nothing(
@@ -180,7 +154,6 @@ def test_a_clear_and_its_keys_with_other_content(reference_copy: Lake) -> None:
     )
     assert sent > 100
     assert lake.value("select count(*) from staging.stg_shopify__orders") == rows + sent
-    assert "shopify.orders" in status(lake)
 
     after = lake.tables()
     same = [name for name in before if name not in ("int_shopify__orders", "dim_customers")]
@@ -249,96 +222,6 @@ def test_a_new_generation_of_an_overwritten_stream(reference_copy: Lake) -> None
     assert lake.build_quickly(variables=one_by_one).ok
     is_proven(lake)
     assert lake.query(names) == before[:-1]
-
-
-# -- the catalogs ----------------------------------------------------------------------------------
-
-
-def arrow_type(schema: dict[str, Any]) -> pa.DataType:
-    """The type in which the S3 destination writes a field of a catalog."""
-    kind = next(name for name in schema["type"] if name != "null")
-    if kind == "object":
-        return pa.struct(
-            [(name, arrow_type(child)) for name, child in schema["properties"].items()]
-        )
-    if kind == "array":
-        return pa.list_(arrow_type(schema["items"]))
-    if schema.get("format") == "date-time":
-        return pa.timestamp("us", "UTC")
-    return {
-        "string": pa.string(),
-        "boolean": pa.bool_(),
-        "integer": pa.int64(),
-        "number": pa.float64(),
-    }[kind]
-
-
-def value(type_: pa.DataType, number: int) -> Any:
-    """Some value of a type."""
-    if pa.types.is_struct(type_):
-        return {field.name: value(field.type, number) for field in type_}
-    if pa.types.is_list(type_):
-        return [value(type_.value_type, number)]
-    if pa.types.is_timestamp(type_):
-        return datetime(2025, 1, number, 12, tzinfo=UTC)
-    if pa.types.is_boolean(type_):
-        return False
-    return str(number) if pa.types.is_string(type_) else number
-
-
-def deliver_what_is_selected(landing: Path, source: str, number: int) -> int:
-    """Land a record of each stream of a source, with the fields of its catalog only."""
-    streams = json.loads((CATALOGS / f"{source}.json").read_text())["streams"]
-    for stream in streams:
-        name, schema = stream["stream"]["name"], stream["stream"]["json_schema"]
-        columns = {key: arrow_type(child) for key, child in schema["properties"].items()}
-        record = {key: value(type_, number) for key, type_ in columns.items()}
-        record |= dict.fromkeys({"deleted_at", "cancelled_at"} & set(columns))
-        meta = {
-            "_airbyte_raw_id": pa.array([f"{source}-{name}-{number}"]),
-            "_airbyte_extracted_at": pa.array(
-                [datetime(2025, 1, number, 13, tzinfo=UTC)], pa.timestamp("ms", "UTC")
-            ),
-            "_airbyte_generation_id": pa.array([0], pa.int64()),
-            "_airbyte_meta": pa.array(
-                [{"sync_id": number, "changes": []}],
-                pa.struct(
-                    [
-                        ("sync_id", pa.int64()),
-                        (
-                            "changes",
-                            pa.list_(
-                                pa.struct(
-                                    [(key, pa.string()) for key in ("field", "change", "reason")]
-                                )
-                            ),
-                        ),
-                    ]
-                ),
-            ),
-        }
-        arrays = {key: pa.array([record[key]], type_) for key, type_ in columns.items()}
-        file = landing / source / name / f"year=2025/month=01/day={number:02}/part_0.parquet"
-        file.parent.mkdir(parents=True)
-        pq.write_table(pa.table(meta | arrays), file, compression="zstd")
-    return len(streams)
-
-
-def test_what_the_catalogs_select_is_enough(lake: Lake) -> None:
-    """A lake that never gets any other field builds, in full and then from changes: no SQL, not
-    even that of the macros, reads more than the catalogs select, and every file is fed."""
-    for number in (1, 2):
-        delivered = sum(
-            deliver_what_is_selected(lake.landing, source, number)
-            for source in ("shopify", "klaviyo")
-        )
-        build = lake.build_quickly()
-        assert build.ok, build
-    assert delivered >= 9
-    assert not lake.quarantined()
-    assert len(lake.loaded()) == 2 * delivered
-    for table in ("int_shopify__orders", "int_klaviyo__profiles", "fct_sales", "dim_customers"):
-        assert lake.value(f"select count(*) from {table}") == 2
 
 
 def test_a_model_that_reads_what_is_not_declared_is_refused(lake: Lake, tmp_path: Path) -> None:
