@@ -57,14 +57,6 @@ def test_a_target_beside_the_environment(lake: Lake) -> None:
     _assert_nothing_written(lake)
 
 
-def test_missing_landing(lake: Lake) -> None:
-    """A landing zone that is not there is named, and no table is made."""
-    lake.environment["LAKE_LANDING_URL"] = str(lake.home / "nowhere")
-    _assert_refused(lake.build_quickly(), "nowhere", "LAKE_LANDING_URL")
-    if lake.catalog_file.exists():
-        assert not lake.has("staging.stg_shopify__orders")
-
-
 def test_a_catalog_that_is_none(lake: Lake) -> None:
     """A catalog that is some other file is named and left as it is."""
     lake.catalog_file.write_text("this is a text file\n" * 100)
@@ -88,16 +80,6 @@ def test_a_catalog_with_another_data_path(lake: Lake, empty_lake: Lake) -> None:
     lake.environment["LAKE_DATA_URL"] = str(lake.home / "elsewhere")
     _assert_refused(lake.build_quickly(), "LAKE_DATA_URL")
     assert not [path for path in (lake.home / "elsewhere").rglob("*") if path.is_file()]
-
-
-def test_an_unreachable_postgres(lake: Lake) -> None:
-    """A catalog that cannot be reached is named; no password is shown."""
-    lake.environment.update(
-        LAKE_CATALOG="postgres:", PGHOST=str(lake.home), PGUSER="lake", PGPASSWORD="hush-hush"
-    )
-    build = lake.build_quickly()
-    _assert_refused(build, "catalog")
-    assert "hush-hush" not in build.output
 
 
 def test_a_password_in_the_catalog(lake: Lake) -> None:

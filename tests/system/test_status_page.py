@@ -13,6 +13,8 @@ from lotus_lake.site import status
 from tests.system.lake import Lake
 from tests.system.upkeep import writing
 
+pytestmark = pytest.mark.slow
+
 _DAY = timedelta(days=1)
 
 
@@ -43,12 +45,9 @@ def test_what_is_on_the_page(reference_copy: Lake) -> None:
         "select source || '.' || stream, rows_loaded from meta.feeder_cursors order by 1"
     )
     assert seen.tables["runs"][0]["status"] in ("success", "warn")
-    assert all(seen.tables[name] for name in ("deliveries", "durations", "rows_by_day"))
-    tables = {row["name"]: row["megabytes"] for row in seen.tables["tables"]}
-    assert tables["stg_shopify__orders"] > 0
+    assert all(seen.tables[name] for name in ("deliveries", "durations", "rows_by_day", "tables"))
     page = status.render(seen)
     assert "://" not in re.sub(r"http://www.w3.org/\S+", "", page), "it asks for something outside"
-    assert page.count("<svg") == 1 + len({row["stream"] for row in seen.tables["rows_by_day"]})
 
 
 def test_what_is_wrong_stands_on_top(reference_copy: Lake) -> None:
@@ -98,19 +97,15 @@ def test_what_is_wrong_stands_on_top(reference_copy: Lake) -> None:
     assert text(seen).index("Something needs a look") < text(seen).index("Is everything fresh?")
 
 
-def test_a_lake_that_nobody_has_fed_is_not_well(reference_copy: Lake) -> None:
+def test_a_lake_that_is_not_fed_or_not_built(reference_copy: Lake) -> None:
     with writing(reference_copy) as connection:
         connection.execute("delete from meta.feeder_files where stream = 'lists'")
-        connection.execute("delete from meta.node_results where status = 'warn'")
     assert "Never fed so far: klaviyo.lists." in text(collect(reference_copy))
     with writing(reference_copy) as connection:
         connection.execute("delete from meta.feeder_files")
+        connection.execute("delete from meta.node_results where status = 'warn'")
     page = text(collect(reference_copy, {"shopify.orders": _DAY}))
-    assert "Nothing was fed yet" in page
-    assert "All is well" not in page
-
-
-def test_a_lake_without_the_views_says_what_to_type(reference_copy: Lake) -> None:
+    assert "Nothing was fed yet" in page and "All is well" not in page
     with writing(reference_copy) as connection:
         connection.execute("drop view main.fct_runs")
     with pytest.raises(LakeError, match=r"fct_runs.*dbt build"):

@@ -224,24 +224,6 @@ def test_a_catalog_that_cannot_be_read_is_named_and_not_its_copy(tmp_path: Path)
     assert "lotus-lake-" not in str(refused.value)
 
 
-def test_a_catalog_that_cannot_be_written_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Root may write whatever a file's mode says, so the connection is what may not."""
-    config = LakeConfig("landing", f"sqlite:{tmp_path}/c.sqlite", f"{tmp_path}/data/")
-    prepare_catalog(config)
-    original = sqlite3.connect
-
-    def read_only(path: Path, timeout: float) -> sqlite3.Connection:
-        return original(f"{path.as_uri()}?mode=ro", uri=True, timeout=timeout)
-
-    monkeypatch.setattr(sqlite3, "connect", read_only)
-    with pytest.raises(
-        LakeError, match=r"LAKE_CATALOG .* cannot be used: attempt to write a readon"
-    ):
-        prepare_catalog(config)
-
-
 def test_a_catalog_that_another_run_is_writing_can_be_written(tmp_path: Path) -> None:
     config = LakeConfig("landing", f"sqlite:{tmp_path}/c.sqlite", f"{tmp_path}/data/")
     prepare_catalog(config)

@@ -215,8 +215,7 @@ def test_no_secret_is_in_git(documents: tuple[Document, ...]) -> None:
 # -- catalog, network, alerts ----------------------------------------------------------------------
 
 
-def test_the_pods_reach_the_catalog_and_s3_and_little_else(documents: tuple[Document, ...]) -> None:
-    """What the manifests say of it in several places fits together."""
+def test_the_pods_reach_the_catalog_and_little_else(documents: tuple[Document, ...]) -> None:
     tick = one(documents, "CronJob", "tick")
     values = environment(container_of(tick), documents, example_secrets())
     initdb = one(documents, "Cluster", "catalog")["spec"]["bootstrap"]["initdb"]
@@ -228,19 +227,9 @@ def test_the_pods_reach_the_catalog_and_s3_and_little_else(documents: tuple[Docu
         "podSelector": {},
         "policyTypes": ["Ingress", "Egress"],
     }
-    labels = job_of(tick)["template"]["metadata"]["labels"]
-    lake = policies["lake"]["spec"]
-    assert lake["podSelector"]["matchLabels"].items() <= labels.items()
-    catalog, s3, webhook = lake["egress"]
-    assert [port["port"] for port in catalog["ports"]] == [int(values["PGPORT"])]
-    (namespace,) = s3["to"]
-    name = namespace["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
-    (port,) = s3["ports"]
-    assert values["AWS_ENDPOINT_URL_S3"].endswith(f".{name}.svc.cluster.local:{port['port']}")
+    # To the catalog, to S3, and for the webhook to the world, but to nothing inside.
+    *_, webhook = policies["lake"]["spec"]["egress"]
     assert "10.0.0.0/8" in webhook["to"][0]["ipBlock"]["except"]
-    # Whoever reaches the catalog may also be let in there.
-    admitted = policies["catalog"]["spec"]["ingress"][0]["from"][0]
-    assert admitted["podSelector"]["matchLabels"].items() <= labels.items()
 
 
 def test_the_catalog_is_backed_up_and_never_pruned(documents: tuple[Document, ...]) -> None:
@@ -262,17 +251,6 @@ def test_alerts_watch_every_cron_job() -> None:
     (group,) = one(production, "PrometheusRule", "lotus-lake")["spec"]["groups"]
     watched = re.findall(r'cronjob="([^"]+)"', " ".join(rule["expr"] for rule in group["rules"]))
     assert set(watched) == set(of_kind(production, "CronJob"))
-
-
-def test_flux_applies_what_is_there() -> None:
-    """Every environment, and Airbyte's configuration for who names it."""
-    documents = [*render("flux"), yaml.safe_load((DEPLOY / "flux/airbyte.yaml").read_text())]
-    applied = [document for document in documents if document["kind"] == "Kustomization"]
-    assert len(applied) == len(ENVIRONMENTS) + 1
-    for document in applied:
-        assert (ROOT / document["spec"]["path"] / "kustomization.yaml").exists()
-        assert document["spec"]["sourceRef"]["name"] in of_kind(render("flux"), "GitRepository")
-        assert document["spec"]["decryption"]["provider"] == "sops"
 
 
 # -- rights ----------------------------------------------------------------------------------------

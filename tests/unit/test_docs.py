@@ -84,6 +84,7 @@ DBT_CODE = [
     for kind in ("sql", "py", "yml")
 ]
 SETTINGS = {field.name for field in fields(Stream)}
+WORKFLOWS = ".*/workflows/*.yml"
 TARGETS = found(r"^([a-z][\w-]*):", "Makefile")
 
 
@@ -124,7 +125,7 @@ TARGETS = found(r"^([a-z][\w-]*):", "Makefile")
             id="environment variables",
         ),
         pytest.param(
-            found(r"\b(?:vars|secrets)\.(\w+)", ".*/workflows/*.yml"),
+            found(r"\b(?:vars|secrets)\.(\w+)", WORKFLOWS),
             "`{}`",
             text_of("docs/ci.md"),
             id="what workflows need",
@@ -143,10 +144,11 @@ def test_everything_is_documented(names: set[str], written: str, text: str) -> N
 
 
 def test_what_is_named_is_there() -> None:
-    """Variables that the code reads are declared; make targets that a page names exist, say what
-    they do, and are made even where a file has their name."""
+    """Variables that the code reads are declared; make targets that a page or a workflow names
+    exist, say what they do, and are made even where a file has their name."""
     assert found(r"\bvar\(\s*['\"](\w+)['\"]\s*\)", *DBT_CODE) <= DECLARED
-    assert found(r"(?:`|^ *)make ([a-z][\w-]*)", "*.md", "docs/**/*.md") <= TARGETS
+    named = found(r"(?:`|^ *|run: )make ([a-z][\w-]*)", "*.md", "docs/**/*.md", WORKFLOWS)
+    assert named <= TARGETS
     assert found(r"^([a-z][\w-]*):.*## ", "Makefile") == TARGETS
     (phony,) = found(r"^\.PHONY: (.*)$", "Makefile")
     assert set(phony.split()) >= TARGETS

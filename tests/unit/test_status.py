@@ -133,28 +133,6 @@ def test_it_reads_beside_a_build_and_changes_nothing(
     assert writer.execute(newest).fetchone() == (before[0] + 1,) if before else False
 
 
-def test_nothing_is_wider_than_the_terminal() -> None:
-    name = "jaffle_shop.customers_with_a_long_name"
-    stream = status.StreamStatus(
-        name=name,
-        cursor_path=f"{DAY}/part_1.parquet",
-        files=1_234_567,
-        rows=98_765_432_100,
-        backlog_files=12_345,
-        backlog_bytes=987_654_321,
-        quarantined=123,
-        bad_path=f"{DAY}/{'x' * 100}.parquet",
-        bad_reason="column total_price has 14 values that cannot become a double",
-        newest_file_at=NOON - timedelta(days=900),
-        fed_at=NOON - timedelta(days=30),
-    )
-    delivery = status.Delivery(name, 12_345, NOON, 500, 98_765_432_100, 123)
-    shown = printed(status.LakeStatus([stream], [delivery] * 10))
-    assert max(map(len, shown.splitlines())) <= 80
-    for figure in ("1,234,567", "98.8bn", "12,345 (988 MB)", "123", "900d", "30d"):
-        assert figure in shown
-
-
 def test_what_cannot_be_read_is_one_line(
     config: LakeConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
