@@ -211,6 +211,8 @@ def test_every_secret_is_a_sensitive_variable() -> None:
     secret = {name for name, one in variables.items() if one.get("sensitive")}
     assert secret == {name for name in variables if SECRETS.search(name)}
     assert not [name for name in secret if "default" in variables[name]]
+    example = yaml.safe_load((AIRBYTE / "flux/secrets.example.yaml").read_text())["stringData"]
+    assert example == dict.fromkeys(secret, "REPLACE")
     for place, block in (blocks("data") | blocks("resource") | blocks("provider")).items():
         for path, text in values(block).items():
             if path.startswith(".configuration_secrets"):
@@ -220,25 +222,16 @@ def test_every_secret_is_a_sensitive_variable() -> None:
                 assert not SECRETS.search(path), place + path
 
 
-def test_every_source_has_a_connection() -> None:
-    """Into the folder of its name in the landing zone, with the streams of its catalog."""
-    connections = {
-        name.removeprefix("airbyte_connection."): one
-        for name, one in blocks("resource").items()
-        if name.startswith("airbyte_connection.")
-    }
-    assert set(connections) == {file.stem for file in CATALOGS.iterdir()}
-    for name, connection in connections.items():
-        assert connection["source_id"] == f"${{airbyte_source.{name}.source_id}}"
-        assert connection["configurations"]["streams"] == f'${{local.streams["{name}"]}}'
-        assert connection["namespace_format"] == name
-
-
-def test_the_destination_writes_where_the_feeder_reads() -> None:
-    written_as = blocks("data")["airbyte_connector_configuration.landing"]["configuration"]
-    place = f"s3://{written_as['s3_bucket_name']}/{written_as['s3_bucket_path']}"
-    assert f"LAKE_LANDING_URL={place}" in (ROOT / "deploy/base/kustomization.yaml").read_text()
-    assert written_as["s3_path_format"] == (
+def test_every_source_lands_where_the_feeder_reads() -> None:
+    """In the folder of its name in the landing zone, and there by stream and day."""
+    for file in CATALOGS.iterdir():
+        connection = blocks("resource")[f"airbyte_connection.{file.stem}"]
+        assert connection["namespace_format"] == file.stem
+        assert connection["configurations"]["streams"] == f'${{local.streams["{file.stem}"]}}'
+    landing = blocks("data")["airbyte_connector_configuration.landing"]["configuration"]
+    place = f"LAKE_LANDING_URL=s3://{landing['s3_bucket_name']}/{landing['s3_bucket_path']}"
+    assert place in (ROOT / "deploy/base/kustomization.yaml").read_text()
+    assert landing["s3_path_format"] == (
         "$${NAMESPACE}/$${STREAM_NAME}/year=$${YEAR}/month=$${MONTH}/day=$${DAY}/"
     )
 
@@ -248,18 +241,3 @@ def test_the_provider_is_pinned_and_nothing_is_destroyed() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", required["version"])
     for name, resource in blocks("resource").items():
         assert resource["lifecycle"] == [{"prevent_destroy": True}], name
-
-
-def test_flux_gives_terraform_every_variable() -> None:
-    terraform = yaml.safe_load((AIRBYTE / "flux/terraform.yaml").read_text())["spec"]
-    secrets = yaml.safe_load((AIRBYTE / "flux/secrets.example.yaml").read_text())
-    variables = blocks("variable")
-    given = {one["name"] for one in terraform["vars"]}
-    assert terraform["varsFrom"] == [{"kind": "Secret", "name": secrets["metadata"]["name"]}]
-    assert set(secrets["stringData"].values()) == {"REPLACE"}
-    assert set(secrets["stringData"]) == {
-        name for name, one in variables.items() if one.get("sensitive")
-    }
-    needed = {name for name, one in variables.items() if "default" not in one}
-    assert needed == given | set(secrets["stringData"])
-    assert (ROOT / terraform["path"] / "main.tf").exists()

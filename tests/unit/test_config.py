@@ -215,15 +215,6 @@ def test_without_a_lake_it_is_said(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_a_catalog_that_cannot_be_read_is_named_and_not_its_copy(tmp_path: Path) -> None:
-    file = tmp_path / "other.sqlite"
-    with contextlib.closing(sqlite3.connect(file)) as other:
-        other.execute("create table t (a)")
-    with pytest.raises(LakeError, match=f"sqlite:{file}") as refused:
-        connect(LakeConfig("landing", f"sqlite:{file}", "data/"))
-    assert "lotus-lake-" not in str(refused.value)
-
-
 def test_a_catalog_that_another_run_is_writing_can_be_written(tmp_path: Path) -> None:
     config = LakeConfig("landing", f"sqlite:{tmp_path}/c.sqlite", f"{tmp_path}/data/")
     prepare_catalog(config)

@@ -39,13 +39,6 @@ def found(is_declared: bool = False, stream: str = "entries", **columns: str) ->
     return Discovery("shop", stream, is_declared, columns=types, is_airbyte=True)
 
 
-def test_key_and_cursor_are_chosen() -> None:
-    times = {"created_at": "varchar", "updated_at": "varchar"}
-    assert choose(found(id="bigint", **times), None, None) == ("id", "updated_at")
-    assert choose(found(id="bigint", title="varchar"), None, None) == ("id", None)
-    assert choose(found(Sku="varchar", changed="timestamp"), "SKU", "changed") == ("Sku", "changed")
-
-
 @pytest.mark.parametrize(
     ("stream", "key", "cursor", "message"),
     [

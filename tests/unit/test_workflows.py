@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import urllib.error
+import urllib.request
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from scripts.ci import comment
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted(ROOT.glob(".*/workflows/*.yml"))
@@ -89,108 +91,84 @@ def test_workflows_are_safe(path: Path) -> None:
 # -- the comment -----------------------------------------------------------------------------------
 
 
-class Forge(ThreadingHTTPServer):
-    """Plays the comments of one pull request, as both forges answer: the second page is linked."""
+class Forge:
+    """Plays the comments of one pull request, as both forges answer: in linked pages."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
         self.comments = {number: f"> quoted {number}" for number in (1, 2, 3)}
-        self.refuses = False
+        self.error: Exception | None = None
 
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def post(self, report: Path, **environment: str) -> tuple[int, str]:
-        """Run the script as a workflow does, with any Python and nothing installed: its exit code,
-        and what it said."""
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", str(ROOT / "scripts/ci/comment.py"), str(report)],
-            env={
-                "PATH": os.environ["PATH"],
-                "GITHUB_API_URL": self.url,
-                "GITHUB_REPOSITORY": "lotus/lake",
-                "PULL_REQUEST": "5",
-                "TOKEN": "secret",
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return done.returncode, done.stdout + done.stderr
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Forge
-
-    def do_GET(self) -> None:
-        comments = [{"id": key, "body": body} for key, body in self.server.comments.items()]
-        if "page=2" in self.path.split("&"):
-            self.answer(comments[2:])
+    def urlopen(self, request: urllib.request.Request, timeout: float) -> Any:
+        """In the place of urllib's."""
+        if self.error:
+            raise self.error
+        assert request.headers["Authorization"] == "token secret"
+        root, _, place = request.full_url.partition("/repos/lotus/lake/issues")
+        assert root == "https://forge.example.com/api"
+        content: Any = {"html_url": request.method}
+        link = ""
+        if request.method == "GET":
+            content = [{"id": key, "body": body} for key, body in self.comments.items()]
+            content = content[2:] if "page=2" in place.split("&") else content[:2]
+            link = f'<{request.full_url}&page=2>; rel="next"' if len(content) == 2 else ""
         else:
-            self.answer(comments[:2], f'<{self.server.url}{self.path}&page=2>; rel="next"')
-
-    def do_POST(self) -> None:
-        assert self.path == "/repos/lotus/lake/issues/5/comments"
-        self.write(17, "the new comment")
-
-    def do_PATCH(self) -> None:
-        assert self.path == "/repos/lotus/lake/issues/comments/17"
-        self.write(17, "the old comment")
-
-    def write(self, number: int, url: str) -> None:
-        sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self.server.refuses:
-            self.server.comments[number] = sent["body"]
-        self.answer({"html_url": url})
-
-    def answer(self, content: Any, link: str = "") -> None:
-        assert self.headers["Authorization"] == "token secret"
-        self.send_response(403 if self.server.refuses else 200)
-        self.send_header("Link", link)
-        self.end_headers()
-        self.wfile.write(json.dumps(content).encode())
-
-    def log_message(self, *_: Any) -> None:
-        pass
+            assert place == ("/5/comments" if request.method == "POST" else "/comments/17")
+            self.comments[17] = json.loads(request.data)["body"]  # type: ignore[arg-type]
+        answer = io.BytesIO(json.dumps(content).encode())
+        answer.headers = {"Link": link}  # type: ignore[attr-defined]
+        return answer
 
 
 @pytest.fixture
-def forge() -> Iterator[Forge]:
-    """A forge with a pull request that people have talked about."""
-    with Forge() as forge:
-        threading.Thread(target=forge.serve_forever, daemon=True).start()
-        yield forge
-        forge.shutdown()
+def forge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Forge:
+    """A pull request that people have talked about, and the environment of a job for it."""
+    forge = Forge()
+    monkeypatch.setattr(urllib.request, "urlopen", forge.urlopen)
+    monkeypatch.setattr(sys, "argv", ["comment.py", str(tmp_path / "report.md")])
+    for name, value in {
+        "GITHUB_API_URL": "https://forge.example.com/api",
+        "GITHUB_REPOSITORY": "lotus/lake",
+        "PULL_REQUEST": "5",
+        "TOKEN": "secret",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return forge
 
 
 def test_a_report_is_one_comment_that_is_updated(forge: Forge, tmp_path: Path) -> None:
     """Cut at a line where it is longer than a comment may be."""
     report = tmp_path / "report.md"
-    report.write_text("# One row more\n")
-    assert forge.post(report) == (0, "comment: the new comment\n")
-    report.write_text("# Two rows more\n")
-    assert forge.post(report) == (0, "comment: the old comment\n")
-    assert list(forge.comments) == [1, 2, 3, 17]
-    assert forge.comments[17].endswith("\n# Two rows more\n")
+    for text in ("# One row more\n", "# Two rows more\n"):
+        report.write_text(text)
+        assert comment.main() == 0
+        assert list(forge.comments) == [1, 2, 3, 17]
+        assert forge.comments[17].endswith(f"\n{text}")
     report.write_text("a line of the report\n" * 10_000)
-    assert forge.post(report)[0] == 0
+    assert comment.main() == 0
     _, *lines, _, last = forge.comments[17].splitlines()
     assert set(lines) == {"a line of the report"} and "artefact" in last
     assert len(forge.comments[17]) < 65_536
 
 
-def test_what_is_missing_is_said(forge: Forge, tmp_path: Path) -> None:
-    report = tmp_path / "report.md"
-    code, said = forge.post(report)
-    assert (code, "step before" in said) == (1, True)
-    report.write_text("# One row more\n")
-    code, said = forge.post(report, TOKEN="")
-    assert (code, "TOKEN" in said) == (64, True)
-    code, said = forge.post(report, GITHUB_API_URL="http://127.0.0.1:1")
-    assert (code, "cannot be reached" in said) == (1, True)
-    forge.refuses = True
-    code, said = forge.post(report)
-    assert (code, "pull-requests: write" in said) == (1, True)
+def test_what_is_missing_is_said(
+    forge: Forge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def refused(code: int, told: str) -> None:
+        assert comment.main() == code
+        assert told in capsys.readouterr().err
+
+    refused(1, "step before")
+    (tmp_path / "report.md").write_text("# One row more\n")
+    forge.error = urllib.error.URLError("no route")
+    refused(1, "cannot be reached")
+    forge.error = urllib.error.HTTPError("url", 403, "", Message(), None)
+    refused(1, "pull-requests: write")
+    monkeypatch.delenv("TOKEN")
+    refused(64, "TOKEN")
+
+
+def test_the_comment_needs_nothing_but_python() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(ROOT / "scripts/ci/comment.py")], env={}, check=False
+    )
+    assert done.returncode == 64

@@ -1,8 +1,11 @@
-"""The status page, made of a real lake: what is wrong stands on top, and nothing breaks it."""
+"""`make status`, and the status page: both made of a real lake, and nothing breaks them."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -10,12 +13,73 @@ import pytest
 
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.site import status
-from tests.system.lake import Lake
+from lotus_lake.status import read
+from tests.system.lake import PROJECT, Lake
 from tests.system.upkeep import writing
 
 pytestmark = pytest.mark.slow
 
 _DAY = timedelta(days=1)
+
+
+def make_status(**environment: str) -> tuple[int, str]:
+    """Run it; its exit code, and what it printed."""
+    done = subprocess.run(
+        [sys.executable, "scripts/status.py"],
+        cwd=PROJECT,
+        env={**os.environ, **environment, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_what_is_fed_and_what_waits(reference_copy: Lake) -> None:
+    """As it is, within 80 columns, also in the middle of a write; and nothing is written."""
+    lake, before = reference_copy, reference_copy.snapshot()
+    found = read(LakeConfig.from_env(lake.environment))
+    assert [(one.name, one.files, one.rows) for one in found.streams] == lake.query(
+        "select source || '.' || stream, files_loaded, rows_loaded from meta.feeder_cursors"
+        " order by 1"
+    )
+    assert sum(one.quarantined for one in found.streams) == len(lake.quarantined()) > 0
+    with writing(lake) as connection:
+        connection.execute("begin; update meta.feeder_cursors set backlog_files = 3")
+        code, printed = make_status(**lake.environment)
+        connection.execute("commit")  # reading has not kept it from that
+    assert code == 0, printed
+    assert max(map(len, printed.splitlines())) <= 80
+    for one in found.streams:
+        assert one.name in printed and f" {one.rows:,} " in printed
+    assert len(re.findall("^quarantined ", printed, re.M)) == len(
+        {path.rsplit("/year=")[0] for path in lake.quarantined()}
+    )
+    assert lake.snapshot() == before + 1
+
+
+@pytest.mark.parametrize(
+    ("code", "told", "environment"),
+    [
+        (40, "make build", {}),
+        (40, "text.sqlite", {"LAKE_CATALOG": "sqlite:text.sqlite"}),
+        (40, "cannot be attached", {"LAKE_CATALOG": "postgres:", "PGHOST": "127.0.0.1"}),
+        (64, "LAKE_CATALOG", {"LAKE_CATALOG": "mysql:somewhere"}),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(
+    lake: Lake, code: int, told: str, environment: dict[str, str]
+) -> None:
+    """No lake, a file that is none, a server that does not answer, a wrong environment."""
+    (lake.home / "text.sqlite").write_text("this is no database\n" * 100)
+    places = {**lake.environment, "PGPORT": "1", "PGPASSWORD": "very-secret", **environment}
+    places["LAKE_CATALOG"] = places["LAKE_CATALOG"].replace("text", f"{lake.home}/text")
+    ended, printed = make_status(**places)
+    assert (ended, printed.count("\n")) == (code, 1), printed
+    assert told in printed and "very-secret" not in printed
+
+
+# -- the page --------------------------------------------------------------------------------------
 
 
 def collect(lake: Lake, limits: Mapping[str, timedelta] | None = None) -> status.Status:
