@@ -27,11 +27,11 @@ from lotus_lake.connection import extension_file
 from sample import Delivery
 from tests.deployment import (
     ROOT,
-    Stage,
     container_of,
     context,
     environment,
     example_secrets,
+    image_environment,
     of_kind,
     one,
     overlay,
@@ -67,7 +67,7 @@ class Image:
         base = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
         own = {
             name: self.here(value.replace("$PATH", base["PATH"]))
-            for name, value in stages()[-1].env.items()
+            for name, value in image_environment().items()
         }
         return base | own
 
@@ -82,10 +82,11 @@ class Image:
         return {(str(path), path.lstat().st_mtime_ns) for path in [self.app, *self.app.rglob("*")]}
 
 
-def steps(stage: Stage) -> Iterator[list[str]]:
+def steps(stage: list[tuple[str, str]]) -> Iterator[list[str]]:
     """The words of each of a stage's RUN steps, in order."""
-    for run in stage.all("RUN"):
-        yield from map(shlex.split, run.split("&&"))
+    for instruction, run in stage:
+        if instruction == "RUN":
+            yield from map(shlex.split, run.split("&&"))
 
 
 @pytest.fixture(scope="module")
