@@ -95,21 +95,11 @@ def test_a_password_in_the_catalog(lake: Lake) -> None:
     _assert_nothing_written(lake)
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "told"),
-    [
-        ("feed_max_bytes", 0, "Stream shopify.orders: variable feed_max_bytes"),
-        ("feed_max_files", "abc", "feed_max_files"),
-        ("shop_timezone", "Mars/Olympus", "shop_timezone"),
-    ],
-)
-def test_wrong_variables(
-    lake: Lake, empty_lake: Lake, variable: str, value: Any, told: str
-) -> None:
+def test_a_wrong_declaration(lake: Lake, empty_lake: Lake) -> None:
     """The line that names the stream is whole, its first letters included."""
     lake.copy_of(empty_lake)
-    build = lake.build_quickly(variables={variable: value})
-    _assert_refused(build, told)
+    build = lake.build_quickly(variables={"feed_max_bytes": 0})
+    _assert_refused(build, "Stream shopify.orders: variable feed_max_bytes")
     assert "\0" not in build.output
 
 

@@ -20,10 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pytest
 
-from lotus_lake.connection import extension_file
 from sample import Delivery
 from tests.deployment import (
     ROOT,
@@ -38,6 +36,7 @@ from tests.deployment import (
     stages,
 )
 from tests.system import services
+from tests.system.lake import Lake
 
 pytestmark = pytest.mark.slow
 
@@ -185,22 +184,13 @@ def cluster(
     return Cluster(image, postgres, s3)
 
 
-def query(cluster: Cluster, s3: services.S3, sql: str) -> list[tuple[object, ...]]:
-    """Rows of a query on the lake that the pods made."""
-    with duckdb.connect() as connection:
-        for name in ("postgres_scanner", "ducklake", "httpfs"):
-            connection.execute(f"load '{extension_file(name)}'")
-        connection.execute(s3.duckdb_secret)
-        libpq = services.libpq(cluster.catalog)
-        connection.execute(f"attach 'ducklake:postgres:{libpq}' as lakehouse (read_only)")
-        return connection.execute(sql).fetchall()
-
-
 def test_the_rendered_jobs_run(
-    cluster: Cluster, image: Image, s3: services.S3, sample: Delivery
+    cluster: Cluster, image: Image, s3: services.S3, tmp_path: Path
 ) -> None:
     """A tick feeds and builds everything, a second finds nothing new, maintenance keeps every row;
     and none of them writes anywhere but to /tmp."""
+    catalog = f"postgres:{services.libpq(cluster.catalog)}"
+    lake = Lake(tmp_path, catalog=catalog, connect=[s3.duckdb_secret])
     before = image.listing()
     landed = sorted(s3.keys("landing"))
 
@@ -210,20 +200,19 @@ def test_the_rendered_jobs_run(
     for line in tick.stdout.splitlines():
         json.loads(line)  # as --log-format json says
     assert "Unable to do partial parsing" not in tick.stdout, "the image's parsed project is no use"
-    facts = "select order_id, net_sales from lakehouse.main.fct_sales order by all"
-    sales = query(cluster, s3, facts)
+    facts = "select order_id, net_sales from fct_sales order by all"
+    sales = lake.query(facts)
     assert len(sales) > 100
     assert any(key.startswith("lotus-lake/") for key in s3.keys("artifacts"))
 
-    snapshots = "select count(*) from ducklake_snapshots('lakehouse')"
-    count = query(cluster, s3, snapshots)
+    snapshot = lake.snapshot()
     idle = cluster.run("tick")
     assert idle.returncode == 0, idle.stdout[-4000:] + idle.stderr[-4000:]
-    assert query(cluster, s3, snapshots) == count
+    assert lake.snapshot() == snapshot
 
     maintenance = cluster.run("maintenance")
     assert maintenance.returncode == 0, maintenance.stdout[-4000:] + maintenance.stderr[-4000:]
-    assert query(cluster, s3, facts) == sales
+    assert lake.query(facts) == sales
 
     assert sorted(s3.keys("landing")) == landed
     assert image.listing() == before, "something was written beside the program"

@@ -36,9 +36,9 @@ def shown(found: Results | None, *streams: StreamStatus) -> dict[str, str]:
     return dict(re.split(r"  +", line.strip(), maxsplit=1) for line in lines)
 
 
-def test_a_build_that_went_well(tmp_path: Path) -> None:
-    found = results(
-        tmp_path,
+def test_what_was_done(tmp_path: Path) -> None:
+    """What was fed, what waits, and how every node ended; what failed changes what is next."""
+    outcomes = [
         ("operation", "success", "passed"),
         ("model", "success", "OK"),
         ("model", "success", "SKIP (nothing that it reads has changed)"),
@@ -46,10 +46,10 @@ def test_a_build_that_went_well(tmp_path: Path) -> None:
         ("test", "pass", ""),
         ("unit_test", "pass", ""),
         ("test", "warn", "Got 2 results"),
-    )
+    ]
     at = datetime(2025, 3, 10, tzinfo=UTC)
     orders = StreamStatus("shopify.orders", None, 7, 1_234, 5, 9, 2, None, None, at, at)
-    assert shown(found, orders) == {
+    assert shown(results(tmp_path, *outcomes), orders) == {
         "landing": "raw",
         "streams": "1",
         "files fed": "7, 5 wait for the next run, 2 in quarantine",
@@ -59,21 +59,10 @@ def test_a_build_that_went_well(tmp_path: Path) -> None:
         "lake": "sqlite:catalog.sqlite, data in data/",
         "next": "make status · make docs · README.md",
     }
-
-
-def test_a_build_that_did_not(tmp_path: Path) -> None:
-    """Failures are counted; one that never began has no results, or not the whole file."""
-    found = results(
-        tmp_path,
-        ("model", "error", "Runtime Error"),
-        ("model", "skipped", ""),
-        ("test", "fail", "Got 1 result"),
-        ("test", "error", "Database Error"),
-    )
-    table = shown(found)
-    assert table["models"] == "0 built, 1 failed, 1 skipped"
-    assert table["tests"] == "0 pass, 2 fail"
-    assert Results.read(tmp_path / "none.json") is None
+    outcomes += [("model", "error", ""), ("model", "skipped", ""), ("test", "error", "")]
+    table = shown(results(tmp_path, *outcomes))
+    assert table["models"] == "2 built, 1 unchanged, 1 failed, 1 skipped"
+    assert table["tests"] == "2 pass, 1 warn, 1 fail"
     (tmp_path / "run_results.json").write_text("{")
     assert Results.read(tmp_path / "run_results.json") is None
     for said in (table, shown(None)):
