@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -107,67 +106,38 @@ def environment(
 # -- image -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One stage of the Dockerfile.
-
-    Args:
-        image: What it starts from, build arguments filled in.
-        steps: Its instructions and their arguments, in order.
-    """
-
-    image: str
-    steps: list[tuple[str, str]] = field(default_factory=list)
-
-    def all(self, instruction: str) -> list[str]:
-        """The arguments of every such instruction."""
-        return [text for name, text in self.steps if name == instruction]
-
-    @property
-    def env(self) -> dict[str, str]:
-        """Its environment variables; build arguments have their defaults."""
-        arguments = dict(text.split("=", 1) for text in self.all("ARG"))
-        words = (word for text in self.all("ENV") for word in shlex.split(text))
-        return {
-            name: re.sub(r"\$\{(\w+)\}", lambda found: arguments[found[1]], value)
-            for name, value in (word.split("=", 1) for word in words)
-        }
-
-
-def stages() -> list[Stage]:
-    """The stages of deploy/Dockerfile; the last one is the image."""
+def stages() -> list[list[tuple[str, str]]]:
+    """The instructions of each stage of deploy/Dockerfile, with their arguments; the last stage is
+    the image."""
     text = re.sub(r"^\s*#.*\n", "", (DEPLOY / "Dockerfile").read_text(), flags=re.MULTILINE)
-    arguments: dict[str, str] = {}
-    found: list[Stage] = []
-    for line in re.sub(r"\\\n\s*", "", text).splitlines():
-        if not line.strip():
-            continue
-        instruction, rest = line.split(maxsplit=1)
-        if instruction == "ARG" and not found:
-            name, value = rest.split("=", 1)
-            arguments[name] = value
-        elif instruction == "FROM":
-            image = re.sub(r"\$\{(\w+)\}", lambda match: arguments[match[1]], rest.split()[0])
-            found.append(Stage(image))
-        else:
-            found[-1].steps.append((instruction, rest))
+    found: list[list[tuple[str, str]]] = []
+    for line in filter(None, re.sub(r"\\\n\s*", "", text).splitlines()):
+        instruction, arguments = line.split(maxsplit=1)
+        if instruction == "FROM":
+            found.append([])
+        if found:
+            found[-1].append((instruction, arguments))
     return found
 
 
-def context() -> Iterator[Path]:
-    """The files that .dockerignore lets through, relative to the project.
+def image_environment() -> dict[str, str]:
+    """The image's environment variables; build arguments have their defaults."""
+    final = stages()[-1]
+    arguments = dict(text.split("=", 1) for name, text in final if name == "ARG")
+    words = (word for name, text in final if name == "ENV" for word in shlex.split(text))
+    return {
+        name: re.sub(r"\$\{(\w+)\}", lambda found: arguments[found[1]], value)
+        for name, value in (word.split("=", 1) for word in words)
+    }
 
-    It is a list of what is allowed: `*`, then `!path` for each, then patterns that leave out again.
-    """
-    lines = [
-        line
-        for line in (ROOT / ".dockerignore").read_text().splitlines()
-        if line and not line.startswith("#")
-    ]
-    assert lines[0] == "*"
-    allowed = [ROOT / line[1:] for line in lines if line.startswith("!")]
-    left_out = [line.removeprefix("**/") for line in lines[1:] if not line.startswith("!")]
-    for path in allowed:
+
+def context() -> Iterator[Path]:
+    """The files that .dockerignore lets through, relative to the project: it leaves out everything,
+    then lets in paths, of which it leaves out some names again."""
+    text = (ROOT / ".dockerignore").read_text()
+    assert re.search(r"^\*$", text, re.MULTILINE)
+    left_out = re.findall(r"^\*\*/(.+)$", text, re.MULTILINE)
+    for path in [ROOT / name for name in re.findall("^!(.+)$", text, re.MULTILINE)]:
         assert path.exists(), f".dockerignore lets {path.name} through, which is not there"
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and not set(left_out) & set(file.parts):

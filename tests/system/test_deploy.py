@@ -20,25 +20,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pytest
 
-from lotus_lake.connection import extension_file
 from sample import Delivery
 from tests.deployment import (
     ROOT,
-    Stage,
     container_of,
     context,
     environment,
     example_secrets,
+    image_environment,
     of_kind,
     one,
     overlay,
-    pod_of,
     stages,
 )
 from tests.system import services
+from tests.system.lake import Lake
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +66,7 @@ class Image:
         base = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
         own = {
             name: self.here(value.replace("$PATH", base["PATH"]))
-            for name, value in stages()[-1].env.items()
+            for name, value in image_environment().items()
         }
         return base | own
 
@@ -83,10 +81,11 @@ class Image:
         return {(str(path), path.lstat().st_mtime_ns) for path in [self.app, *self.app.rglob("*")]}
 
 
-def steps(stage: Stage) -> Iterator[list[str]]:
+def steps(stage: list[tuple[str, str]]) -> Iterator[list[str]]:
     """The words of each of a stage's RUN steps, in order."""
-    for run in stage.all("RUN"):
-        yield from map(shlex.split, run.split("&&"))
+    for instruction, run in stage:
+        if instruction == "RUN":
+            yield from map(shlex.split, run.split("&&"))
 
 
 @pytest.fixture(scope="module")
@@ -185,22 +184,13 @@ def cluster(
     return Cluster(image, postgres, s3)
 
 
-def query(cluster: Cluster, s3: services.S3, sql: str) -> list[tuple[object, ...]]:
-    """Rows of a query on the lake that the pods made."""
-    with duckdb.connect() as connection:
-        for name in ("postgres_scanner", "ducklake", "httpfs"):
-            connection.execute(f"load '{extension_file(name)}'")
-        connection.execute(s3.duckdb_secret)
-        libpq = services.libpq(cluster.catalog)
-        connection.execute(f"attach 'ducklake:postgres:{libpq}' as lakehouse (read_only)")
-        return connection.execute(sql).fetchall()
-
-
 def test_the_rendered_jobs_run(
-    cluster: Cluster, image: Image, s3: services.S3, sample: Delivery
+    cluster: Cluster, image: Image, s3: services.S3, tmp_path: Path
 ) -> None:
     """A tick feeds and builds everything, a second finds nothing new, maintenance keeps every row;
     and none of them writes anywhere but to /tmp."""
+    catalog = f"postgres:{services.libpq(cluster.catalog)}"
+    lake = Lake(tmp_path, catalog=catalog, connect=[s3.duckdb_secret])
     before = image.listing()
     landed = sorted(s3.keys("landing"))
 
@@ -210,20 +200,19 @@ def test_the_rendered_jobs_run(
     for line in tick.stdout.splitlines():
         json.loads(line)  # as --log-format json says
     assert "Unable to do partial parsing" not in tick.stdout, "the image's parsed project is no use"
-    facts = "select order_id, net_sales from lakehouse.main.fct_sales order by all"
-    sales = query(cluster, s3, facts)
+    facts = "select order_id, net_sales from fct_sales order by all"
+    sales = lake.query(facts)
     assert len(sales) > 100
     assert any(key.startswith("lotus-lake/") for key in s3.keys("artifacts"))
 
-    snapshots = "select count(*) from ducklake_snapshots('lakehouse')"
-    count = query(cluster, s3, snapshots)
+    snapshot = lake.snapshot()
     idle = cluster.run("tick")
     assert idle.returncode == 0, idle.stdout[-4000:] + idle.stderr[-4000:]
-    assert query(cluster, s3, snapshots) == count
+    assert lake.snapshot() == snapshot
 
     maintenance = cluster.run("maintenance")
     assert maintenance.returncode == 0, maintenance.stdout[-4000:] + maintenance.stderr[-4000:]
-    assert query(cluster, s3, facts) == sales
+    assert lake.query(facts) == sales
 
     assert sorted(s3.keys("landing")) == landed
     assert image.listing() == before, "something was written beside the program"
@@ -263,24 +252,3 @@ def test_the_rendered_site_serves_what_ticks_published(cluster: Cluster, tmp_pat
         put = urllib.request.Request(f"{root}/index.html", data=b"x", method="PUT")
         with pytest.raises(urllib.error.HTTPError):
             urllib.request.urlopen(put)
-
-
-def test_a_pod_that_cannot_reach_the_catalog_says_so(cluster: Cluster, tmp_path: Path) -> None:
-    """40, one line, and soon: the CronJob's next pod tries again."""
-    there = cluster.places["PGHOST"]
-    cluster.places["PGHOST"] = str(tmp_path)
-    try:
-        tick = cluster.run("tick")
-    finally:
-        cluster.places["PGHOST"] = there
-    assert tick.returncode == 40, tick.stdout[-4000:] + tick.stderr[-4000:]
-    assert "Traceback" not in tick.stdout + tick.stderr
-
-
-def test_the_pods_are_what_was_tested() -> None:
-    """Nothing of the pod is left out above: one container, no init containers, these volumes."""
-    for cron in of_kind(overlay("production"), "CronJob").values():
-        pod = pod_of(cron)
-        assert len(pod["containers"]) == 1
-        assert "initContainers" not in pod
-        assert {volume["name"] for volume in pod["volumes"]} == {"tmp", "catalog-ca"}

@@ -17,26 +17,15 @@ from tests.system.lake import PROJECT, Lake
 from tests.system.test_discover import DISCOVER
 from tests.system.test_recipes import Copy
 
-PAGE = 2
-
 
 class Rates(ThreadingHTTPServer):
-    """An API with rates, two on a page.
-
-    Args:
-        rates: What it has now.
-        asked: From when on it was asked for changes.
-    """
+    """An API with rates, two on a page; from when on it was ``asked`` for changes."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.rates: list[dict[str, Any]] = []
         self.asked: list[str] = []
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return f"http://127.0.0.1:{self.server_port}/rates"
+        self.url = f"http://127.0.0.1:{self.server_port}/rates"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -44,22 +33,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         query = {name: one[0] for name, one in parse_qs(urlsplit(self.path).query).items()}
-        since, page = query["updated_since"], int(query.get("page", 0))
-        if not page:
-            self.server.asked.append(since)
-        found = [one for one in self.server.rates if one["updated_at"] >= since]
-        rest = len(found) > (page + 1) * PAGE
-        following = f"{self.server.url}?updated_since={since}&page={page + 1}"
+        since, first = query["updated_since"], int(query.get("first", 0))
+        self.server.asked.append(since)
+        rates = [one for one in self.server.rates if one["updated_at"] >= since]
+        following = f"{self.server.url}?updated_since={since}&first={first + 2}"
         answer = {
-            "rates": found[page * PAGE : (page + 1) * PAGE],
-            "next": following if rest else None,
+            "rates": rates[first : first + 2],
+            "next": following if len(rates) > first + 2 else None,
         }
-        body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(json.dumps(answer).encode())
 
     def log_message(self, *_: Any) -> None:
         """Nobody reads it."""
@@ -68,8 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Rates]:
     with Rates() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
 
@@ -115,7 +99,7 @@ def test_rates_of_an_api(server: Rates, new_lake: Callable[..., Lake], tmp_path:
         **{name: place for place, name in enumerate(names, 1)},
         **{"EUR": 1.0834, "SEK": 0.5},
     }
-    assert server.asked[0].startswith("2020") and server.asked[1].startswith("2025-02-01T12:00")
+    assert server.asked[0].startswith("2020") and server.asked[-1].startswith("2025-02-01T12:00")
     staged = copy.lake.value("select count(*) from staging.stg_rates__daily")
     assert isinstance(staged, int) and staged >= len(names) + 2
     printed = copy.run("dbt run-operation reconcile --args '{source: rates}'")

@@ -47,7 +47,7 @@ def test_empty_variables_are_unset_ones() -> None:
     assert yaml.safe_load(without) == yaml.safe_load(unset)
 
 
-@pytest.mark.parametrize("limit", ["2GB", "1.5 GiB", "500mb", "5G", "1TB"])
+@pytest.mark.parametrize("limit", ["2GB", "1.5 GiB", "500mb", "5G"])
 def test_memory_limits_that_duckdb_takes(limit: str) -> None:
     LakeConfig.from_env({"LAKE_MEMORY_LIMIT": limit})
     duckdb.connect(config={"memory_limit": limit}).close()
@@ -63,17 +63,10 @@ def test_a_folder_to_spill_to_that_cannot_be_made(
         make_spill_folder()
 
 
-def test_slashes_at_the_end_do_not_matter() -> None:
-    config = LakeConfig.from_env({"LAKE_LANDING_URL": "/a//", "LAKE_DATA_URL": "/b"})
-    assert (config.landing_url, config.data_url) == ("/a", "/b/")
-
-
 @pytest.mark.parametrize(
     ("variables", "part"),
     [
         ({"DBT_TARGET": "dev"}, "DBT_TARGET is 'dev'"),
-        ({"LAKE_LANDING_URL": "gs://bucket/raw"}, "LAKE_LANDING_URL is 'gs://bucket/raw'"),
-        ({"LAKE_DATA_URL": "https://host/data"}, "LAKE_DATA_URL is"),
         ({"LAKE_CATALOG": "lake.duckdb"}, "LAKE_CATALOG"),
         ({"LAKE_CATALOG": "sqlite:"}, "LAKE_CATALOG"),
         *(
@@ -94,28 +87,31 @@ def test_what_could_never_work_is_refused(variables: dict[str, str], part: str) 
 @pytest.mark.parametrize(
     "url",
     [
-        *("file:/lake/raw", "file:lake/raw", "file://localhost/lake/raw", "FILE:///lake/raw"),
-        *("file:///lake/%72aw", "file:///lake/raw?x", "C:/lake/raw"),
-        *("s3://", "s3:///raw", "s3:b/raw", "S3://b/raw", "s3://b/x/../raw", "s3://b/./raw"),
-        *("s3://b/raw%20x", "s3://b/raw?region=x", "s3://b/raw#x"),
+        *("file:/lake/raw", "file://localhost/lake/raw", "FILE:///lake/raw", "file:///lake/%72aw"),
+        *("file:///lake/raw?x", "C:/lake/raw", "s3://", "s3:///raw", "s3:b/raw", "S3://b/raw"),
+        *("s3://b/x/../raw", "s3://b/./raw", "s3://b/raw%20x", "s3://b/raw?region=x"),
+        *("gs://bucket/raw", "https://host/data"),
     ],
 )
-@pytest.mark.parametrize("variable", ["LAKE_LANDING_URL", "LAKE_DATA_URL"])
-def test_a_place_has_one_spelling(variable: str, url: str) -> None:
+def test_a_place_has_one_spelling(url: str) -> None:
     """Of another one it could not be seen that it lies inside the landing zone."""
-    with pytest.raises(LakeError, match=f"{variable} is '"):
-        LakeConfig.from_env({variable: url})
+    for variable in ("LAKE_LANDING_URL", "LAKE_DATA_URL"):
+        with pytest.raises(LakeError, match=f"{variable} is '"):
+            LakeConfig.from_env({variable: url})
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        *("s3://b", "s3://my-bucket.x/a b/c:d/..e/.f", "file:///lake/a:b", "lake dir/it's 100%"),
-        *("../lake", "lake/a:b", "/lake/?", "1:2"),
+        *("s3://b", "s3://my-bucket.x/a b/c:d/..e/.f", "lake dir/it's 100%", "../lake", "lake/a:b"),
+        *("/lake/?", "1:2"),
     ],
 )
 def test_places_with_odd_names(url: str) -> None:
-    assert LakeConfig.from_env({"LAKE_LANDING_URL": url}).landing_url == url
+    """Slashes at the end do not matter."""
+    config = LakeConfig.from_env({"LAKE_LANDING_URL": f"{url}//"})
+    assert config.landing_url == url
+    assert is_s3(url) or local_path(f"file://{url}") == local_path(url) == Path(url)
 
 
 @pytest.mark.parametrize(
@@ -157,16 +153,13 @@ def test_catalogs_without_a_password(catalog: str) -> None:
     ("landing", "data", "refused"),
     [
         ("s3://a/raw", "s3://a/raw/data", True),
-        ("s3://a/raw", "s3://a/raw", True),
         ("s3://a/raw/x", "s3://a/raw", True),
-        ("s3://a", "s3://a/data", True),
         ("s3://a/raw", "s3://a/raw-data", False),
         ("s3://a/raw", "s3://b/raw", False),
         ("lake/raw", "lake/raw/data", True),
         ("lake/raw", "./lake/../lake/raw/", True),
         ("/lake/raw", "file:///lake/raw/data", True),
         ("lake/raw", "lake/data", False),
-        ("lake/raw", "lake/rawdata", False),
         ("lake/raw", "s3://lake/raw", False),
     ],
 )
@@ -190,11 +183,6 @@ def test_links_are_followed(tmp_path: Path) -> None:
         LakeConfig.from_env(variables)
 
 
-def test_a_circle_of_links_is_no_traceback(tmp_path: Path) -> None:
-    (tmp_path / "circle").symlink_to(tmp_path / "circle")
-    assert LakeConfig.from_env({"LAKE_DATA_URL": f"{tmp_path}/circle"}).data_url
-
-
 @pytest.mark.parametrize("place", ["circle", "file", "file/below", "long" * 100])
 def test_data_that_can_be_nowhere_is_named(tmp_path: Path, place: str) -> None:
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
@@ -205,12 +193,6 @@ def test_data_that_can_be_nowhere_is_named(tmp_path: Path, place: str) -> None:
         prepare_catalog(LakeConfig.from_env(variables))
 
 
-def test_urls() -> None:
-    assert is_s3("s3://bucket/x")
-    assert not is_s3("s3/bucket")
-    assert local_path("file:///a/b") == local_path("/a/b") == Path("/a/b")
-
-
 def test_the_s3_secret_has_no_key_in_it() -> None:
     environment = {
         "AWS_ACCESS_KEY_ID": "AKIA",
@@ -219,8 +201,7 @@ def test_the_s3_secret_has_no_key_in_it() -> None:
         "AWS_ENDPOINT_URL_S3": "http://localhost:9000/",
     }
     sql = s3_secret_sql(environment)
-    assert "AKIA" not in sql
-    assert "s3cr3t" not in sql
+    assert "AKIA" not in sql and "s3cr3t" not in sql
     assert "endpoint 'localhost:9000', use_ssl False" in sql
     assert "region 'eu-central-1'" in sql
     assert "use_ssl True" in s3_secret_sql({"AWS_ENDPOINT_URL": "https://minio.example"})
@@ -234,33 +215,6 @@ def test_without_a_lake_it_is_said(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_a_catalog_that_cannot_be_read_is_named_and_not_its_copy(tmp_path: Path) -> None:
-    file = tmp_path / "other.sqlite"
-    with contextlib.closing(sqlite3.connect(file)) as other:
-        other.execute("create table t (a)")
-    with pytest.raises(LakeError, match=f"sqlite:{file}") as refused:
-        connect(LakeConfig("landing", f"sqlite:{file}", "data/"))
-    assert "lotus-lake-" not in str(refused.value)
-
-
-def test_a_catalog_that_cannot_be_written_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Root may write whatever a file's mode says, so the connection is what may not."""
-    config = LakeConfig("landing", f"sqlite:{tmp_path}/c.sqlite", f"{tmp_path}/data/")
-    prepare_catalog(config)
-    original = sqlite3.connect
-
-    def read_only(path: Path, timeout: float) -> sqlite3.Connection:
-        return original(f"{path.as_uri()}?mode=ro", uri=True, timeout=timeout)
-
-    monkeypatch.setattr(sqlite3, "connect", read_only)
-    with pytest.raises(
-        LakeError, match=r"LAKE_CATALOG .* cannot be used: attempt to write a readon"
-    ):
-        prepare_catalog(config)
-
-
 def test_a_catalog_that_another_run_is_writing_can_be_written(tmp_path: Path) -> None:
     config = LakeConfig("landing", f"sqlite:{tmp_path}/c.sqlite", f"{tmp_path}/data/")
     prepare_catalog(config)
@@ -269,12 +223,3 @@ def test_a_catalog_that_another_run_is_writing_can_be_written(tmp_path: Path) ->
         started = time.monotonic()
         prepare_catalog(config)
     assert time.monotonic() - started < 5, "it waited for the other run"
-
-
-def test_a_catalog_that_is_no_catalog_is_left_alone(tmp_path: Path) -> None:
-    file = tmp_path / "notes.txt"
-    file.write_text("no database at all, only some notes, but long enough for a header" * 20)
-    before = file.read_bytes()
-    with pytest.raises(LakeError, match="cannot be used"):
-        prepare_catalog(LakeConfig("landing", f"sqlite:{file}", f"{tmp_path}/data/"))
-    assert file.read_bytes() == before

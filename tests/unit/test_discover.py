@@ -15,12 +15,10 @@ import yaml
 
 from lotus_lake.config import LakeError
 from lotus_lake.discover.compare import Discovery, discover
-from lotus_lake.discover.new_stream import choose, columns_text, type_text, write
+from lotus_lake.discover.new_stream import choose, columns_text, type_text
 from lotus_lake.landing import open_landing
 from lotus_lake.schema import Type
 from lotus_lake.streams import Stream
-
-PROJECT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -41,20 +39,12 @@ def found(is_declared: bool = False, stream: str = "entries", **columns: str) ->
     return Discovery("shop", stream, is_declared, columns=types, is_airbyte=True)
 
 
-def test_key_and_cursor_are_chosen() -> None:
-    times = {"created_at": "varchar", "updated_at": "varchar"}
-    assert choose(found(id="bigint", **times), None, None) == ("id", "updated_at")
-    assert choose(found(id="bigint", title="varchar"), None, None) == ("id", None)
-    assert choose(found(Sku="varchar", changed="timestamp"), "SKU", "changed") == ("Sku", "changed")
-
-
 @pytest.mark.parametrize(
     ("stream", "key", "cursor", "message"),
     [
         (found(id="bigint"), "sku", None, "no column sku: name one with KEY"),
         (found(id="bigint"), None, "later", "no column later: name one with CURSOR"),
         (found(order="bigint"), "order", None, "'order' is no name for SQL"),
-        (found(stream="order", id="int"), None, None, "'order' is no name for SQL"),
         (found(stream="Odd", id="int"), None, None, "'Odd' is no name for SQL"),
         (found(), None, None, r"No file of shop\.entries has a column"),
         (found(is_declared=True, id="int"), None, None, "declared already"),
@@ -65,28 +55,6 @@ def test_what_cannot_be_added_is_said(
 ) -> None:
     with pytest.raises(LakeError, match=message):
         choose(stream, key, cursor)
-
-
-def test_a_model_has_the_columns_with_plain_names(tmp_path: Path) -> None:
-    """Lists and objects inside objects stay in staging, and so do names that are taken."""
-    for path in ("macros/feeder/after_feeding.sql", "docs/models.md"):
-        (tmp_path / path).parent.mkdir(parents=True)
-        (tmp_path / path).write_text((PROJECT / path).read_text())
-    stream = found(
-        id="bigint",
-        name="varchar",
-        order="varchar",
-        tags="int[]",
-        owner='struct(name varchar, born date, "a b" int, a struct(b int))',
-    )
-    written = write(tmp_path, stream, "id", None)
-    sql = (tmp_path / "models/processed/shop/int_shop__entries.sql").read_text()
-    selected = sql.split("final as (\n    select\n")[1].split("    from")[0]
-    assert selected.split() == ["id", "as", "entry_id,", "name,", "owner.born"]
-    assert "stg_shop__entries" in (tmp_path / "macros/feeder/after_feeding.sql").read_text()
-    assert all((tmp_path / path).exists() for path in written)
-    with pytest.raises(LakeError, match="exists already"):
-        write(tmp_path, stream, "id", None)
 
 
 # -- what landed -----------------------------------------------------------------------------------

@@ -13,20 +13,21 @@ import yaml
 from lotus_lake.streams import Stream
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-TEXTS = {page: page.read_text() for page in PAGES}
-FEEDER = TEXTS[ROOT / "docs/feeder.md"]
-MODELS = TEXTS[ROOT / "docs/models.md"]
-MAINTENANCE = TEXTS[ROOT / "docs/maintenance.md"]
+PAGES = {page: page.read_text() for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]}
 MAKEFILE = (ROOT / "Makefile").read_text()
-CODE = sorted(
-    path
-    for folder in ("macros", "models", "snapshots", "analyses", "tests/integrity", "tests/generic")
-    for path in (ROOT / folder).rglob("*")
-    if path.suffix in (".sql", ".py", ".yml")
-)
 
 Node = dict[str, Any]
+
+
+def text_of(*names: str) -> str:
+    """The text of some pages."""
+    return "".join(PAGES[ROOT / name] for name in names)
+
+
+def found(pattern: str, *files: str) -> set[str]:
+    """What a pattern finds in files, which are named by globs."""
+    texts = (path.read_text() for glob in files for path in ROOT.glob(glob) if path.is_file())
+    return {name for text in texts for name in re.findall(pattern, text, re.MULTILINE)}
 
 
 def own(manifest: Node, kind: str, *types: str) -> list[Node]:
@@ -38,145 +39,119 @@ def own(manifest: Node, kind: str, *types: str) -> list[Node]:
     ]
 
 
-def names(nodes: list[Node]) -> list[str]:
-    """Their names, for a message that says what is missing."""
-    return sorted(node["name"] for node in nodes)
-
-
 # -- what dbt knows --------------------------------------------------------------------------------
 # That models, sources and macros are described is checked by dbt-bouncer (dbt-bouncer.yml), which
 # knows nothing of analyses, or of the columns of the others.
 
 
-def test_every_analysis_has_a_description(manifest: Node) -> None:
-    nodes = own(manifest, "nodes", "analysis")
-    assert nodes
-    assert names([node for node in nodes if not node["description"].strip()]) == []
-
-
-def test_every_column_has_a_description(manifest: Node) -> None:
-    nodes = own(manifest, "nodes", "seed", "snapshot") + own(manifest, "sources")
-    bare = [
-        f"{node['name']}.{column['name']}"
-        for node in nodes
+def test_every_analysis_and_column_has_a_description(manifest: Node) -> None:
+    columns = [
+        {**column, "name": f"{node['name']}.{column['name']}"}
+        for node in own(manifest, "nodes", "seed", "snapshot") + own(manifest, "sources")
         for column in node["columns"].values()
-        if not column["description"].strip()
     ]
-    assert bare == []
+    described = [*own(manifest, "nodes", "analysis"), *columns]
+    assert [node["name"] for node in described if not node["description"].strip()] == []
 
 
-def test_every_table_is_in_the_list_of_tables(manifest: Node) -> None:
-    nodes = own(manifest, "nodes", "model", "seed", "snapshot", "analysis")
-    assert [name for name in names(nodes) if f"`{name}`" not in MODELS] == []
-
-
-def test_the_list_of_tables_has_no_other(manifest: Node) -> None:
-    known = names(own(manifest, "nodes", "model", "seed", "snapshot"))
-    listed = re.findall(r"`((?:stg|int|fct|dim|snap)_\w+)`", MODELS)
-    assert sorted(set(listed) - set(known)) == []
+def test_the_list_of_tables_is_complete(manifest: Node) -> None:
+    models = text_of("docs/models.md")
+    known = {node["name"] for node in own(manifest, "nodes", "model", "seed", "snapshot")}
+    analyses = {node["name"] for node in own(manifest, "nodes", "analysis")}
+    assert {name for name in known | analyses if f"`{name}`" not in models} == set()
+    assert set(re.findall(r"`((?:stg|int|fct|dim|snap)_\w+)`", models)) <= known
 
 
 def test_python_models_are_feeds(manifest: Node) -> None:
-    """dbt ignores it from dbt_project.yml for Python models, and would replace the table."""
+    """dbt ignores it from dbt_project.yml for Python models, and would replace the table. Tests of
+    the bookkeeping wait for every one of them."""
+    waits = (ROOT / "macros/feeder/after_feeding.sql").read_text()
     models = [node for node in own(manifest, "nodes", "model") if node["language"] == "python"]
     assert models
     for node in models:
         assert node["config"]["materialized"] == "feed", node["name"]
         text = (ROOT / node["original_file_path"]).read_text()
         assert 'dbt.config(materialized="feed")' in text, node["name"]
-
-
-def test_tests_of_the_bookkeeping_wait_for_every_stream(manifest: Node) -> None:
-    staging = [node for node in own(manifest, "nodes", "model") if node["language"] == "python"]
-    waits = (ROOT / "macros/feeder/after_feeding.sql").read_text()
-    assert [name for name in names(staging) if f'ref("{name}")' not in waits] == []
+        assert f'ref("{node["name"]}")' in waits
 
 
 # -- what a person sets or calls -------------------------------------------------------------------
 
-
-def test_every_variable_is_documented() -> None:
-    project = yaml.safe_load((ROOT / "dbt_project.yml").read_text())
-    used = {
-        name for path in CODE for name in re.findall(r"\bvar\(\s*['\"](\w+)['\"]", path.read_text())
-    }
-    undocumented = [
-        name
-        for name in sorted(used | set(project["vars"]))
-        if f"`{name}`" not in FEEDER + MODELS + MAINTENANCE
-    ]
-    assert undocumented == []
+DECLARED = set(yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"])
+DBT_CODE = [
+    f"{folder}/**/*.{kind}"
+    for folder in ("macros", "models", "snapshots", "analyses", "tests/integrity", "tests/generic")
+    for kind in ("sql", "py", "yml")
+]
+SETTINGS = {field.name for field in fields(Stream)}
+WORKFLOWS = ".*/workflows/*.yml"
+TARGETS = found(r"^([a-z][\w-]*):", "Makefile")
 
 
-def test_every_variable_that_is_read_is_declared() -> None:
-    declared = set(yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"])
-    used = {
-        name
-        for path in CODE
-        for name in re.findall(r"\bvar\(\s*['\"](\w+)['\"]\s*\)", path.read_text())
-    }
-    assert sorted(used - declared) == []
+@pytest.mark.parametrize(
+    ("names", "written", "text"),
+    [
+        pytest.param(
+            DECLARED | found(r"\bvar\(\s*['\"](\w+)['\"]", *DBT_CODE),
+            "`{}`",
+            text_of("docs/feeder.md", "docs/models.md", "docs/maintenance.md"),
+            id="variables",
+        ),
+        pytest.param(
+            SETTINGS - {"source", "name", "table", "columns", "freshness_hours"},
+            "| `{}` |",
+            text_of("docs/feeder.md"),
+            id="stream settings",
+        ),
+        pytest.param(
+            {path.stem for path in ROOT.glob("macros/feeder/[a-z]*.sql")}
+            # What others call.
+            - {"declare_streams", "declared_streams", "check_landing", "after_feeding"}
+            - {"backlog_files"},
+            "run-operation {}",
+            text_of("docs/feeder.md"),
+            id="operations",
+        ),
+        pytest.param(
+            found(
+                r"['\"]((?:LAKE|DBT|AWS)_[A-Z0-9_]+)['\"]",
+                *("lotus_lake/**/*.py", "scripts/*.py", "profiles.yml"),
+            )
+            # Older and more general names of the AWS SDK, read where the documented ones are unset,
+            # and one that is only set, for this process.
+            - {"AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_RESPONSE_CHECKSUM_VALIDATION"},
+            "`{}`",
+            text_of("README.md"),
+            id="environment variables",
+        ),
+        pytest.param(
+            found(r"\b(?:vars|secrets)\.(\w+)", WORKFLOWS),
+            "`{}`",
+            text_of("docs/ci.md"),
+            id="what workflows need",
+        ),
+        pytest.param(
+            {path.name for path in ROOT.glob("scripts/**/*.py")},
+            "{}",
+            MAKEFILE + "".join(PAGES.values()),
+            id="scripts",
+        ),
+    ],
+)
+def test_everything_is_documented(names: set[str], written: str, text: str) -> None:
+    assert names
+    assert [name for name in sorted(names) if written.format(name) not in text] == []
 
 
-def test_every_stream_setting_is_documented() -> None:
-    settings = {field.name for field in fields(Stream)} - {
-        *("source", "name", "table", "columns", "freshness_hours")
-    }
-    assert [name for name in sorted(settings) if f"| `{name}` |" not in FEEDER] == []
-
-
-def test_every_operation_is_documented() -> None:
-    called_by_others = {
-        *("declare_streams", "declared_streams", "check_landing", "after_feeding"),
-        "backlog_files",
-    }
-    operations = {
-        path.stem
-        for path in (ROOT / "macros/feeder").glob("*.sql")
-        if not path.stem.startswith("_") and path.stem not in called_by_others
-    }
-    assert [name for name in sorted(operations) if f"run-operation {name}" not in FEEDER] == []
-
-
-def test_every_environment_variable_is_in_the_readme() -> None:
-    readers = [*ROOT.glob("lotus_lake/**/*.py"), *ROOT.glob("scripts/*.py"), ROOT / "profiles.yml"]
-    used = {
-        name
-        for path in readers
-        for name in re.findall(r"['\"]((?:LAKE|DBT|AWS)_[A-Z0-9_]+)['\"]", path.read_text())
-    }
-    # Older and more general names of the AWS SDK, read where the documented ones are unset, and one
-    # that is only set, for this process.
-    used -= {"AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_RESPONSE_CHECKSUM_VALIDATION"}
-    assert [name for name in sorted(used) if f"`{name}`" not in TEXTS[ROOT / "README.md"]] == []
-
-
-def test_every_make_target_says_what_it_does() -> None:
-    targets = re.findall(r"^([a-z][\w-]*):(.*)$", MAKEFILE, re.MULTILINE)
-    assert [name for name, rest in targets if "## " not in rest] == []
-    phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
-    assert phony
-    assert {name for name, _ in targets} <= set(phony[1].split())
-
-
-def test_make_targets_in_the_documentation_exist() -> None:
-    targets = set(re.findall(r"^([a-z][\w-]*):", MAKEFILE, re.MULTILINE))
-    named = {
-        name
-        for text in TEXTS.values()
-        for name in re.findall(r"(?:`|^ *)make ([a-z][\w-]*)", text, re.MULTILINE)
-    }
-    assert named
-    assert sorted(named - targets) == []
-
-
-def test_every_script_is_documented() -> None:
-    scripts = sorted(ROOT.glob("scripts/**/*.py"))
-    assert scripts
-    everywhere = MAKEFILE + "".join(TEXTS.values())
-    for script in scripts:
-        assert script.read_text().startswith('"""'), f"{script.name} has no docstring"
-        assert script.name in everywhere, f"no make target and no page names {script.name}"
+def test_what_is_named_is_there() -> None:
+    """Variables that the code reads are declared; make targets that a page or a workflow names
+    exist, say what they do, and are made even where a file has their name."""
+    assert found(r"\bvar\(\s*['\"](\w+)['\"]\s*\)", *DBT_CODE) <= DECLARED
+    named = found(r"(?:`|^ *|run: )make ([a-z][\w-]*)", "*.md", "docs/**/*.md", WORKFLOWS)
+    assert named <= TARGETS
+    assert found(r"^([a-z][\w-]*):.*## ", "Makefile") == TARGETS
+    (phony,) = found(r"^\.PHONY: (.*)$", "Makefile")
+    assert set(phony.split()) >= TARGETS
 
 
 # -- pages -----------------------------------------------------------------------------------------
@@ -188,25 +163,21 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
-    dead = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page]):
-        if re.match(r"[a-z]+:", link):
-            continue
+def test_links_lead_somewhere_and_to_every_page() -> None:
+    """Those of the alerts too."""
+    links = [
+        (page.parent, page, link)
+        for page, text in PAGES.items()
+        for link in re.findall(r"\]\((?![a-z]+:)([^)\s]+)\)", text)
+    ]
+    alerts = ROOT / "deploy/monitoring/alerts.yaml"
+    links += [(ROOT, alerts, link) for link in re.findall(r"runbook: (\S+)", alerts.read_text())]
+    dead, linked = [], {ROOT / "README.md"}
+    for folder, page, link in links:
         path, _, anchor = link.partition("#")
-        target = (page.parent / path).resolve() if path else page
-        if not target.exists() or (
-            anchor and target.suffix == ".md" and anchor not in anchors(target.read_text())
-        ):
-            dead.append(link)
+        target = (folder / path).resolve() if path else page
+        linked.add(target)
+        if not target.exists() or (anchor and anchor not in anchors(PAGES.get(target, ""))):
+            dead.append((page.name, link))
     assert dead == []
-
-
-def test_every_page_can_be_found() -> None:
-    linked = {
-        (page.parent / link.partition("#")[0]).resolve()
-        for page, text in TEXTS.items()
-        for link in re.findall(r"\]\(([^)\s]+)\)", text)
-    } | {ROOT / "README.md"}
     assert [str(page.relative_to(ROOT)) for page in PAGES if page not in linked] == []
