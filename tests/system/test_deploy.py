@@ -144,19 +144,14 @@ class Cluster:
         # The optional Secret is left out, as where no webhook is wanted.
         del self.secrets["lake-alerts"]
 
-    def run(self, name: str, *more: str) -> subprocess.CompletedProcess[str]:
-        """Run the pod of a CronJob: command, arguments and environment as rendered.
-
-        Args:
-            name: The CronJob.
-            more: Further arguments.
-        """
+    def run(self, name: str) -> subprocess.CompletedProcess[str]:
+        """Run the pod of a CronJob: command, arguments and environment as rendered."""
         container = container_of(self.crons[name])
         rendered = environment(container, self.manifests, self.secrets)
         assert self.places.keys() <= rendered.keys()
         self.image.empty_tmp()
         return subprocess.run(
-            [*container["command"], *container["args"], *more],
+            [*container["command"], *container["args"]],
             env={**self.image.env(), **rendered, **self.places},
             cwd=self.image.app,
             capture_output=True,

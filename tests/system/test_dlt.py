@@ -69,7 +69,7 @@ def rate(currency: str, value: float, updated: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_rates_of_an_api(server: Rates, new_lake: Callable[..., Lake], tmp_path: Path) -> None:
     """Three pages land and are a table; a rate that changes, and comes again, is there once."""
     copy = Copy(tmp_path / "project", new_lake("rates"))
