@@ -21,6 +21,7 @@ from tests.oracle import Table, compute
 from tests.system import services
 from tests.system.feeding import Feeding, feeding_of
 from tests.system.lake import Lake
+from tests.system.small_project import BEGUN, Shop, make_project
 
 # Another sample with every run is one variable away; the seed stands in each failure's report.
 SEED = int(os.environ.get("LAKE_TEST_SEED", "7"))
@@ -263,6 +264,73 @@ def feeding(tmp_path: Path, empty_lake: Lake) -> Iterator[Feeding]:
     lake.copy_of(empty_lake)
     with feeding_of(lake) as ready:
         yield ready
+
+
+@pytest.fixture(scope="session")
+def small_project(shared: Path) -> Path:
+    """The small project, and beside it a folder for what it is parsed to. Not to be changed."""
+    folder = shared / "small-project"
+    with once(shared, "small-project") as mine:
+        if mine:
+            make_project(folder)
+            (shared / "small-parsed").mkdir()
+    return folder
+
+
+@pytest.fixture
+def new_shop(
+    request: pytest.FixtureRequest, tmp_path: Path, small_project: Path
+) -> Callable[..., Shop]:
+    """Makes lakes of the small project, with a kind of catalog, not built yet."""
+
+    def make(kind: str = "sqlite", name: str = "shop", **options: Any) -> Shop:
+        if kind == "postgres":
+            lake: Lake = request.getfixturevalue("postgres_lake")(name)
+        else:
+            lake = Lake(tmp_path / name, **options)
+        lake.parsed = small_project.with_name("small-parsed")
+        return Shop(lake, small_project)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def built_shops(shared: Path, small_project: Path) -> dict[str, Shop]:
+    """Lakes of the small project that have been built, with tests. To be copied, not changed."""
+    parsed = small_project.with_name("small-parsed")
+    few, begun = (
+        Shop(Lake(shared / f"shop-{name}", parsed=parsed), small_project)
+        for name in ("few", "begun")
+    )
+    with once(shared, "built-shops") as mine:
+        if mine:
+            few.deliver(1, "1,7,placed", "2,7,placed", "3,8,shipped")
+            few.deliver(1, "7,Ann,A.", "8,Bo,B.", stream="customers")
+            begun.deliver_days(1, BEGUN // 2, SEED)
+            for shop in (few, begun):
+                built = shop.build()
+                assert built.ok, built
+            begun.deliver_days(BEGUN // 2 + 1, BEGUN, SEED)
+            built = begun.build()
+            assert built.ok, built
+            begun.assert_whole()
+    return {"few": few, "begun": begun}
+
+
+@pytest.fixture
+def shop(built_shops: dict[str, Shop], new_shop: Callable[..., Shop]) -> Shop:
+    """A lake of the small project with three orders of two customers, built."""
+    made = new_shop()
+    made.lake.copy_of(built_shops["few"].lake)
+    return made
+
+
+@pytest.fixture
+def begun(built_shops: dict[str, Shop], new_shop: Callable[..., Shop]) -> Shop:
+    """The same with the first days of the history, fed in two builds."""
+    made = new_shop(name="begun")
+    made.lake.copy_of(built_shops["begun"].lake)
+    return made
 
 
 @pytest.fixture(scope="session")
