@@ -1,7 +1,7 @@
 """An S3 server's bad days: an HTTP proxy that is slow, refuses, answers 503, or cuts answers off.
 
 with proxy(s3.endpoint) as between:
-    between.fault = lambda request: Cut(1000) if request.path.endswith(".parquet") else None
+    between.fault = lambda request: Cut() if request.path.endswith(".parquet") else None
 """
 
 from __future__ import annotations
@@ -25,17 +25,10 @@ _UNAVAILABLE = (
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asks for.
-
-    Args:
-        method: ``GET``, ``PUT``, …
-        path: Bucket and key, with the query.
-        number: How many requests came before this one.
-    """
+    """What a client asks for; the path is bucket and key, with the query."""
 
     method: str
     path: str
-    number: int
 
 
 @dataclass(frozen=True)
@@ -57,15 +50,7 @@ class Slow:
 
 @dataclass(frozen=True)
 class Cut:
-    """Send a part of the body, and close the connection.
-
-    Args:
-        part: How much of it.
-        announced: Whether the length that is announced is the whole body's.
-    """
-
-    part: float = 0.5
-    announced: bool = True
+    """Send half of the body, announced as whole, and close the connection."""
 
 
 Fault = Unavailable | Drop | Slow | Cut
@@ -105,7 +90,7 @@ def proxy(server: str) -> Iterator[Proxy]:
 
         def do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            request = Request(self.command, self.path, between.requests)
+            request = Request(self.command, self.path)
             between.requests += 1
             fault = between.fault(request)
             if fault:
@@ -119,8 +104,7 @@ def proxy(server: str) -> Iterator[Proxy]:
                     time.sleep(seconds)
             status, headers, content = self.ask(body)
             if isinstance(fault, Cut) and content:
-                part = content[: int(len(content) * fault.part)]
-                self.answer(status, headers, part, len(content) if fault.announced else len(part))
+                self.answer(status, headers, content[: len(content) // 2], len(content))
                 self.close_connection = True
                 return None
             return self.answer(status, headers, content)

@@ -4,8 +4,8 @@
     assert shop.build().ok
     assert shop.tables() == shop.truth()
 
-Its lake is built by the project's own macros, so all that the engine does is the same; a build takes
-a few seconds, and what the tables have to be is a few lines of Python.
+Its lake is built by the project's own macros, so all that the engine does is the same; a build
+takes a few seconds, and what the tables have to be is a few lines of Python.
 """
 
 from __future__ import annotations
@@ -237,8 +237,7 @@ class Shop:
         """It is right, and all that landed is fed."""
         self.assert_right()
         landed = {
-            str(path.relative_to(self.lake.landing))
-            for path in self.lake.landing.rglob("*.csv")
+            str(path.relative_to(self.lake.landing)) for path in self.lake.landing.rglob("*.csv")
         }
         assert set(self.lake.loaded()) == landed
         assert not self.lake.backlog()
