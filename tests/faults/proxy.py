@@ -12,7 +12,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -86,7 +86,6 @@ def proxy(server: str) -> Iterator[Proxy]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
-        backend: http.client.HTTPConnection | None = None
 
         def do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -112,28 +111,17 @@ def proxy(server: str) -> Iterator[Proxy]:
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do
 
         def ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-            # The client's own headers, Host included: they are signed.
-            for attempt in range(2):
-                if self.backend is None:
-                    self.backend = http.client.HTTPConnection(
-                        str(behind.hostname), behind.port, timeout=60
-                    )
-                try:
-                    self.backend.putrequest(
-                        self.command, self.path, skip_host=True, skip_accept_encoding=True
-                    )
-                    for name, value in self.headers.items():
-                        self.backend.putheader(name, value)
-                    self.backend.endheaders(body)
-                    answer = self.backend.getresponse()
-                    return answer.status, answer.getheaders(), answer.read()
-                except (http.client.HTTPException, OSError):
-                    # The server may have closed a connection that was idle.
-                    self.backend.close()
-                    self.backend = None
-                    if attempt:
-                        raise
-            raise AssertionError("not reached")
+            backend = http.client.HTTPConnection(str(behind.hostname), behind.port, timeout=60)
+            with closing(backend):
+                # The client's own headers, Host included: they are signed.
+                backend.putrequest(
+                    self.command, self.path, skip_host=True, skip_accept_encoding=True
+                )
+                for name, value in self.headers.items():
+                    backend.putheader(name, value)
+                backend.endheaders(body)
+                answer = backend.getresponse()
+                return answer.status, answer.getheaders(), answer.read()
 
         def answer(
             self,
@@ -166,12 +154,6 @@ def proxy(server: str) -> Iterator[Proxy]:
         def handle(self) -> None:
             with suppress(OSError):  # clients that were killed
                 super().handle()
-
-        def finish(self) -> None:
-            if self.backend:
-                self.backend.close()
-            with suppress(OSError, ValueError):
-                super().finish()
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -5,8 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import pickle
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,12 +23,6 @@ from tests.system.small_project import BEGUN, Shop, make_project
 
 # Another sample with every run is one variable away; the seed stands in each failure's report.
 SEED = int(os.environ.get("LAKE_TEST_SEED", "7"))
-
-# The sample comes in so many deliveries; lakes that have had some of them are there to be copied.
-PARTS = 3
-
-# For a scheduler: its builds leave dbt's tests out, which take nearly half of their time.
-NO_DBT_TESTS = {"DBT_RESOURCE_TYPES": "model seed snapshot"}
 
 
 def pytest_report_header() -> str:
@@ -147,103 +139,6 @@ def reference_copy(reference: Reference, shared: Path, new_lake: Callable[..., L
     lake: Lake = new_lake("reference_copy")
     lake.copy_of(Lake(shared / "reference"))
     return lake
-
-
-def part_of(sample: Delivery, *parts: int) -> list[str]:
-    """The files of some of the deliveries in which the sample comes."""
-    return [file.path for part in parts for file in sample.files[part::PARTS]]
-
-
-def build_stages(make: Callable[[str], Lake], sample: Delivery) -> Iterator[tuple[int, Lake]]:
-    """Build a lake in deliveries, each fed and built; the lake after each of them."""
-    lake = make("staged")
-    for part in range(PARTS):
-        lake.deliver(part_of(sample, part), sample.out)
-        build = lake.build_quickly()
-        assert build.ok, build
-        yield part + 1, lake
-
-
-@pytest.fixture(scope="session")
-def sqlite_stages(shared: Path, parsed: Path, sample: Delivery) -> Callable[[int], Lake]:
-    """Embedded lakes that have been built after so many deliveries. To be copied, not changed."""
-
-    def stage(parts: int) -> Lake:
-        return Lake(shared / f"stage-{parts}", parsed=parsed)
-
-    with once(shared, "sqlite-stages") as mine:
-        if mine:
-            for parts, lake in build_stages(
-                lambda name: Lake(shared / name, parsed=parsed), sample
-            ):
-                stage(parts).copy_of(lake)
-    return stage
-
-
-@pytest.fixture(scope="session")
-def postgres_stages(
-    shared: Path, parsed: Path, sample: Delivery, postgres: services.Postgres
-) -> Callable[[int], Path]:
-    """The same with PostgreSQL: folders with ``landing``, ``data`` and a dump of the catalog."""
-
-    def stage(parts: int) -> Path:
-        return shared / f"postgres-stage-{parts}"
-
-    with once(shared, "postgres-stages") as mine:
-        if mine:
-            environment = postgres.database("stages")
-
-            def make(name: str) -> Lake:
-                return Lake(
-                    shared / f"postgres-{name}",
-                    parsed=parsed,
-                    environment={**environment, "LAKE_CATALOG": "postgres:"},
-                )
-
-            for parts, lake in build_stages(make, sample):
-                for folder in ("landing", "data"):
-                    shutil.copytree(lake.home / folder, stage(parts) / folder)
-                dump = ("--no-owner", f"--file={stage(parts) / 'catalog.sql'}")
-                _run_postgres("pg_dump", *dump, environment=environment)
-    return stage
-
-
-@pytest.fixture
-def lake_after(
-    request: pytest.FixtureRequest, new_lake: Callable[..., Lake]
-) -> Callable[[str, int], Lake]:
-    """Makes lakes of one's own, with a kind of catalog, that have been built after so many
-    deliveries of the sample (``part_of``)."""
-
-    def make(kind: str, parts: int) -> Lake:
-        if kind == "sqlite":
-            lake = new_lake()
-            lake.copy_of(request.getfixturevalue("sqlite_stages")(parts))
-            return lake
-        stage: Path = request.getfixturevalue("postgres_stages")(parts)
-        lake = request.getfixturevalue("postgres_lake")()
-        for folder in ("landing", "data"):
-            shutil.copytree(stage / folder, lake.home / folder, dirs_exist_ok=True)
-        moved = (
-            f"update public.ducklake_metadata set value = '{lake.data}/' where key = 'data_path'"
-        )
-        restore = ("-v", "ON_ERROR_STOP=1", "-f", str(stage / "catalog.sql"), "-c", moved)
-        _run_postgres("psql", "-X", "-q", *restore, environment=lake.environment)
-        return lake
-
-    return make
-
-
-def _run_postgres(program: str, *arguments: str, environment: dict[str, str]) -> None:
-    """Run one of PostgreSQL's own programs."""
-    done = subprocess.run(
-        [services.postgres_program(program), *arguments],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")
