@@ -88,39 +88,6 @@ def test_the_server_crashes(
     assert_heals(ticks, waiting)
 
 
-def test_it_is_away_from_the_start(
-    waiting: Shop, postgres: services.Postgres, stopped: Callable[[], None]
-) -> None:
-    """40 within seconds, before dbt is imported; the next tick finds everything."""
-    ticks = ticks_of(waiting)
-    stopped()
-    done = ticks.command()
-    assert_told(done, 40, "PGHOST")
-    assert "imported []" in done.output
-    start(postgres)
-    assert_heals(ticks, waiting)
-
-
-def test_the_password_is_another_since_today(waiting: Shop, postgres: services.Postgres) -> None:
-    """40 with the variable to set, until it is set; then the tick goes on."""
-    ticks, new = ticks_of(waiting), "rotated-s3cr3t'\\"
-    postgres.server.psql("create role rotating login password 'first' in role lake;")
-    ticks.environment |= {"PGUSER": "rotating", "PGPASSWORD": "first"}
-    idle = ticks.run("--dry-run")
-    assert idle.code == 0, idle.output
-    postgres.server.psql("set standard_conforming_strings = on;")
-    quoted = new.replace("'", "''")
-    postgres.server.psql(f"alter role rotating password '{quoted}';")
-    done = ticks.run()
-    assert_told(done, 40, "PGPASSWORD")
-    assert "first" not in done.output
-    ticks.environment["PGPASSWORD"] = new
-    done = ticks.run()
-    assert done.code == 0, done.output
-    assert new not in done.output
-    assert_whole(waiting)
-
-
 def test_five_connections_are_enough(waiting: Shop, postgres: services.Postgres) -> None:
     """A whole tick, its build and its tests included, never needs a sixth connection."""
     postgres.server.psql("alter role lake connection limit 5;")

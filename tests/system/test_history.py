@@ -105,10 +105,9 @@ def test_a_test_that_ends_otherwise_than_before_is_recorded(shop: Shop) -> None:
         lake.change(f"update main.int_orders set status = '{status}' where order_id = 1")
         assert lake.build("--select", "nothing_is_returned", command="test").code == 0
 
+    tested("placed")
     before = recorded()
     assert before[-1:] == [("pass",)]
-    tested("placed")
-    assert recorded() == before
     tested("returned")
     assert recorded() == [*before, ("warn",)]
     tested("shipped")

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -105,13 +103,14 @@ def _client(service: str, endpoint: str, key: tuple[str, str]) -> Any:
 
 
 @contextmanager
-def policies() -> Iterator[Store]:
+def policies(folder: Path) -> Iterator[Store]:
     """Identities with policy-*.json attached, judged by moto."""
     port = services.free_port()
     endpoint = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "--port", str(port)]
     # Nothing is judged before identities are there.
-    with _running(command, port, {"INITIAL_NO_AUTH_ACTION_COUNT": "1000000"}):
+    settings = {"INITIAL_NO_AUTH_ACTION_COUNT": "1000000"}
+    with services.running(command, folder, settings, port):
         anybody = ("A" * 20, "anything")
         for bucket in BUCKETS:
             _client("s3", endpoint, anybody).create_bucket(Bucket=bucket)
@@ -168,26 +167,6 @@ def _wait_until_rights_are_known(store: Store) -> None:
             time.sleep(0.25)
 
 
-@contextmanager
-def _running(command: list[str], port: int, settings: dict[str, str]) -> Iterator[None]:
-    """A server process that listens on a port."""
-    with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen(command, env={**os.environ, **settings}, stdout=log, stderr=log)
-        try:
-            for _ in range(600):
-                with socket.socket() as probe:
-                    if server.poll() is not None or probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.1)
-            if server.poll() is not None:
-                log.seek(0)
-                raise RuntimeError(f"{command[0]} did not start: {log.read().decode()}")
-            yield
-        finally:
-            server.terminate()
-            server.wait(20)
-
-
 @pytest.fixture(
     scope="module",
     params=[
@@ -195,9 +174,12 @@ def _running(command: list[str], port: int, settings: dict[str, str]) -> Iterato
         pytest.param("seaweedfs", marks=pytest.mark.nightly),
     ],
 )
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+def store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Store]:
     """Buckets and identities; what has landed was written by Airbyte's."""
-    with policies() if request.param == "policies" else seaweedfs() as server:
+    folder = tmp_path_factory.mktemp("store")
+    with policies(folder) if request.param == "policies" else seaweedfs() as server:
         airbyte = server.client("airbyte")
         for path, text in history(SEED).items():
             airbyte.put_object(Bucket="landing", Key=f"raw/{path}", Body=text.encode())

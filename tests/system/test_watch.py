@@ -29,7 +29,7 @@ class Watch:
 
     def next(self, text: str = "Waiting for a save") -> str:
         """What it prints until the end of its next build."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while text not in (new := self.output.read_text()[self._read :]):
             assert self.process.poll() is None, f"it ended:\n{new}"
             assert time.monotonic() < end, f"'{text}' did not come:\n{new}"
@@ -103,7 +103,7 @@ def test_nothing_to_watch(shop: Shop) -> None:
             env=shop.lake.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
         assert done.returncode == 64, done.stdout
