@@ -14,10 +14,9 @@ if str(PROJECT) not in sys.path:
 
 # What takes longest comes first, so that no worker is left with it when the others have ended.
 LONGEST = (
-    *("test_kills", "test_maintenance", "test_incremental_truth", "test_s3", "test_postgres"),
-    *("test_backup", "test_scheduler", "test_running", "test_least_privilege"),
-    *("test_configuration", "test_history", "test_local", "test_branches", "test_deploy"),
-    *("test_site", "test_watching"),
+    *("test_kills", "test_incremental_truth", "test_maintenance", "test_s3", "test_postgres"),
+    *("test_scheduler", "test_running", "test_least_privilege", "test_configuration"),
+    *("test_deploy", "test_site", "test_watching", "test_local"),
 )
 
 

@@ -3,52 +3,49 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
-from tests.faults.world import SEED, Killer, Undisturbed, assert_consistent, assert_heals
-from tests.oracle import compute
-from tests.system.lake import Lake, differences
-from tests.system.scheduling import Ticks
-
-pytestmark = pytest.mark.slow
-
-KILLS = 50
-# So many times something new lands; before each kill, something comes again.
-DELIVERIES = 4
+from tests.faults.world import Killer, assert_consistent, assert_heals, ticks_of
+from tests.system import services
+from tests.system.conftest import SEED
+from tests.system.small_project import BEGUN, DAYS, Shop
 
 
-def test_killed_at_random_moments(begun: Ticks, undisturbed: Undisturbed) -> None:
-    """After each kill no row is there twice; after each delivery a tick heals the lake."""
-    lake, killer, chance = begun.lake, Killer(begun, SEED), random.Random(SEED)
-    repeats: list[str] = []
-    lake.deliver(undisturbed.rest[0::DELIVERIES], undisturbed.landed)
+@pytest.mark.parametrize(
+    "kills",
+    [pytest.param(10, marks=pytest.mark.slow), pytest.param(50, marks=pytest.mark.nightly)],
+)
+@pytest.mark.parametrize("kind", ["begun", "production"])
+def test_killed_at_random_moments(
+    kind: str, kills: int, s3: services.S3, bucket: str, request: pytest.FixtureRequest
+) -> None:
+    """After each kill no row is there twice; in the end a tick heals the lake. Embedded, and with
+    the catalog in PostgreSQL and files in S3."""
+    shop: Shop = request.getfixturevalue(kind)
+    ticks, chance = ticks_of(shop), random.Random(SEED)
+    killer = Killer(ticks, SEED)
+    shop.deliver_days(BEGUN + 1, BEGUN + 1, SEED)
+    s3.upload(bucket, shop.lake.landing, "raw/")
     assert killer.watch("--full").code == 0
-    moments = killer.moments(KILLS)
-    for part in range(1, DELIVERIES):
-        lake.deliver(undisturbed.rest[part::DELIVERIES], undisturbed.landed)
-        for moment in moments[part - 1 :: DELIVERIES - 1]:
-            repeats += repeat(lake, undisturbed, chance, len(repeats))
-            # One that came too late hit nothing: another one, a little earlier.
-            while not killer.kill(moment):
-                moment *= 0.9
-            assert_consistent(lake)
-        done = begun.run()
-        assert done.code == 0, (killer.told, done.output)
-        assert not differences(lake.tables(), compute(lake.landing)), killer.told
-    assert_heals(begun, undisturbed, repeats)
+    for number, moment in enumerate(killer.moments(kills)):
+        if number % (kills // 3) == 0 and (day := BEGUN + 2 + number * 3 // kills) <= DAYS:
+            shop.deliver_days(day, day, SEED)
+        _repeat(shop.lake.landing, chance, number)
+        s3.upload(bucket, shop.lake.landing, "raw/")
+        # One that came too late hit nothing: another one, a little earlier.
+        while not killer.kill(moment):
+            moment *= 0.9
+        assert_consistent(shop)
+    assert_heals(ticks, shop)
     print(killer.told)
-    assert len(killer.phases) == KILLS
-    assert {"2 dbt starting", "4 feeding", "5 models"} <= set(killer.phases), killer.told
+    assert len(killer.phases) == kills
+    assert "4 feeding" in killer.phases, killer.told
+    assert kills < 50 or {"2 dbt starting", "5 models"} <= set(killer.phases), killer.told
 
 
-def repeat(lake: Lake, undisturbed: Undisturbed, chance: random.Random, number: int) -> list[str]:
-    """Four files come again under other names, as an at-least-once delivery has them."""
-    # Without a version in its rows, a file of jaffle_shop is newer only by its name.
-    files = [path for path in undisturbed.files if "jaffle_shop" not in path]
-    made: list[str] = []
-    for path in chance.sample([path for path in files if (lake.landing / path).exists()], 4):
-        copy = path.replace(".parquet", f"-{number + len(made)}.parquet")
-        (lake.landing / copy).write_bytes((lake.landing / path).read_bytes())
-        made.append(copy)
-    return made
+def _repeat(landing: Path, chance: random.Random, number: int) -> None:
+    """Two files come again under other names, as an at-least-once delivery has them."""
+    for file in chance.sample(sorted(landing.rglob("part_0?.csv")), 2):
+        file.with_name(f"{file.stem}_{number}.csv").write_bytes(file.read_bytes())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,8 +12,6 @@ import pytest
 
 from tests.faults.proxy import Cut, Drop, Fault, Proxy, Request, Slow, Unavailable, proxy
 from tests.faults.world import (
-    SEED,
-    Undisturbed,
     assert_consistent,
     assert_heals,
     assert_told,
@@ -22,12 +19,10 @@ from tests.faults.world import (
     ticks_of,
 )
 from tests.system import services
-from tests.system.lake import Lake
-from tests.system.scheduling import Ticks
+from tests.system.conftest import SEED
+from tests.system.small_project import DAYS, Shop
 
-pytestmark = pytest.mark.slow
-
-GONE = "http://127.0.0.1:9"  # where nobody listens
+pytestmark = pytest.mark.nightly
 
 
 @pytest.fixture
@@ -37,49 +32,13 @@ def between(s3: services.S3) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def ticks(
-    new_lake: Callable[..., Lake],
-    begun: Ticks,
-    s3: services.S3,
-    landing_s3: str,
-    between: Proxy,
-) -> Ticks:
+def waiting(production: Shop, s3: services.S3, bucket: str, between: Proxy) -> Shop:
     """A lake in S3, reached through the proxy, that has fed the first days; all have landed."""
-    return lake_in_s3(new_lake, begun, s3, landing_s3, between.endpoint)
-
-
-def lake_in_s3(
-    new_lake: Callable[..., Lake],
-    like: Ticks,
-    s3: services.S3,
-    bucket: str,
-    endpoint: str,
-    upload: bool = True,
-) -> Ticks:
-    """A copy of an embedded lake whose files lie in S3; its catalog stays a file.
-
-    Args:
-        like: The lake to copy.
-        bucket: For its data, beside what has landed there.
-        endpoint: Where it finds S3.
-        upload: Whether to upload its data.
-    """
-    data = f"s3://{bucket}/lake/data/"
-    lake = new_lake(
-        "in_s3",
-        environment={
-            **s3.environment,
-            "AWS_ENDPOINT_URL_S3": endpoint,
-            "LAKE_LANDING_URL": f"s3://{bucket}/raw",
-            "LAKE_DATA_URL": data,
-        },
-        connect=[s3.duckdb_secret],
-    )
-    shutil.copy2(like.lake.catalog_file, lake.catalog_file)
-    if upload:
-        s3.upload(bucket, like.lake.data, "lake/data/")
-    lake.edit_catalog(f"update ducklake_metadata set value = '{data}' where key = 'data_path'")
-    return ticks_of(lake)
+    assert production.lake.build_quickly().ok
+    production.deliver_days(1, DAYS, SEED)
+    s3.upload(bucket, production.lake.landing, "raw/")
+    production.lake.environment["AWS_ENDPOINT_URL_S3"] = between.endpoint
+    return production
 
 
 Kind = Callable[[Request], bool]
@@ -99,8 +58,8 @@ def reads_data(request: Request) -> bool:
     return request.method == "GET" and "/?" not in request.path and "list-type" not in request.path
 
 
-def reads_events(request: Request) -> bool:
-    return reads_data(request) and "/raw/klaviyo/events/" in request.path
+def reads_orders(request: Request) -> bool:
+    return reads_data(request) and "/raw/jaffle_shop/orders/" in request.path
 
 
 def at_times(share: float, fault: Fault, of: Kind = anything) -> Faulty:
@@ -118,78 +77,72 @@ def after(count: int, fault: Fault, of: Kind = anything) -> Faulty:
 @pytest.mark.parametrize(
     "faults",
     [
-        pytest.param([at_times(0.04, Unavailable()), at_times(0.02, Slow(1))], id="busy"),
-        pytest.param([at_times(0.08, Cut(), reads_data)], id="cut off"),
+        pytest.param([at_times(0.05, Unavailable()), at_times(0.05, Slow(1))], id="busy"),
+        pytest.param([at_times(0.1, Cut(), reads_data)], id="cut off"),
     ],
 )
-def test_what_retries_survive(
-    ticks: Ticks, between: Proxy, undisturbed: Undisturbed, faults: list[Faulty]
-) -> None:
+def test_what_retries_survive(waiting: Shop, between: Proxy, faults: list[Faulty]) -> None:
     """Some answers are 503 or a second late, or some bodies are cut off: the tick ends well."""
 
     def fault(request: Request) -> Fault | None:
         return next((found for one in faults if (found := one(request))), None)
 
     between.fault = fault
-    done = ticks.run()
+    done = ticks_of(waiting).run()
     assert done.code == 0, done.output
-    assert len(between.hit) > 5, between.requests
+    assert len(between.hit) > 3, between.requests
     between.heal()
-    assert_whole(ticks.lake, undisturbed)
+    assert_whole(waiting)
 
 
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param(after(3, Unavailable(), reads_events), id="busy while looking at files"),
-        pytest.param(after(40, Cut(), reads_events), id="cut off while feeding"),
-        pytest.param(after(20, Unavailable(), writes), id="busy while writing"),
-        pytest.param(after(150, Drop()), id="away on the way"),
+        pytest.param(after(1, Unavailable(), reads_orders), id="busy while looking at files"),
+        pytest.param(after(8, Cut(), reads_orders), id="cut off while feeding"),
+        pytest.param(after(1, Unavailable(), writes), id="busy while writing"),
+        pytest.param(after(30, Drop()), id="away on the way"),
     ],
 )
-def test_what_they_do_not(
-    ticks: Ticks, between: Proxy, undisturbed: Undisturbed, fault: Faulty
-) -> None:
+def test_what_they_do_not(waiting: Shop, between: Proxy, fault: Faulty) -> None:
     """S3 busy, cutting off or away for long: 40, no half of a file, no good file in quarantine."""
+    ticks = ticks_of(waiting)
     between.fault = fault
     done = ticks.run(environment={"AWS_MAX_ATTEMPTS": "2"})
     assert between.hit, between.requests
     assert_told(done, 40, "AWS_")
     between.heal()
-    assert_consistent(ticks.lake)
-    assert_heals(ticks, undisturbed)
+    assert_consistent(waiting)
+    assert_heals(ticks, waiting)
 
 
-def test_refused(ticks: Ticks, undisturbed: Undisturbed) -> None:
-    """Nobody listens: said within seconds, before anything is built."""
-    before = ticks.lake.snapshot()
-    done = ticks.command(environment={"AWS_ENDPOINT_URL_S3": GONE})
-    assert_told(done, 40, "AWS_ENDPOINT_URL_S3")
-    assert ticks.lake.snapshot() == before
-    assert_heals(ticks, undisturbed)
-
-
-def test_the_keys_are_others_since_today(
-    tmp_path: Path, new_lake: Callable[..., Lake], begun: Ticks, undisturbed: Undisturbed
-) -> None:
+def test_the_keys_are_others_since_today(tmp_path: Path, new_shop: Callable[..., Shop]) -> None:
     """40 until the new keys are set; then the tick goes on."""
     old = {"AWS_ACCESS_KEY_ID": "OLDKEYID0123456789", "AWS_SECRET_ACCESS_KEY": "old-s3cr3t"}
-    bucket = tmp_path / "server" / "buckets" / "rotated"
-    shutil.copytree(undisturbed.landed, bucket / "raw")
-    port = services.free_port()
+    bucket, port = tmp_path / "server" / "buckets" / "rotated", services.free_port()
     s3 = services.S3(f"http://127.0.0.1:{port}")
+    shop = new_shop(
+        environment={
+            **s3.environment,
+            "LAKE_LANDING_URL": "s3://rotated/raw",
+            "LAKE_DATA_URL": "s3://rotated/lake/data/",
+        },
+        connect=[s3.duckdb_secret],
+    )
+    ticks = ticks_of(shop)
+    shop.lake.landing.rmdir()
+    (bucket / "raw").mkdir(parents=True)
+    shop.lake.landing.symlink_to(bucket / "raw")
+    shop.deliver_days(1, 1, SEED)
     with rclone(tmp_path / "server", port, *old.values()):
-        ticks = lake_in_s3(new_lake, begun, s3, "rotated", s3.endpoint, upload=False)
-        shutil.copytree(begun.lake.data, bucket / "lake" / "data")
-        idle = ticks.run("--dry-run", environment=old)
-        assert idle.code == 0, idle.output
+        begun = ticks.run(environment=old)
+        assert begun.code == 0, begun.output
+    shop.deliver_days(2, 2, SEED)
     with rclone(tmp_path / "server", port, services.S3_KEY, services.S3_SECRET):
         done = ticks.run(environment=old)
         assert_told(done, 40, "AWS_*")
         assert "old-s3cr3t" not in done.output
-        done = ticks.run()
-        assert done.code == 0, done.output
-        assert_whole(ticks.lake, undisturbed)
+        assert_heals(ticks, shop)
 
 
 def rclone(folder: Path, port: int, key: str, secret: str) -> AbstractContextManager[None]:

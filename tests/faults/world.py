@@ -1,115 +1,44 @@
-"""What a fault must leave: checks, a lake in production, and ticks that are killed."""
+"""What a fault must leave: checks, and ticks that are killed."""
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from tests.oracle import Table
 from tests.system import services
-from tests.system.conftest import NO_DBT_TESTS
-from tests.system.lake import Lake, differences
 from tests.system.scheduling import Done, Running, Ticks
+from tests.system.small_project import Shop
 
 
-@dataclass(frozen=True)
-class Undisturbed:
-    """A lake that nothing disturbed.
-
-    Args:
-        landed: Folder with everything that ever lands.
-        begun: Home of the lake that its first tick has built.
-        files: Everything that lands.
-        rest: What lands after that first tick.
-        tables: Every table of schema main, after everything.
-    """
-
-    landed: Path
-    begun: Path
-    files: list[str]
-    rest: list[str]
-    tables: dict[str, Table]
+def ticks_of(shop: Shop) -> Ticks:
+    """Schedulers over a lake, whose clients give up soon enough for a test."""
+    return Ticks(shop.lake, {"AWS_MAX_ATTEMPTS": "3", "PGCONNECT_TIMEOUT": "3"})
 
 
-def ticks_of(lake: Lake) -> Ticks:
-    """Schedulers over a lake, whose clients give up soon enough for a test.
-
-    Their builds leave dbt's tests out: what a fault has left is compared row by row with the
-    undisturbed lake, which has passed them.
-    """
-    return Ticks(lake, {"AWS_MAX_ATTEMPTS": "3", "PGCONNECT_TIMEOUT": "3", **NO_DBT_TESTS})
-
-
-def production(
-    home: Path,
-    parsed: Path,
-    postgres: services.Postgres,
-    s3: services.S3,
-    bucket: str,
-    endpoint: str | None = None,
-) -> Ticks:
-    """Schedulers with the catalog in PostgreSQL and everything else in one bucket.
-
-    Args:
-        endpoint: Where the lake finds S3; the server itself unless something stands between.
-    """
-    libpq = postgres.database(bucket)
-    return ticks_of(
-        Lake(
-            home,
-            parsed=parsed,
-            environment={
-                **s3.environment,
-                "AWS_ENDPOINT_URL_S3": endpoint or s3.endpoint,
-                **libpq,
-                "DBT_TARGET": "prod",
-                "LAKE_LANDING_URL": f"s3://{bucket}/raw",
-                "LAKE_DATA_URL": f"s3://{bucket}/lake/data/",
-                "LAKE_CATALOG": "postgres:",
-            },
-            catalog=f"postgres:{services.libpq(libpq)}",
-            connect=[s3.duckdb_secret],
-        )
-    )
-
-
-def assert_consistent(lake: Lake) -> None:
+def assert_consistent(shop: Shop) -> None:
     """Right after a fault: nothing half-written, nothing doubled, nothing good in quarantine."""
-    assert not lake.wrong_counts()
-    assert not lake.quarantined()
+    assert not shop.lake.wrong_counts()
+    assert not shop.lake.quarantined()
 
 
-def assert_whole(lake: Lake, undisturbed: Undisturbed, more: Sequence[str] = ()) -> None:
-    """Everything is fed once, and every table is the undisturbed lake's; reconcile is clean.
-
-    Args:
-        more: Files that have landed too, with rows that are there already.
-    """
-    assert_consistent(lake)
-    assert lake.loaded() == sorted([*undisturbed.files, *more])
-    assert lake.backlog() == {}
-    assert not differences(lake.everything("main"), undisturbed.tables)
-    assert_reconciled(lake)
-
-
-def assert_reconciled(lake: Lake) -> None:
-    """`dbt run-operation reconcile` finds no difference."""
-    build = lake.build("reconcile", command="run-operation")
+def assert_whole(shop: Shop) -> None:
+    """Everything is fed once, every table is what the files make it; reconcile is clean."""
+    assert_consistent(shop)
+    shop.assert_whole()
+    build = shop.lake.build("reconcile", command="run-operation")
     assert build.code == 0, build
     assert "Landing, ledger, files and staging agree" in build.output
 
 
-def assert_heals(ticks: Ticks, undisturbed: Undisturbed, more: Sequence[str] = ()) -> None:
-    """The next tick ends well and leaves the undisturbed lake."""
+def assert_heals(ticks: Ticks, shop: Shop) -> None:
+    """The next tick ends well and leaves the lake whole."""
     done = ticks.run()
     assert done.code == 0, done.output
-    assert_whole(ticks.lake, undisturbed, more)
+    assert_whole(shop)
 
 
 def assert_told(done: Done, code: int, *words: str) -> None:
@@ -229,6 +158,3 @@ def _lines(running: Running) -> int:
 
 def _now(running: Running) -> float:
     return time.monotonic() - running.started
-
-
-SEED = int(os.environ.get("LAKE_TEST_SEED", "7"))

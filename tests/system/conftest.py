@@ -5,8 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import pickle
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,15 +18,10 @@ from sample import Delivery, generate
 from tests.oracle import Table, compute
 from tests.system import services
 from tests.system.lake import Lake
+from tests.system.small_project import BEGUN, Shop, make_project
 
 # Another sample with every run is one variable away; the seed stands in each failure's report.
 SEED = int(os.environ.get("LAKE_TEST_SEED", "7"))
-
-# The sample comes in so many deliveries; lakes that have had some of them are there to be copied.
-PARTS = 3
-
-# For a scheduler: its builds leave dbt's tests out, which take nearly half of their time.
-NO_DBT_TESTS = {"DBT_RESOURCE_TYPES": "model seed snapshot"}
 
 
 def pytest_report_header() -> str:
@@ -147,103 +140,6 @@ def reference_copy(reference: Reference, shared: Path, new_lake: Callable[..., L
     return lake
 
 
-def part_of(sample: Delivery, *parts: int) -> list[str]:
-    """The files of some of the deliveries in which the sample comes."""
-    return [file.path for part in parts for file in sample.files[part::PARTS]]
-
-
-def build_stages(make: Callable[[str], Lake], sample: Delivery) -> Iterator[tuple[int, Lake]]:
-    """Build a lake in deliveries, each fed and built; the lake after each of them."""
-    lake = make("staged")
-    for part in range(PARTS):
-        lake.deliver(part_of(sample, part), sample.out)
-        build = lake.build_quickly()
-        assert build.ok, build
-        yield part + 1, lake
-
-
-@pytest.fixture(scope="session")
-def sqlite_stages(shared: Path, parsed: Path, sample: Delivery) -> Callable[[int], Lake]:
-    """Embedded lakes that have been built after so many deliveries. To be copied, not changed."""
-
-    def stage(parts: int) -> Lake:
-        return Lake(shared / f"stage-{parts}", parsed=parsed)
-
-    with once(shared, "sqlite-stages") as mine:
-        if mine:
-            for parts, lake in build_stages(
-                lambda name: Lake(shared / name, parsed=parsed), sample
-            ):
-                stage(parts).copy_of(lake)
-    return stage
-
-
-@pytest.fixture(scope="session")
-def postgres_stages(
-    shared: Path, parsed: Path, sample: Delivery, postgres: services.Postgres
-) -> Callable[[int], Path]:
-    """The same with PostgreSQL: folders with ``landing``, ``data`` and a dump of the catalog."""
-
-    def stage(parts: int) -> Path:
-        return shared / f"postgres-stage-{parts}"
-
-    with once(shared, "postgres-stages") as mine:
-        if mine:
-            environment = postgres.database("stages")
-
-            def make(name: str) -> Lake:
-                return Lake(
-                    shared / f"postgres-{name}",
-                    parsed=parsed,
-                    environment={**environment, "LAKE_CATALOG": "postgres:"},
-                )
-
-            for parts, lake in build_stages(make, sample):
-                for folder in ("landing", "data"):
-                    shutil.copytree(lake.home / folder, stage(parts) / folder)
-                dump = ("--no-owner", f"--file={stage(parts) / 'catalog.sql'}")
-                _run_postgres("pg_dump", *dump, environment=environment)
-    return stage
-
-
-@pytest.fixture
-def lake_after(
-    request: pytest.FixtureRequest, new_lake: Callable[..., Lake]
-) -> Callable[[str, int], Lake]:
-    """Makes lakes of one's own, with a kind of catalog, that have been built after so many
-    deliveries of the sample (``part_of``)."""
-
-    def make(kind: str, parts: int) -> Lake:
-        if kind == "sqlite":
-            lake = new_lake()
-            lake.copy_of(request.getfixturevalue("sqlite_stages")(parts))
-            return lake
-        stage: Path = request.getfixturevalue("postgres_stages")(parts)
-        lake = request.getfixturevalue("postgres_lake")()
-        for folder in ("landing", "data"):
-            shutil.copytree(stage / folder, lake.home / folder, dirs_exist_ok=True)
-        moved = (
-            f"update public.ducklake_metadata set value = '{lake.data}/' where key = 'data_path'"
-        )
-        restore = ("-v", "ON_ERROR_STOP=1", "-f", str(stage / "catalog.sql"), "-c", moved)
-        _run_postgres("psql", "-X", "-q", *restore, environment=lake.environment)
-        return lake
-
-    return make
-
-
-def _run_postgres(program: str, *arguments: str, environment: dict[str, str]) -> None:
-    """Run one of PostgreSQL's own programs."""
-    done = subprocess.run(
-        [services.postgres_program(program), *arguments],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.fixture(scope="session")
 def empty_lake(shared: Path, parsed: Path) -> Lake:
     """A lake whose streams have tables and cursors, and no file yet. To be copied, not changed."""
@@ -253,6 +149,73 @@ def empty_lake(shared: Path, parsed: Path) -> Lake:
             build = lake.build_quickly("--select", "lotus_lake.landing")
             assert build.ok, build
     return lake
+
+
+@pytest.fixture(scope="session")
+def small_project(shared: Path) -> Path:
+    """The small project, and beside it a folder for what it is parsed to. Not to be changed."""
+    folder = shared / "small-project"
+    with once(shared, "small-project") as mine:
+        if mine:
+            make_project(folder)
+            (shared / "small-parsed").mkdir()
+    return folder
+
+
+@pytest.fixture
+def new_shop(
+    request: pytest.FixtureRequest, tmp_path: Path, small_project: Path
+) -> Callable[..., Shop]:
+    """Makes lakes of the small project, with a kind of catalog, not built yet."""
+
+    def make(kind: str = "sqlite", name: str = "shop", **options: Any) -> Shop:
+        if kind == "postgres":
+            lake: Lake = request.getfixturevalue("postgres_lake")(name)
+        else:
+            lake = Lake(tmp_path / name, **options)
+        lake.parsed = small_project.with_name("small-parsed")
+        return Shop(lake, small_project)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def built_shops(shared: Path, small_project: Path) -> dict[str, Shop]:
+    """Lakes of the small project that have been built, with tests. To be copied, not changed."""
+    parsed = small_project.with_name("small-parsed")
+    few, begun = (
+        Shop(Lake(shared / f"shop-{name}", parsed=parsed), small_project)
+        for name in ("few", "begun")
+    )
+    with once(shared, "built-shops") as mine:
+        if mine:
+            few.deliver(1, "1,7,placed", "2,7,placed", "3,8,shipped")
+            few.deliver(1, "7,Ann,A.", "8,Bo,B.", stream="customers")
+            begun.deliver_days(1, BEGUN // 2, SEED)
+            for shop in (few, begun):
+                built = shop.build()
+                assert built.ok, built
+            begun.deliver_days(BEGUN // 2 + 1, BEGUN, SEED)
+            built = begun.build()
+            assert built.ok, built
+            begun.assert_whole()
+    return {"few": few, "begun": begun}
+
+
+@pytest.fixture
+def shop(built_shops: dict[str, Shop], new_shop: Callable[..., Shop]) -> Shop:
+    """A lake of the small project with three orders of two customers, built."""
+    made = new_shop()
+    made.lake.copy_of(built_shops["few"].lake)
+    return made
+
+
+@pytest.fixture
+def begun(built_shops: dict[str, Shop], new_shop: Callable[..., Shop]) -> Shop:
+    """The same with the first days of the history, fed in two builds."""
+    made = new_shop(name="begun")
+    made.lake.copy_of(built_shops["begun"].lake)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -46,11 +46,6 @@ class Done:
         """The scheduler's own lines."""
         return [line for line in self.output.splitlines() if "  scheduler: " in line]
 
-    @property
-    def built(self) -> bool:
-        """Whether dbt ran."""
-        return "Running with dbt" in self.output
-
     def says(self, text: str) -> bool:
         """Whether a line of the scheduler has a text."""
         return any(text in line for line in self.lines)
@@ -162,10 +157,6 @@ class Ticks:
         """The nodes of the last dbt command."""
         results = json.loads((self.lake.target / "run_results.json").read_text())["results"]
         return {result["unique_id"].split(".")[2] for result in results}
-
-    def copy_of(self, other: Ticks) -> None:
-        """Become a copy."""
-        self.lake.copy_of(other.lake)
 
 
 def _run(arguments: tuple[str, ...], environment: dict[str, str], output: str) -> None:

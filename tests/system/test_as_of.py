@@ -6,37 +6,34 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pytest
 
-from sample import Delivery
 from tests.system.lake import PROJECT, Build, Lake
+from tests.system.small_project import MODELS, Shop, path_of
 from tests.system.upkeep import operation
 
-MODEL = "models/enriched/sales/fct_daily_sales.sql"
-SALES = ("--select", "+fct_daily_sales")
-LATE = "shopify/orders/year=2025/month=01/day=07/late_0.parquet"
+LATE = path_of("orders", 1, part=5)
+WHERE = ("--where", "status = 'placed'")
+MODEL = "{{ config(unique_key='status') }}" + MODELS["models/fct_statuses.sql"]
+# Only of columns that are described values are shown.
+COLUMNS = """\
+models:
+  - name: fct_statuses
+    columns: [{name: status}, {name: orders}]
+"""
+CODE = "fct_statuses: create, its code or variables changed"
 
 
 @dataclass(frozen=True)
 class Story:
-    """A lake with a past.
-
-    Args:
-        lake: The lake.
-        before: Its snapshot before the late file came.
-        day: The day that the late file changed.
-        currency: The currency of its order.
-    """
+    """A lake with a past: its snapshots before the second delivery, and before the late file."""
 
     lake: Lake
+    begin: int
     before: int
-    day: str
-    currency: str
 
 
 def as_of(lake: Lake, *arguments: str) -> Build:
@@ -54,110 +51,72 @@ def as_of(lake: Lake, *arguments: str) -> Build:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory, parsed: Path, sample: Delivery) -> Story:
-    """Two deliveries, a late file that cancels an old order, and a changed formula."""
-    home = tmp_path_factory.mktemp("story")
-    lake = Lake(home / "lake", parsed=parsed)
-    paths = [file.path for file in sample.files if file.path.startswith("shopify/order")]
-    lake.deliver(paths[:-6], sample.out)
-    assert lake.build_quickly(*SALES).ok
-    lake.deliver(paths[-6:], sample.out)
-    assert lake.build_quickly(*SALES).ok
-    before = lake.snapshot()
-    order, path, day, currency = lake.query(
-        "select order_id, max_by(_source_file, landed.updated_at), any_value(order_day)::varchar,"
-        " any_value(sales.currency) from fct_sales as sales"
-        " inner join staging.stg_shopify__orders as landed on landed.id = order_id"
-        " where is_counted and returns = 0 and order_day < '2025-01-09'"
-        " group by order_id order by order_id limit 1"
-    )[0]
-    (lake.landing / LATE).parent.mkdir(parents=True, exist_ok=True)
-    arriving = lake.landing / LATE.replace("late_0", ".late_0")
-    with duckdb.connect() as connection:
-        connection.execute(
-            "copy (select * replace (updated_at + interval 1 hour as updated_at,"
-            "   updated_at + interval 1 hour as cancelled_at)"
-            f" from read_parquet('{lake.landing / path}', hive_partitioning = false)"
-            f" where id = {order} order by updated_at desc limit 1) to '{arriving}'"
-        )
-    arriving.rename(lake.landing / LATE)
-    assert lake.build_quickly(*SALES).ok
-    # Another formula, in a copy of the project.
-    project = home / "project"
-    project.mkdir()
-    for part in PROJECT.iterdir():
-        if part.name not in ("models", "target", "logs", ".lake"):
-            (project / part.name).symlink_to(part)
-    shutil.copytree(PROJECT / "models", project / "models")
-    model = project / MODEL
-    old = "money_average('(gross_sales - discounts)', 'orders')"
-    assert old in model.read_text()
-    model.write_text(model.read_text().replace(old, "money_average('net_sales', 'orders')"))
-    lake.environment["DBT_PROJECT_DIR"] = str(project)
-    changed = lake.build_quickly(*SALES)
+def story(
+    tmp_path_factory: pytest.TempPathFactory, built_shops: dict[str, Shop], small_project: Path
+) -> Story:
+    """Two deliveries, a late file that changes an old order, and a changed formula."""
+    parsed = small_project.with_name("small-parsed")
+    shop = Shop(Lake(tmp_path_factory.mktemp("story") / "lake", parsed=parsed), small_project)
+    shop.lake.copy_of(built_shops["few"].lake)
+    shop.write("models/fct_statuses.sql", MODEL)
+    shop.write("models/columns.yml", COLUMNS)
+    assert shop.lake.build_quickly().ok
+    begin = shop.lake.snapshot()
+    shop.deliver(2, "4,9,placed", "5,9,shipped")
+    assert shop.lake.build_quickly().ok
+    before = shop.lake.snapshot()
+    shop.deliver(1, "1,7,shipped", part=5)
+    assert shop.lake.build_quickly().ok
+    shop.write("models/fct_statuses.sql", MODEL.replace("count(*)", "10 * count(*)"))
+    changed = shop.lake.build_quickly()
     assert changed.ok, changed
-    del lake.environment["DBT_PROJECT_DIR"]
     # The manifest says what the keys are.
-    lake.target.mkdir(exist_ok=True)
-    for target in lake.home.glob("target-*/manifest.json"):
-        shutil.copy2(target, lake.target)
-    return Story(lake, before, day, currency)
+    shop.lake.target.mkdir(exist_ok=True)
+    for target in shop.lake.home.glob("target-*/manifest.json"):
+        shutil.copy2(target, shop.lake.target)
+    return Story(shop.lake, begin, before)
+
+
+def files_in(text: str) -> list[str]:
+    """The landed files that a text names."""
+    return re.findall(r"jaffle_shop/\S+", text)
 
 
 def test_the_file_that_changed_a_number(story: Story) -> None:
-    """The one file that changed the day is named, and nothing else; so is the change of code."""
-    where = f"order_day = '{story.day}' and currency = '{story.currency}'"
-    shown = as_of(story.lake, "fct_daily_sales", str(story.before), "--where", where)
+    """The one file that changed the number is named, and nothing else; so is the change of code."""
+    shown = as_of(story.lake, "fct_statuses", str(story.before), *WHERE)
     assert shown.code == 0, shown
-    (then,), (now,) = (
-        story.lake.query(f"select orders, net_sales from fct_daily_sales {at} where {where}")
-        for at in (f"at (version => {story.before})", "")
-    )
-    assert now[0] == then[0] - 1
-    assert f"orders {then[0]} → {now[0]}" in shown.output
-    assert f"net_sales {then[1]} → {now[1]}" in shown.output
-    files = re.findall(r"shopify/\S+|klaviyo/\S+", shown.output)
-    assert files == [LATE], shown
-    assert "fct_daily_sales: create, its code or variables changed" in shown.output
+    assert "orders 3 → 20" in shown.output
+    assert files_in(shown.output) == [LATE], shown
+    assert CODE in shown.output
     assert shown.output.count("by dbt build ") == 2
 
 
 def test_an_order_further_down(story: Story) -> None:
     """In the model below, the same file; the changed formula of another model is no part of it."""
-    where = f"order_day = '{story.day}' and cancelled_at > order_date"
-    shown = as_of(story.lake, "main.fct_sales", str(story.before), "--where", where)
+    shown = as_of(story.lake, "main.int_orders", str(story.before), "--where", "order_id = 1")
     assert shown.code == 0, shown
     assert LATE in shown.output
     assert ": create," not in shown.output
 
 
-def test_the_whole_table(story: Story) -> None:
-    """Without a condition, all rows are compared, and all that changed the table is told."""
-    shown = as_of(story.lake, "fct_daily_sales", str(story.before))
-    assert shown.code == 0, shown
-    assert "average_order_value" in shown.output
-    assert LATE in shown.output
-    assert "its code or variables changed" in shown.output
-
-
-def test_from_the_first_delivery_on(story: Story) -> None:
-    """Across all that came: the files of the second delivery are told apart from the late one."""
-    lake = story.lake
-    first = lake.value(
-        "select min(begin_snapshot) from __ducklake_metadata_lakehouse.ducklake_table"
-        " where table_name = 'fct_daily_sales'"
-    )
-    shown = as_of(lake, "fct_daily_sales", str(first))
+def test_the_whole_table_from_the_first_delivery_on(story: Story) -> None:
+    """Without a condition, all rows are compared, and all that changed the table is told: the files
+    of the second delivery apart from the late one."""
+    shown = as_of(story.lake, "fct_statuses", str(story.begin))
     assert shown.code == 0, shown
     steps = re.split(r"\n(?=snapshot \d+ of )", shown.output.split("What changed it")[1])
-    assert len([step for step in steps if LATE in step]) == 1
-    assert len(steps) >= 3
+    assert [files_in(step) for step in steps if files_in(step)] == [
+        [path_of("orders", 2)],
+        [LATE],
+    ]
+    assert CODE in shown.output
 
 
 def test_nothing_happened(story: Story) -> None:
     """Rows that are the same say so."""
     now = str(story.lake.snapshot())
-    shown = as_of(story.lake, "fct_daily_sales", now, "--where", f"order_day = '{story.day}'")
+    shown = as_of(story.lake, "fct_statuses", now, *WHERE)
     assert "Nothing differs." in shown.output
     assert "Nothing has changed these rows." in shown.output
 
@@ -165,24 +124,24 @@ def test_nothing_happened(story: Story) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["fct_dayly_sales", "5"], "no table fct_dayly_sales"),
-        (["fct_daily_sales", "2001-01-01"], "snapshot_days"),
-        (["fct_daily_sales", "tuesday"], "AT is 'tuesday'"),
-        (["fct_daily_sales", "2999-01-01"], "still to come"),
-        (["fct_daily_sales", "999999"], "there is no snapshot 999999"),
-        (["fct_daily_sales", "1"], "was not there in snapshot 1"),
-        (["fct_daily_sales", "{before}", "--where", "no_such = 1"], "WHERE (no_such = 1)"),
-        (["fct_daily_sales", "{before}", "--where", "order_day ="], "WHERE (order_day =)"),
+        (["fct_statusses", "5"], "no table fct_statusses"),
+        (["fct_statuses", "2001-01-01"], "snapshot_days"),
+        (["fct_statuses", "tuesday"], "AT is 'tuesday'"),
+        (["fct_statuses", "2999-01-01"], "still to come"),
+        (["fct_statuses", "999999"], "there is no snapshot 999999"),
+        (["fct_statuses", "1"], "was not there in snapshot 1"),
+        (["fct_statuses", "{before}", "--where", "no_such = 1"], "WHERE (no_such = 1)"),
+        (["fct_statuses", "{before}", "--where", "status ="], "WHERE (status =)"),
         (
-            ["fct_sales", "{before}", "--where", "order_id in (from read_text('/etc/hostname'))"],
+            ["int_orders", "{before}", "--where", "order_id in (from read_text('/etc/hostname'))"],
             "disabled by configuration",
         ),
         (
             [
-                "fct_sales",
+                "int_orders",
                 "{before}",
                 "--where",
-                "true)); drop table fct_sales; select 1 from ((select 1",
+                "true)); drop table int_orders; select 1 from ((select 1",
             ],
             "more than one condition",
         ),
@@ -196,48 +155,30 @@ def test_mistakes(story: Story, arguments: list[str], said: str) -> None:
     assert len(wrong.output.strip().splitlines()) == 1
 
 
-def test_after_maintenance(story: Story) -> None:
-    """Files that were put together, and bookkeeping that was flushed, tell the same story."""
+def test_after_maintenance_and_what_was_undone(story: Story) -> None:
+    """Files that were put together, and bookkeeping that was flushed, tell the same story. A file
+    that was taken out again is named as such."""
     assert operation(story.lake, "maintain").code == 0
-    where = f"order_day = '{story.day}' and currency = '{story.currency}'"
-    shown = as_of(story.lake, "fct_daily_sales", str(story.before), "--where", where)
-    assert re.findall(r"shopify/\S+|klaviyo/\S+", shown.output) == [LATE], shown.output
-    assert ": create, its code or variables changed" in shown.output
+    shown = as_of(story.lake, "fct_statuses", str(story.before), *WHERE)
+    assert files_in(shown.output) == [LATE], shown.output
+    assert CODE in shown.output
 
-
-def test_what_was_undone(story: Story) -> None:
-    """A file that was taken out again is named as such."""
     before = story.lake.snapshot()
-    assert operation(story.lake, "undo_delivery", source="shopify", stream="orders", path=LATE)
-    assert story.lake.build_quickly(*SALES).ok
-    where = f"order_day = '{story.day}' and currency = '{story.currency}'"
-    shown = as_of(story.lake, "fct_sales", str(before), "--where", where)
+    undo = operation(story.lake, "undo_delivery", source="jaffle_shop", stream="orders", path=LATE)
+    assert undo.code == 0, undo
+    assert story.lake.build_quickly().ok
+    shown = as_of(story.lake, "int_orders", str(before), "--where", "order_id = 1")
     assert shown.code == 0, shown
     assert f"{LATE} (undone, fed at" in shown.output
-    assert re.findall(r"shopify/\S+|klaviyo/\S+", shown.output) == [LATE], shown.output
+    assert files_in(shown.output) == [LATE], shown.output
 
 
 def test_what_no_run_wrote(story: Story) -> None:
     """What somebody changed by hand is no run's, whatever ran at that time."""
     before = story.lake.snapshot()
     story.lake.change("update meta.invocations set finished_at = finished_at + interval 1 hour")
-    story.lake.change("update main.fct_daily_sales set orders = orders + 1")
-    shown = as_of(story.lake, "fct_daily_sales", str(before))
+    story.lake.change("update main.fct_statuses set orders = orders + 1")
+    shown = as_of(story.lake, "fct_statuses", str(before))
     assert shown.code == 0, shown
     assert "What changed it" in shown.output
     assert "by dbt" not in shown.output
-
-
-def test_in_postgres(postgres_lake: Callable[..., Lake], sample: Delivery, story: Story) -> None:
-    """With a catalog in PostgreSQL it is the same command."""
-    lake = postgres_lake()
-    paths = [file.path for file in sample.files if file.path.startswith("shopify/orders/")]
-    lake.deliver(paths[:5], sample.out)
-    assert lake.build_quickly(*SALES).ok
-    before = lake.snapshot()
-    lake.deliver(paths[5:6], sample.out)
-    assert lake.build_quickly(*SALES).ok
-    manifest = str(story.lake.target / "manifest.json")
-    shown = as_of(lake, "fct_daily_sales", str(before), "--manifest", manifest)
-    assert shown.code == 0, shown
-    assert paths[5] in shown.output

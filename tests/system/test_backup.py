@@ -10,18 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from sample import Delivery
 from tests.system import services
-from tests.system.conftest import Reference, part_of
-from tests.system.lake import PROJECT, WITHOUT_TESTS, Lake, differences
-
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def lake(lake_after: Callable[[str, int], Lake]) -> Lake:
-    """An embedded lake that has fed a third of the sample."""
-    return lake_after("sqlite", 1)
+from tests.system.conftest import SEED
+from tests.system.lake import PROJECT, WITHOUT_TESTS, Lake
+from tests.system.small_project import BEGUN, DAYS, Shop
+from tests.system.upkeep import files
 
 
 def backup(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -36,69 +29,65 @@ def backup(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def goes_on(lake: Lake, reference: Reference) -> None:
+def assert_goes_on(shop: Shop) -> None:
     """The next run feeds what came since, once, and every table is that of a lake to which nothing
     ever happened."""
-    assert lake.build_quickly().ok
-    assert not lake.wrong_counts()
-    assert not differences(lake.everything("main"), reference.everything)
-    reconciled = lake.build("reconcile", command="run-operation")
+    assert shop.lake.build_quickly().ok
+    shop.assert_whole()
+    reconciled = shop.lake.build("reconcile", command="run-operation")
     assert reconciled.code == 0, reconciled
 
 
-def test_restored_to_a_point_and_on(lake: Lake, sample: Delivery, reference: Reference) -> None:
+def test_restored_to_a_point_and_on(begun: Shop) -> None:
+    lake = begun.lake
     saved = backup(lake, "backup")
     assert saved.returncode == 0, saved.stderr
-    at_backup = lake.everything("main"), lake.snapshot()
-    known = _files(lake.data)
-    lake.deliver(part_of(sample, 1, 2), sample.out)
+    then, snapshot, known = begun.tables(), lake.snapshot(), set(files(lake.data))
+    begun.deliver_days(BEGUN + 1, DAYS, SEED)
     assert lake.build_quickly().ok
-    newer = lake.snapshot()
-    later = _files(lake.data) - known
+    now, newer, later = begun.tables(), lake.snapshot(), set(files(lake.data)) - known
 
     refused = backup(lake, "restore")
     assert refused.returncode == 64
-    assert f"{newer - at_backup[1]} snapshots newer" in refused.stderr
+    assert f"{newer - snapshot} snapshots newer" in refused.stderr
     assert "Nothing was changed; add --force" in refused.stderr
     assert lake.snapshot() == newer
 
     restored = backup(lake, "restore", "--force")
     assert restored.returncode == 0, restored.stderr
     assert "Every data file is there" in restored.stdout
-    assert lake.snapshot() == at_backup[1]
-    assert not differences(lake.everything("main"), at_backup[0], of_the_run=True)
+    assert (lake.snapshot(), begun.tables()) == (snapshot, then)
 
     # What the restore replaced is a backup too, with which it can be undone.
     replaced = next(line for line in backup(lake, "list").stdout.splitlines() if "replaced" in line)
     assert backup(lake, "restore", replaced.split()[0], "--force").returncode == 0
-    assert lake.snapshot() == newer
-    assert not differences(lake.tables(), reference.tables)
+    assert (lake.snapshot(), begun.tables()) == (newer, now)
     assert backup(lake, "restore", "--force").returncode == 0
 
     # Files that were written after the point are found and removed, and nothing else is. Nothing
     # is old enough by default, and a dry run deletes nothing.
-    landed = _files(lake.landing)
+    landed = files(lake.landing)
     for arguments in ("{}", "{days: 0, dry_run: true}"):
         found = lake.build("remove_orphans", "--args", arguments, command="run-operation")
         assert found.code == 0, found
-        assert _files(lake.data) == known | later
+        assert set(files(lake.data)) == known | later
     assert all(Path(path).name in found.output for path in later)
     found = lake.build("remove_orphans", "--args", "{days: 0}", command="run-operation")
     assert found.code == 0, found
-    assert _files(lake.data) == known
-    assert _files(lake.landing) == landed
-    goes_on(lake, reference)
+    assert set(files(lake.data)) == known
+    assert files(lake.landing) == landed
+    assert_goes_on(begun)
 
 
+@pytest.mark.slow
 def test_postgres_with_its_own_tools(
-    lake_after: Callable[[str, int], Lake],
-    postgres: services.Postgres,
-    sample: Delivery,
-    reference: Reference,
-    tmp_path: Path,
+    new_shop: Callable[..., Shop], postgres: services.Postgres, tmp_path: Path
 ) -> None:
     """As docs/runbooks/disaster-recovery.md says, beside a build, into another database."""
-    lake = lake_after("postgres", 1)
+    shop = new_shop("postgres")
+    lake = shop.lake
+    shop.deliver_days(1, BEGUN, SEED)
+    assert lake.build_quickly().ok
     refused = backup(lake, "backup")
     assert refused.returncode == 64
     assert "pg_dump" in refused.stderr
@@ -109,7 +98,7 @@ def test_postgres_with_its_own_tools(
         subprocess.run(command, env=environment, check=True)
 
     dump = str(tmp_path / "catalog.pgdump")
-    lake.deliver(part_of(sample, 1, 2), sample.out)
+    shop.deliver_days(BEGUN + 1, DAYS, SEED)
     running = lake.start("build", *WITHOUT_TESTS)
     table = "--table=public.ducklake_*"
     run("pg_dump", "--format=custom", table, "--no-owner", "--no-acl", f"--file={dump}")
@@ -122,38 +111,40 @@ def test_postgres_with_its_own_tools(
     run("pg_restore", *options, dump)
     checked = backup(lake, "check")
     assert checked.returncode == 0, checked.stderr
-    goes_on(lake, reference)
+    assert_goes_on(shop)
 
 
-def test_beside_a_running_build(lake: Lake, sample: Delivery, reference: Reference) -> None:
+@pytest.mark.slow
+def test_beside_a_running_build(begun: Shop) -> None:
     """Backups taken all through a build disturb it not, and each can be restored and built on."""
-    lake.deliver(part_of(sample, 1, 2), sample.out)
+    lake = begun.lake
+    begun.deliver_days(BEGUN + 1, DAYS, SEED)
     running = lake.start("build", *WITHOUT_TESTS)
     while running.process.is_alive():
         saved = backup(lake, "backup")
         assert saved.returncode == 0, saved.stderr
     build = running.wait()
     assert build.code == 0, build
-    assert not differences(lake.everything("main"), reference.everything)
+    begun.assert_whole()
 
     names = [line.split()[0] for line in backup(lake, "list").stdout.splitlines()]
     assert len(names) > 2
     middle = backup(lake, "restore", names[len(names) // 2], "--force")
     assert middle.returncode == 0, middle.stderr
-    assert not lake.wrong_counts()
-    goes_on(lake, reference)
+    begun.assert_right()
+    assert_goes_on(begun)
 
 
-def test_a_damaged_catalog_and_a_lost_file(lake: Lake) -> None:
+def test_a_damaged_catalog_and_a_lost_file(shop: Shop) -> None:
     """A catalog that is no database any more comes back; a data file that is needed is named."""
-    before = lake.everything("main")
+    lake, before = shop.lake, shop.tables()
     assert backup(lake, "backup").returncode == 0
     lake.catalog_file.write_bytes(b"nothing that SQLite knows" * 500)
     refused = backup(lake, "restore")
     assert refused.returncode == 64
     assert "add --force" in refused.stderr
     assert backup(lake, "restore", "--force").returncode == 0
-    assert not differences(lake.everything("main"), before, of_the_run=True)
+    assert shop.tables() == before
 
     lost = next((lake.data / "main").rglob("*.parquet"))
     lost.unlink()
@@ -162,8 +153,9 @@ def test_a_damaged_catalog_and_a_lost_file(lake: Lake) -> None:
     assert lost.name in incomplete.stderr
 
 
-def test_in_s3(s3: services.S3, lake: Lake) -> None:
+def test_in_s3(s3: services.S3, shop: Shop) -> None:
     """Backups in a bucket: taken, pruned to the newest, restored. Mistakes end with one line."""
+    lake = shop.lake
     lake.environment.update(s3.environment)
     s3.client.create_bucket(Bucket="backups-test")
     s3.client.put_object(Bucket="backups-test", Key="lake/other.txt", Body=b"not a backup")
@@ -188,7 +180,3 @@ def test_in_s3(s3: services.S3, lake: Lake) -> None:
         wrong = backup(lake, *arguments)
         assert wrong.returncode == code, wrong
         assert "Traceback" not in wrong.stderr
-
-
-def _files(folder: Path) -> set[str]:
-    return {str(path) for path in folder.rglob("*") if path.is_file()}

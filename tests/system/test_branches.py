@@ -6,39 +6,35 @@ import hashlib
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 
-from lotus_lake.config import LakeConfig
-from lotus_lake.diff.compare import compare
-from lotus_lake.diff.sides import opened
-from sample import Delivery
-from tests.deployment import DEPLOY
-from tests.system import services
-from tests.system.conftest import Reference, part_of
-from tests.system.lake import Lake, differences
-from tests.system.upkeep import files, odd_records, operation, writing
-
-AT_ONCE = {"snapshot_days": 0, "cleanup_delay_days": 0}
+from tests.system.conftest import SEED
+from tests.system.lake import Lake
+from tests.system.small_project import Shop
+from tests.system.upkeep import AT_ONCE, files, odd_records, operation, writing
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-def lake(
-    request: pytest.FixtureRequest, lake_after: Callable[[str, int], Lake], sample: Delivery
-) -> Lake:
-    """A lake that has fed two of three deliveries; the third waits in the landing zone."""
-    made = lake_after(request.param, 2)
-    made.deliver(part_of(sample, 2), sample.out)
-    return made
+def a_shop(new_shop: Callable[..., Shop], kind: str) -> Shop:
+    """A lake that has fed two deliveries; a third waits in the landing zone."""
+    shop = new_shop(kind)
+    for day in (1, 2):
+        shop.deliver_days(day, day, SEED)
+        assert shop.lake.build_quickly().ok
+    shop.deliver_days(3, 3, SEED)
+    return shop
 
 
-def state(lake: Lake, tmp_path: Path) -> dict[str, Any]:
+def on_branch(shop: Shop, name: str) -> Shop:
+    """A branch of it, made before."""
+    return Shop(shop.lake.branch(name), shop.project)
+
+
+def state(lake: Lake) -> dict[str, Any]:
     """Everything that a lake consists of: every row of its catalog, every byte of its files."""
     found: dict[str, Any] = {
         str(path): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -51,8 +47,6 @@ def state(lake: Lake, tmp_path: Path) -> dict[str, Any]:
             found["catalog"] = list(catalog.iterdump())
         catalog.close()
     else:
-        import psycopg2
-
         names = {"PGDATABASE": "dbname", "PGHOST": "host", "PGPORT": "port"}
         names |= {"PGUSER": "user", "PGPASSWORD": "password"}
         where = {name: lake.environment[variable] for variable, name in names.items()}
@@ -66,43 +60,44 @@ def state(lake: Lake, tmp_path: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.slow
-def test_nothing_reaches_the_lake(lake: Lake, tmp_path: Path, reference: Reference) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def test_nothing_reaches_the_lake(kind: str, new_shop: Callable[..., Shop]) -> None:
     """A branch has everything, state included, and is built on; the strongest commands on it leave
     every row of the lake's catalog and every byte of its files as they were."""
-    before = state(lake, tmp_path)
+    shop = a_shop(new_shop, kind)
+    lake, before = shop.lake, state(shop.lake)
     made = operation(lake, "branch", name="Trial")
     assert made.code == 0, made
     assert "Branch trial of snapshot" in made.output
-    assert state(lake, tmp_path) == before, "branching alone changed the lake"
-    branch = lake.branch("trial")
-    assert not differences(branch.everything("main"), lake.everything("main"))
+    assert state(lake) == before, "branching alone changed the lake"
+    there = on_branch(shop, "trial")
+    branch = there.lake
+    assert there.tables() == shop.tables()
     assert branch.snapshot() == lake.snapshot()
 
     # It goes on from where the lake is: what waits is fed, and only that.
     assert branch.build_quickly().ok
-    assert not differences(branch.everything("main"), reference.everything)
-    assert not branch.wrong_counts()
-    assert ": create, " not in _logged(branch).replace("stg_", "")
+    there.assert_whole()
+    assert ": create, " not in there.logged().replace("stg_", "")
     assert files(branch.data)
 
     refreshed = branch.build_quickly("--full-refresh")
     assert refreshed.ok, refreshed
+    undone = {"source": "jaffle_shop", "stream": "orders", "day": "2024-01-02"}
     for name, arguments in (
         ("maintain", {}),
         ("remove_orphans", {"days": 0}),
+        ("undo_delivery", undone),
         ("maintain", {"keep_landed": True}),
-        ("undo_delivery", {"source": "shopify", "stream": "orders", "day": "2025-01-10"}),
-        ("maintain", {}),
     ):
         done = operation(branch, name, AT_ONCE, **arguments)
         assert done.code == 0, done
-    assert state(lake, tmp_path) == before
+    assert state(lake) == before
 
     with writing(branch) as connection:
         for statement in (
-            "drop table main.fct_sales",
-            "delete from staging.stg_shopify__orders",
+            "drop table main.fct_statuses",
+            "delete from staging.stg_jaffle_shop__orders",
             "drop schema staging cascade",
             "call ducklake_merge_adjacent_files('lakehouse')",
             "call ducklake_expire_snapshots('lakehouse', older_than => now())",
@@ -111,22 +106,23 @@ def test_nothing_reaches_the_lake(lake: Lake, tmp_path: Path, reference: Referen
             "checkpoint lakehouse",
         ):
             connection.execute(statement)
-    assert state(lake, tmp_path) == before
+    assert state(lake) == before
     assert lake.build_quickly().ok
-    assert not differences(lake.everything("main"), reference.everything)
+    shop.assert_whole()
 
 
-@pytest.mark.slow
-def test_the_lake_goes_on(lake: Lake, reference: Reference) -> None:
+def test_the_lake_goes_on(new_shop: Callable[..., Shop]) -> None:
     """While a branch lives, the lake is built and maintained; the branch stays as it was made."""
+    shop = a_shop(new_shop, "sqlite")
+    lake = shop.lake
     assert operation(lake, "branch", name="trial").code == 0
-    branch = lake.branch("trial")
-    before = branch.everything("main")
+    there = on_branch(shop, "trial")
+    branch, before = there.lake, there.tables()
     assert lake.build_quickly("--full-refresh").ok
     done = operation(lake, "maintain", AT_ONCE)
     assert "held: branch trial" in done.output
-    assert not differences(lake.everything("main"), reference.everything)
-    assert not differences(branch.everything("main"), before)
+    shop.assert_whole()
+    assert there.tables() == before
 
     again = operation(lake, "branch", name="trial")
     assert again.code != 0
@@ -140,15 +136,15 @@ def test_the_lake_goes_on(lake: Lake, reference: Reference) -> None:
     assert not branch.catalog_file.exists()
     done = operation(lake, "maintain", AT_ONCE)
     assert "held" not in done.output
-    assert not differences(lake.everything("main"), reference.everything)
+    shop.assert_whole()
     gone = branch.build_quickly()
     assert gone.code != 0
     assert "There is no branch trial of this lake" in gone.output
 
 
-def test_listed_and_dropped_by_age(reference_copy: Lake) -> None:
+def test_listed_and_dropped_by_age(shop: Shop) -> None:
     """The list says how old each is and which are stale; old ones are dropped, young ones stay."""
-    lake = reference_copy
+    lake = shop.lake
     assert "0 branches" in operation(lake, "branch_list").output
     for name in ("young", "old"):
         assert operation(lake, "branch", name=name).code == 0
@@ -167,9 +163,9 @@ def test_listed_and_dropped_by_age(reference_copy: Lake) -> None:
     assert "Nothing was dropped" in operation(lake, "branch_drop", older_than=14).output
 
 
-def test_odd_files_among_branches(reference_copy: Lake) -> None:
+def test_odd_files_among_branches(shop: Shop) -> None:
     """What lies beside branches and is none is named and passed over; maintenance goes on."""
-    lake = reference_copy
+    lake = shop.lake
     folder = lake.home / "branches"
     folder.mkdir()
     odd = odd_records()
@@ -199,26 +195,23 @@ def test_odd_files_among_branches(reference_copy: Lake) -> None:
     assert not (folder / "future.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments", "said"),
-    [
+def test_mistakes(shop: Shop) -> None:
+    """A mistake ends with a line that says what it was, and changes nothing."""
+    for name, arguments, said in (
         ("branch_drop", {"name": "nobody"}, "There is no branch nobody"),
         ("branch_drop", {}, "Say which"),
         ("branch_drop", {"older_than": "soon"}, "older_than is 'soon'"),
         ("branch", {"name": "../.."}, "cannot name a branch"),
-    ],
-)
-def test_mistakes(reference_copy: Lake, name: str, arguments: dict[str, Any], said: str) -> None:
-    """A mistake ends with a line that says what it was, and changes nothing."""
-    wrong = operation(reference_copy, name, **arguments)
-    assert wrong.code != 0
-    assert said in wrong.output
-    assert "Traceback" not in wrong.output
+    ):
+        wrong = operation(shop.lake, name, **arguments)
+        assert wrong.code != 0
+        assert said in wrong.output
+        assert "Traceback" not in wrong.output
 
 
-def test_no_branch_is_made_by_mistake(reference_copy: Lake) -> None:
+def test_no_branch_is_made_by_mistake(shop: Shop) -> None:
     """Target pr without a branch, or with one that is not there, builds nothing anywhere."""
-    lake = reference_copy
+    lake = shop.lake
     for branch, said in ((None, "LAKE_BRANCH is not set"), ("nobody", "There is no branch nobody")):
         environment = {"DBT_TARGET": "pr"} | ({"LAKE_BRANCH": branch} if branch else {})
         build = lake.build_quickly(environment=environment)
@@ -229,90 +222,3 @@ def test_no_branch_is_made_by_mistake(reference_copy: Lake) -> None:
     nested = operation(lake.branch("trial"), "branch", name="twig")
     assert nested.code != 0
     assert "branches are made of the lake itself" in nested.output
-
-
-@pytest.mark.slow
-def test_in_production(
-    tmp_path: Path,
-    parsed: Path,
-    postgres: services.Postgres,
-    s3: services.S3,
-    sample: Delivery,
-) -> None:
-    """With PostgreSQL and S3: a branch writes below a prefix of its own, gone when it is."""
-    s3.client.create_bucket(Bucket="branched")
-    libpq = postgres.database("branched")
-    lake = Lake(
-        tmp_path / "lake",
-        parsed=parsed,
-        environment={
-            **s3.environment,
-            **libpq,
-            "DBT_TARGET": "prod",
-            "LAKE_LANDING_URL": "s3://branched/raw",
-            "LAKE_DATA_URL": "s3://branched/lake/data/",
-            "LAKE_CATALOG": "postgres:",
-        },
-        catalog=f"postgres:{services.libpq(libpq)}",
-        connect=[s3.duckdb_secret],
-    )
-    lake.deliver((file.path for file in sample.files[:60]), sample.out)
-    s3.upload("branched", lake.landing, "raw/")
-    assert lake.build_quickly().ok
-    before = s3.keys("branched")
-    assert operation(lake, "branch", name="trial").code == 0
-    branch = lake.branch("trial")
-    done = branch.build_quickly("--select", "int_shopify__orders+", "--full-refresh")
-    assert done.ok, done
-    assert not differences(branch.everything("main"), lake.everything("main"))
-    written = [key for key in s3.keys("branched") if key not in before]
-    assert written
-    assert all(key.startswith("lake/branches/trial/") for key in written)
-    assert operation(lake, "branch_drop", name="trial").code == 0
-    assert s3.keys("branched") == before
-
-
-@pytest.mark.slow
-def test_by_a_role_that_may_only_read_the_lake(
-    lake_after: Callable[[str, int], Lake],
-    postgres: services.Postgres,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """With the rights of role.sql's lotus_lake_pr a branch is made, built, compared and dropped;
-    the lake's own tables refuse it."""
-    lake = lake_after("postgres", 1)
-    server, database = postgres.server, lake.environment["PGDATABASE"]
-    server.psql(f'\\c "{database}"\n' + (DEPLOY / "postgres/role.sql").read_text())
-    server.psql("alter role lotus_lake_pr password 'only-for-pull-requests';")
-    lake.environment |= {"PGUSER": "lotus_lake_pr", "PGPASSWORD": "only-for-pull-requests"}
-    code = (
-        "from lotus_lake import branches; from lotus_lake.config import LakeConfig;"
-        "lake = LakeConfig.from_env(); branches.{}(lake, 'trial')"
-    )
-
-    def run(function: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", code.format(function)],
-            env=lake.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    made = run("create")
-    assert made.returncode == 0, made.stderr
-    branch = lake.branch("trial")
-    built = branch.build_quickly("--select", "fct_sales+", "--full-refresh")
-    assert built.ok, built
-    refused = lake.build_quickly("--select", "fct_sales", "--full-refresh")
-    assert refused.code != 0
-    assert "permission denied" in refused.output
-    for name in ("PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"):
-        monkeypatch.setenv(name, lake.environment[name])
-    with opened(LakeConfig.from_env(branch.environment), "trial") as (connection, before, after):
-        assert not compare(connection, before, after, {}, {}).changed
-    assert run("drop").returncode == 0
-
-
-def _logged(lake: Lake) -> str:
-    return "".join(path.read_text() for path in lake.logs.glob("dbt.log*"))

@@ -74,7 +74,7 @@ def diff_of(
 
 
 @pytest.mark.parametrize("rebuilt", [False, True], ids=["changed", "rebuilt"])
-@pytest.mark.parametrize("trial", range(6))
+@pytest.mark.parametrize("trial", range(3))
 def test_random_changes(lake: duckdb.DuckDBPyConnection, rebuilt: bool, trial: int) -> None:
     """Rows, values, sums, days, customers: as plain SQL over the two states counts them."""
     chance = random.Random(f"{SEED} {trial}")
@@ -157,23 +157,6 @@ def test_customers_that_changed_most(lake: duckdb.DuckDBPyConnection) -> None:
     assert groups == [str(customer) for customer in range(49, 39, -1)]
 
 
-def test_money_that_only_moves(lake: duckdb.DuckDBPyConnection) -> None:
-    """From a day to another, from a customer to another: the sum of the table says nothing."""
-    before = side(lake)
-    lake.execute(
-        "update fct_sales set net_sales = net_sales + case order_id when 1 then 5 else -5 end"
-        " where order_id in (1, 2)"
-    )
-    table = diff_of(lake, before)
-    assert [(one.name, one.values, one.delta) for one in table.columns] == [("net_sales", 2, 0)]
-    assert [(one.group, one.sums) for one in table.by_day] == [
-        ("2025-01-02", {"net_sales": 5}),
-        ("2025-01-03", {"net_sales": -5}),
-    ]
-    assert {one.group: one.sums["net_sales"] for one in table.by_customer} == {"1": 5, "2": -5}
-    assert page(LakeDiff(before, side(lake), [table])).count("<svg") == 1
-
-
 def test_values_that_move_far(lake: duckdb.DuckDBPyConnection) -> None:
     """Further than their types can say."""
     lake.execute("alter table fct_sales add column small tinyint")
@@ -226,6 +209,7 @@ def test_rows_without_a_key(lake: duckdb.DuckDBPyConnection) -> None:
         assert (table.key, table.added, table.removed, table.changed) == ((), 2, 2, 0)
 
 
+@pytest.mark.nightly
 def test_more_rows_than_memory(lake: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     """They are spilled to disk."""
     rows = 1_000_000
@@ -400,6 +384,7 @@ def test_personal_and_unknown_columns_show_no_value(lake: duckdb.DuckDBPyConnect
         assert "99" not in text.partition("<section>")[2]
 
 
+@pytest.mark.nightly
 def test_the_page_in_a_browser(lake: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     """Legible, accessible and not too wide on a phone and on a desk; a bar for each day."""
     before = side(lake, "the lake")

@@ -251,28 +251,28 @@ def test_old_rights_are_taken_back(database: Database) -> None:
         cursor.execute("select lotus_lake_branches.drop_branch('trial')")
 
 
-@pytest.mark.parametrize(
-    ("sql", "said"),
-    [
-        ("create schema lotus_lake", "permission denied"),
-        ("create schema branch_other", "permission denied"),
-        ("create table public.mine (a integer)", "permission denied"),
-        ("create extension hstore", "permission denied|not available"),
-        ("comment on schema branch_trial is 'made in 9999'", "must be owner"),
-        ("alter schema branch_trial rename to lotus_lake", "must be owner"),
-        ("drop schema lotus_lake_branches cascade", "must be owner"),
-        ("select pg_try_advisory_lock(1)", "permission denied"),
-        ("select lotus_lake_branches.create_branch('x\"; --', 1, 'me')", "1 to 40"),
-        ("select lotus_lake_branches.create_branch('X', 1, 'me')", "1 to 40"),
-        ("select lotus_lake_branches.create_branch(null, 1, 'me')", "null values"),
-        ("select lotus_lake_branches.drop_branch('of_others')", "must be owner"),
-        ("select lotus_lake_branches.drop_branch('x cascade; drop schema public')", "not exist"),
-    ],
-)
-def test_makes_branches_and_nothing_else(database: Database, sql: str, said: str) -> None:
+REFUSED = [
+    ("create schema lotus_lake", "permission denied"),
+    ("create schema branch_other", "permission denied"),
+    ("create table public.mine (a integer)", "permission denied"),
+    ("create extension hstore", "permission denied|not available"),
+    ("comment on schema branch_trial is 'made in 9999'", "must be owner"),
+    ("alter schema branch_trial rename to lotus_lake", "must be owner"),
+    ("drop schema lotus_lake_branches cascade", "must be owner"),
+    ("select pg_try_advisory_lock(1)", "permission denied"),
+    ("select lotus_lake_branches.create_branch('x\"; --', 1, 'me')", "1 to 40"),
+    ("select lotus_lake_branches.create_branch('X', 1, 'me')", "1 to 40"),
+    ("select lotus_lake_branches.create_branch(null, 1, 'me')", "null values"),
+    ("select lotus_lake_branches.drop_branch('of_others')", "must be owner"),
+    ("select lotus_lake_branches.drop_branch('x cascade; drop schema public')", "not exist"),
+]
+
+
+def test_makes_branches_and_nothing_else(database: Database) -> None:
     database.make_branch()
     database.as_superuser("create schema branch_of_others")
-    assert re.search(said, database.refusal(sql))
+    for sql, said in REFUSED:
+        assert re.search(said, database.refusal(sql)), sql
 
 
 def test_lets_nobody_into_its_branch(database: Database) -> None:

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -29,14 +27,12 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from lotus_lake.connection import extension_file
-from sample import Delivery
 from tests.deployment import DEPLOY, ROOT
-from tests.oracle import compute
 from tests.system import services
-from tests.system.lake import Lake, differences
+from tests.system.conftest import SEED
+from tests.system.lake import Lake
+from tests.system.small_project import Shop, history
 from tests.system.upkeep import operation
-
-pytestmark = pytest.mark.slow
 
 IDENTITIES = ("lake", "airbyte", "reader", "backup", "pr")
 BUCKETS = ("landing", "lakehouse", "artifacts", "backup")
@@ -107,13 +103,14 @@ def _client(service: str, endpoint: str, key: tuple[str, str]) -> Any:
 
 
 @contextmanager
-def policies() -> Iterator[Store]:
+def policies(folder: Path) -> Iterator[Store]:
     """Identities with policy-*.json attached, judged by moto."""
     port = services.free_port()
     endpoint = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "--port", str(port)]
     # Nothing is judged before identities are there.
-    with _running(command, port, {"INITIAL_NO_AUTH_ACTION_COUNT": "1000000"}):
+    settings = {"INITIAL_NO_AUTH_ACTION_COUNT": "1000000"}
+    with services.running(command, folder, settings, port):
         anybody = ("A" * 20, "anything")
         for bucket in BUCKETS:
             _client("s3", endpoint, anybody).create_bucket(Bucket=bucket)
@@ -170,34 +167,22 @@ def _wait_until_rights_are_known(store: Store) -> None:
             time.sleep(0.25)
 
 
-@contextmanager
-def _running(command: list[str], port: int, settings: dict[str, str]) -> Iterator[None]:
-    """A server process that listens on a port."""
-    with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen(command, env={**os.environ, **settings}, stdout=log, stderr=log)
-        try:
-            for _ in range(600):
-                with socket.socket() as probe:
-                    if server.poll() is not None or probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.1)
-            if server.poll() is not None:
-                log.seek(0)
-                raise RuntimeError(f"{command[0]} did not start: {log.read().decode()}")
-            yield
-        finally:
-            server.terminate()
-            server.wait(20)
-
-
-@pytest.fixture(scope="module", params=["policies", "seaweedfs"])
-def store(request: pytest.FixtureRequest, sample: Delivery) -> Iterator[Store]:
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("policies", marks=pytest.mark.slow),
+        pytest.param("seaweedfs", marks=pytest.mark.nightly),
+    ],
+)
+def store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Store]:
     """Buckets and identities; what has landed was written by Airbyte's."""
-    with policies() if request.param == "policies" else seaweedfs() as server:
+    folder = tmp_path_factory.mktemp("store")
+    with policies(folder) if request.param == "policies" else seaweedfs() as server:
         airbyte = server.client("airbyte")
-        for file in sample.files:
-            body = (sample.out / file.path).read_bytes()
-            airbyte.put_object(Bucket="landing", Key=f"raw/{file.path}", Body=body)
+        for path, text in history(SEED).items():
+            airbyte.put_object(Bucket="landing", Key=f"raw/{path}", Body=text.encode())
         yield server
 
 
@@ -264,24 +249,40 @@ def catalog(postgres: services.Postgres, store: Store) -> Catalog:
 
 
 @pytest.fixture(scope="module")
-def lake(
-    tmp_path_factory: pytest.TempPathFactory, parsed: Path, store: Store, catalog: Catalog
-) -> Lake:
+def shop(
+    tmp_path_factory: pytest.TempPathFactory, small_project: Path, store: Store, catalog: Catalog
+) -> Shop:
     """The lake of the pods, not built yet."""
-    return Lake(
-        tmp_path_factory.mktemp("least_privilege"),
-        parsed=parsed,
+    return shop_of(tmp_path_factory.mktemp("pods"), small_project, store, catalog)
+
+
+def shop_of(
+    home: Path,
+    project: Path,
+    store: Store,
+    catalog: Catalog,
+    key: str = "lake",
+    role: str = "lotus_lake",
+) -> Shop:
+    """The lake, for who has a key and a role."""
+    lake = Lake(
+        home,
+        parsed=project.with_name("small-parsed"),
         environment={
-            **store.environment("lake"),
-            **catalog.environment("lotus_lake"),
+            **store.environment(key),
+            **catalog.environment(role),
             "DBT_TARGET": "prod",
             "LAKE_LANDING_URL": "s3://landing/raw",
             "LAKE_DATA_URL": "s3://lakehouse/data/",
             "LAKE_CATALOG": "postgres:",
         },
-        catalog=f"postgres:{catalog.libpq('lotus_lake')}",
-        connect=[store.duckdb_secret("lake")],
+        catalog=f"postgres:{catalog.libpq(role)}",
+        connect=[store.duckdb_secret(key)],
     )
+    shop = Shop(lake, project)
+    for path, text in history(SEED).items():  # to compare with; what is fed comes from S3
+        shop.land(path, text)
+    return shop
 
 
 def scheduler(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -298,54 +299,48 @@ def scheduler(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
 # -- what the pods can do --------------------------------------------------------------------------
 
 
-def test_the_whole_build(lake: Lake, store: Store, sample: Delivery) -> None:
-    """A tick makes everything from an empty database and an empty bucket, every test included, and
-    publishes; then every table is made anew."""
-    tick = scheduler(lake)
-    # 10: the sample has files that belong into quarantine.
-    assert tick.returncode == 10, tick.stdout[-4000:] + tick.stderr[-4000:]
+def test_the_whole_build(shop: Shop, store: Store) -> None:
+    """A tick makes everything from an empty database and an empty bucket, every test included;
+    then every table is made again."""
+    tick = scheduler(shop.lake)
+    assert tick.returncode == 0, tick.stdout[-4000:] + tick.stderr[-4000:]
+    shop.assert_whole()
     published = store.client("lake").get_object(Bucket="artifacts", Key="lotus-lake/manifest.json")
-    assert b"fct_sales" in published["Body"].read()
-    build = lake.build_quickly("--full-refresh")
+    assert b"fct_statuses" in published["Body"].read()
+    build = shop.lake.build_quickly("--full-refresh")
     assert build.ok, build
-    assert not lake.wrong_counts()
-    assert not differences(lake.tables(), compute(sample.out, files=lake.loaded()))
+    shop.assert_whole()
 
 
-def test_maintenance(lake: Lake, store: Store) -> None:
+def test_maintenance(shop: Shop, store: Store) -> None:
     """It deletes files of the lake: the last of the rights that pods need."""
-    tables, files = lake.tables(), store.objects("lakehouse")
-    done = scheduler(lake, "--maintain", "--vars", "{snapshot_days: 0, cleanup_delay_days: 0}")
+    files = store.objects("lakehouse")
+    settings = "{snapshot_days: 0, cleanup_delay_days: 0}"
+    done = scheduler(shop.lake, "--maintain", "--vars", settings)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert files - store.objects("lakehouse"), "nothing was deleted, so the right to was not tried"
-    assert not differences(lake.tables(), tables)
+    shop.assert_whole()
 
 
-def test_a_pull_request(
-    lake: Lake, store: Store, catalog: Catalog, tmp_path: Path, parsed: Path
-) -> None:
+def test_a_pull_request(shop: Shop, store: Store, catalog: Catalog, tmp_path: Path) -> None:
     """With the key and the role for pull requests a branch is made, built and dropped, and nothing
     of the lake can be written."""
-    who = Lake(
-        tmp_path,
-        parsed=parsed,
-        environment={
-            **lake.environment,
-            **store.environment("pr"),
-            **catalog.environment("lotus_lake_pr"),
-        },
-        catalog=f"postgres:{catalog.libpq('lotus_lake_pr')}",
-        connect=[store.duckdb_secret("pr")],
-    )
+    mine = shop_of(tmp_path, shop.project, store, catalog, "pr", "lotus_lake_pr")
     files = store.objects("lakehouse")
-    made = operation(who, "branch", name="trial")
+    made = operation(mine.lake, "branch", name="trial")
     assert made.code == 0, made
-    built = who.branch("trial").build_quickly("--select", "fct_sales+", "--full-refresh")
+    branch = Shop(mine.lake.branch("trial"), mine.project)
+    built = branch.lake.build_quickly("--full-refresh")
     assert built.ok, built
+    branch.assert_whole()
+    refused = mine.lake.build_quickly("--full-refresh")
+    assert refused.code != 0
+    assert "permission denied" in refused.output
     new = store.objects("lakehouse") - files
     assert new
     assert all(path.startswith("branches/trial/") for path in new)
-    assert operation(who, "branch_drop", name="trial").code == 0
+    assert operation(mine.lake, "branch_drop", name="trial").code == 0
+    assert store.objects("lakehouse") == files
 
     key = store.client("pr")
     (first, *_) = key.list_objects_v2(Bucket="lakehouse", Prefix="data/")["Contents"]
@@ -356,7 +351,8 @@ def test_a_pull_request(
         assert store.refuses(key.put_object, Bucket=bucket, Key=path, Body="1"), path
         assert store.refuses(key.delete_object, Bucket=bucket, Key=path), path
     assert not store.refuses(key.get_object, Bucket="artifacts", Key="lotus-lake/manifest.json")
-    assert files <= store.objects("lakehouse")
+    assert store.objects("lakehouse") == files
+    shop.assert_whole()
 
 
 # -- and what they cannot --------------------------------------------------------------------------
@@ -393,7 +389,7 @@ def test_pods_own_nothing_but_their_tables(catalog: Catalog) -> None:
         assert catalog.refuses("lotus_lake", sql), sql
 
 
-def test_analysts_read_and_no_more(lake: Lake, catalog: Catalog, store: Store) -> None:
+def test_analysts_read_and_no_more(shop: Shop, catalog: Catalog, store: Store) -> None:
     """A role in lotus_lake_reader with the reader's key queries the lake; neither PostgreSQL nor S3
     lets it change anything."""
     with duckdb.connect() as connection:
@@ -403,8 +399,8 @@ def test_analysts_read_and_no_more(lake: Lake, catalog: Catalog, store: Store) -
         connection.execute(
             f"attach 'ducklake:postgres:{catalog.libpq('analyst')}' as lakehouse (read_only)"
         )
-        sql = "select count(*), sum(net_sales) from lakehouse.main.fct_sales"
-        assert connection.execute(sql).fetchall() == lake.query(sql)
+        sql = "select count(*), sum(orders) from lakehouse.main.fct_customers"
+        assert connection.execute(sql).fetchall() == shop.lake.query(sql)
     for sql in (
         "delete from public.ducklake_snapshot",
         "update public.ducklake_metadata set value = 's3://elsewhere/'",

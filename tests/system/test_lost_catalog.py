@@ -5,15 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-import pytest
-
-from sample import Delivery
-from tests.system import services
 from tests.system.lake import PROJECT, Lake
-
-MODEL = ("--select", "stg_shopify__customers")
+from tests.system.small_project import Shop
 
 
 def script(lake: Lake, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -30,44 +24,18 @@ def script(lake: Lake, name: str, *arguments: str) -> subprocess.CompletedProces
 
 def lose(lake: Lake) -> None:
     """Lose the catalog, and nothing else."""
-    if lake.environment["LAKE_CATALOG"] != "postgres:":
-        for file in lake.home.glob("catalog.sqlite*"):
-            file.unlink()
-        return
-    subprocess.run(
-        [
-            services.postgres_program("psql"),
-            "-c",
-            "drop schema public cascade; create schema public",
-        ],
-        env=lake.environment,
-        check=True,
-    )
+    for file in lake.home.glob("catalog.sqlite*"):
+        file.unlink()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-def lake(request: pytest.FixtureRequest, sample: Delivery) -> Lake:
-    """A small lake, with each kind of catalog."""
-    make: Callable[[], Lake] = request.getfixturevalue(
-        "new_lake" if request.param == "sqlite" else "postgres_lake"
-    )
-    lake = make()
-    paths = [file.path for file in sample.files if "/customers/" in file.path]
-    lake.deliver(paths[:3], sample.out)
-    assert lake.build_quickly(*MODEL).ok
-    return lake
-
-
-def test_every_command_refuses(lake: Lake) -> None:
+def test_every_command_refuses(shop: Shop) -> None:
     """It says what it found, which backups there are, and what to type; nothing is made."""
-    is_embedded = lake.environment["LAKE_CATALOG"] != "postgres:"
-    kept = lake.everything("staging")
-    if is_embedded:
-        assert script(lake, "backup.py", "backup").returncode == 0
+    lake, kept = shop.lake, shop.tables()
+    assert script(lake, "backup.py", "backup").returncode == 0
     lose(lake)
     files = {path: path.stat().st_size for path in lake.data.rglob("*.parquet")}
     said = [
-        lake.build_quickly(*MODEL).output,
+        lake.build_quickly().output,
         lake.build("reconcile", command="run-operation").output,
         *(
             (done.stdout + done.stderr)
@@ -81,31 +49,27 @@ def test_every_command_refuses(lake: Lake) -> None:
     for output in said:
         assert "There is no catalog at" in output, output
         assert "LAKE_START_NEW=yes" in output, output
-        if is_embedded:
-            assert "/backups/: 1, the newest 2" in output, output
-            assert "scripts/backup.py restore" in output, output
-        else:
-            assert "docs/runbooks/disaster-recovery.md" in output, output
-    if is_embedded:
-        assert not lake.catalog_file.exists()
-        restored = script(lake, "backup.py", "restore")
-        assert restored.returncode == 0, restored
-        assert lake.everything("staging") == kept
+        assert "/backups/: 1, the newest 2" in output, output
+        assert "scripts/backup.py restore" in output, output
+    assert not lake.catalog_file.exists()
+    restored = script(lake, "backup.py", "restore")
+    assert restored.returncode == 0, restored
+    assert shop.tables() == kept
     assert {path: path.stat().st_size for path in lake.data.rglob("*.parquet")} == files
 
 
-def test_a_new_lake_on_purpose(lake: Lake) -> None:
+def test_a_new_lake_on_purpose(shop: Shop) -> None:
     """With the words that the refusal names; from then on without them."""
-    lose(lake)
-    assert lake.build_quickly(*MODEL).code != 0
-    assert lake.build_quickly(*MODEL, environment={"LAKE_START_NEW": "yes"}).ok
-    assert lake.build_quickly(*MODEL).ok
-    assert not lake.wrong_counts()
+    lose(shop.lake)
+    assert shop.lake.build_quickly().code != 0
+    assert shop.lake.build_quickly(environment={"LAKE_START_NEW": "yes"}).ok
+    assert shop.lake.build_quickly().ok
+    shop.assert_whole()
 
 
-def test_a_data_path_of_something_else(new_lake: Callable[[], Lake], tmp_path: Path) -> None:
+def test_a_data_path_of_something_else(new_shop: Callable[..., Shop]) -> None:
     """Files that are no lake's keep nobody from starting one."""
-    lake = new_lake()
+    lake = new_shop().lake
     lake.data.mkdir(parents=True)
     (lake.data / "README").write_text("here the lake will be")
-    assert lake.build_quickly(*MODEL).ok
+    assert lake.build_quickly().ok

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -16,21 +15,12 @@ import pytest
 
 from lotus_lake.config import LakeConfig
 from lotus_lake.connection import connect, extension_file
-from sample import Delivery
-from tests.system import services
-from tests.system.conftest import PARTS, SEED, Reference, part_of
-from tests.system.lake import PROJECT, WITHOUT_TESTS, Lake, differences
-from tests.system.upkeep import files, operation, writing
+from tests.system.conftest import SEED
+from tests.system.lake import WITHOUT_TESTS, Lake
+from tests.system.small_project import BEGUN, DAYS, Shop
+from tests.system.upkeep import AT_ONCE, files, operation, writing
 
-pytestmark = pytest.mark.slow
-
-# Nothing is too young to expire or to be deleted.
-AT_ONCE = {"snapshot_days": 0, "cleanup_delay_days": 0}
 KILLS = 6
-
-
-# What a step does to tables is the same with both catalogs; who waits for whom is not.
-EACH_CATALOG = pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 
 
 def snapshots(lake: Lake) -> int:
@@ -38,156 +28,152 @@ def snapshots(lake: Lake) -> int:
     return int(lake.value("select count(*) from ducklake_snapshots('lakehouse')"))
 
 
+def state(lake: Lake) -> tuple[dict[str, int], int, int]:
+    """What a command that does nothing leaves as it was."""
+    return files(lake.data), lake.snapshot(), snapshots(lake)
+
+
 # -- the lake stays the same -----------------------------------------------------------------------
 
 
-def test_between_deliveries(
-    lake_after: Callable[[str, int], Lake], sample: Delivery, reference: Reference
-) -> None:
+def test_between_deliveries(begun: Shop) -> None:
     """However often a lake is maintained, its tables are those of one that never was; changes are
     still read as changes, and a model that has nothing to read is not rebuilt for it."""
-    lake = lake_after("postgres", 1)
-    for part in range(1, PARTS):
-        before = lake.everything("main")
-        stored = len(files(lake.data))
-        done = operation(lake, "maintain", AT_ONCE)
+    lake = begun.lake
+    for day in range(BEGUN + 1, BEGUN + 3):
+        before = begun.tables()
+        done = operation(lake, "maintain")
         assert done.code == 0, done
-        assert not differences(lake.everything("main"), before, of_the_run=True)
-        assert len(files(lake.data)) <= stored
-        assert snapshots(lake) < 5
-
-        if part > 1:
-            idle = lake.snapshot()
-            assert lake.build_quickly().ok
-            assert lake.snapshot() == idle, "something was built again"
-        lake.deliver(part_of(sample, part), sample.out)
+        assert begun.tables() == before
+        idle = lake.snapshot()
         assert lake.build_quickly().ok
-    assert not lake.wrong_counts()
-    assert not differences(lake.everything("main"), reference.everything)
-    assert "have expired from the catalog" not in _logged(lake)
+        assert lake.snapshot() == idle, "something was built again"
+        begun.deliver_days(day, day, SEED)
+        assert lake.build_quickly().ok
+        assert "int_orders: keys, " in begun.logged()
+        begun.assert_whole()
     assert lake.value("select count(*) from meta.invocations where command = 'maintain'") == 2
+    stored = len(files(lake.data))
+    done = operation(lake, "maintain", AT_ONCE)
+    assert done.code == 0, done
+    assert len(files(lake.data)) < stored
+    assert snapshots(lake) < 5
+    begun.assert_whole()
 
 
-def test_what_was_not_read_may_expire(
-    lake_after: Callable[[str, int], Lake], sample: Delivery, reference: Reference
-) -> None:
+def test_what_was_not_read_may_expire(begun: Shop) -> None:
     """Where the changes since a model last read have expired, it is computed whole."""
-    lake = lake_after("sqlite", 2)
+    lake = begun.lake
     read_up_to = lake.snapshot()
-    lake.deliver(part_of(sample, 2), sample.out)
+    begun.deliver_days(BEGUN + 1, DAYS, SEED)
     assert lake.build_quickly("--select", "lotus_lake.landing").ok
     done = operation(lake, "maintain", AT_ONCE)
     assert done.code == 0, done
     assert lake.value("select min(snapshot_id) from ducklake_snapshots('lakehouse')") > read_up_to
     assert lake.build_quickly().ok
-    assert not differences(lake.everything("main"), reference.everything)
-    assert re.search(r"fct_sales: whole, what changed in \w+ is not known", _logged(lake))
+    begun.assert_whole()
+    assert re.search(r"int_orders: whole, what changed in \w+ is not known", begun.logged())
 
 
-def test_the_default_keeps_a_month(reference_copy: Lake) -> None:
-    """With the project's settings nothing young expires, and no file is deleted."""
-    before = files(reference_copy.data)
-    was = snapshots(reference_copy)
-    done = operation(reference_copy, "maintain")
-    assert done.code == 0, done
-    assert snapshots(reference_copy) > was
-    assert set(before) <= set(files(reference_copy.data))
-    assert reference_copy.query(
-        f"select count(*) from fct_sales at (version => {reference_copy.snapshot() - 5})"
-    )
-
-
-def test_a_dry_run_changes_nothing(reference_copy: Lake) -> None:
-    """It says what would be done, and writes neither a file nor a snapshot."""
-    before = files(reference_copy.data), reference_copy.snapshot(), snapshots(reference_copy)
-    dry = operation(reference_copy, "maintain", AT_ONCE, dry_run=True)
+def test_the_default_keeps_a_month(begun: Shop) -> None:
+    """A dry run says what would be done, and does nothing. With the project's settings nothing
+    young expires, and no file is deleted."""
+    lake = begun.lake
+    before = state(lake)
+    dry = operation(lake, "maintain", AT_ONCE, dry_run=True)
     assert dry.code == 0, dry
     assert "Dry run, nothing is changed" in dry.output
     assert re.search(rf"expire +{before[1]} snapshots", dry.output), dry
-    after = files(reference_copy.data), reference_copy.snapshot(), snapshots(reference_copy)
-    assert after == before
+    assert state(lake) == before
+    done = operation(lake, "maintain")
+    assert done.code == 0, done
+    assert snapshots(lake) > before[2]
+    assert set(before[0]) <= set(files(lake.data))
+    assert lake.query(f"select count(*) from fct_customers at (version => {before[1]})")
 
 
-def test_bounded(reference_copy: Lake, reference: Reference) -> None:
+@pytest.mark.slow
+def test_bounded(begun: Shop) -> None:
     """A run merges no more than it may, says what waits, and the next ones do the rest."""
+    orders = "staging.stg_jaffle_shop__orders"
+    for _ in range(12):
+        begun.lake.change(f"insert into {orders} select * from {orders} limit 1")
+    landed = f"from {orders} order by all"
+    before = begun.lake.query(landed)
     for number in range(20):
-        done = operation(reference_copy, "maintain", {"maintain_max_files": 8})
+        done = operation(begun.lake, "maintain", {"maintain_max_files": 4})
         assert done.code == 0, done
         if "next time" not in done.output:
             assert number, "everything fitted into one run"
             break
     else:
         raise AssertionError(f"it never came to an end: {done}")
-    assert not differences(reference_copy.everything("main"), reference.everything)
+    assert begun.lake.query(landed) == before
 
 
-def test_history_is_pruned(reference_copy: Lake) -> None:
+def test_history_is_pruned(shop: Shop) -> None:
     """Recorded runs older than history_days go, with their nodes; younger ones stay."""
-    with writing(reference_copy) as connection:
+    lake = shop.lake
+    with writing(lake) as connection:
         for table in ("invocations", "node_results"):
             connection.execute(
                 f"insert into meta.{table} select * replace ('old' as invocation_id,"
                 f" now() - interval 500 day as finished_at) from meta.{table}"
             )
-    young = reference_copy.value("select count(*) from meta.node_results") // 2
-    assert young > 30
-    done = operation(reference_copy, "maintain")
+    young = lake.value("select count(*) from meta.node_results") // 2
+    done = operation(lake, "maintain")
     assert "1 recorded runs" in done.output, done
-    assert reference_copy.value("select count(*) from meta.node_results") == young
-    assert not reference_copy.query("from meta.invocations where invocation_id = 'old'")
-
-
-def test_wrong_settings(reference_copy: Lake) -> None:
-    """A setting that cannot be meant stops it with a line that names it."""
-    before = reference_copy.snapshot()
-    for name, value in (("snapshot_days", -1), ("maintain_max_files", "many")):
-        wrong = operation(reference_copy, "maintain", {name: value})
-        assert wrong.code != 0
-        assert f"Variable {name} is '{value}'" in wrong.output
-    assert reference_copy.snapshot() == before
+    assert lake.value("select count(*) from meta.node_results") == young > 5
+    assert not lake.query("from meta.invocations where invocation_id = 'old'")
 
 
 # -- what must never be deleted --------------------------------------------------------------------
 
 
-def test_a_file_of_somebody_else_stops_it(reference_copy: Lake) -> None:
+def test_a_file_of_somebody_else_stops_it(shop: Shop) -> None:
     """A landed file on DuckLake's list of files to delete stops maintenance before it begins; told
     to keep such files, it takes them off the list, and they stay where they lie."""
-    lake = reference_copy
+    lake = shop.lake
     landed = lake.landing / lake.loaded()[0]
     lake.edit_catalog(
         "insert into ducklake_files_scheduled_for_deletion"
         f" values (999999, '{landed}', 0, '2020-01-01 00:00:00+00')"
     )
-    before = files(lake.home / "data"), lake.snapshot()
+    before = state(lake)
     for name in ("maintain", "remove_orphans"):
         stopped = operation(lake, name, AT_ONCE)
         assert stopped.code != 0
         assert str(landed) in stopped.output
         assert "keep_landed: true" in stopped.output
         assert "Traceback" not in stopped.output
-    assert (files(lake.home / "data"), lake.snapshot()) == before
-    done = operation(lake, "maintain", AT_ONCE, keep_landed=True)
-    assert done.code == 0, done
-    assert landed.exists()
-    assert operation(lake, "maintain", AT_ONCE).code == 0
-    assert landed.exists()
+    assert state(lake) == before
+    for arguments in ({"keep_landed": True}, {}):
+        done = operation(lake, "maintain", AT_ONCE, **arguments)
+        assert done.code == 0, done
+        assert landed.exists()
 
 
-def test_register_mode(lake: Lake, tmp_path: Path, sample: Delivery, reference: Reference) -> None:
+@pytest.mark.slow
+def test_register_mode(new_shop: Callable[..., Shop]) -> None:
     """Where staging reads landed files, maintenance leaves every one of them as it is."""
-    lake.environment["DBT_PROJECT_DIR"] = str(_registering(tmp_path / "project"))
-    # Another project than the other lakes': what it is parsed to is of use to itself alone.
-    lake.parsed = tmp_path / "parsed"
-    lake.parsed.mkdir()
-    paths = [file.path for file in sample.files]
-    for part in range(2):
-        lake.deliver(paths[part::2], sample.out)
-        assert lake.build_quickly().ok
-    landed = files(lake.landing)
-    registered = lake.value("select count(*) from meta.feeder_files where feed_mode = 'register'")
-    assert registered > 10
-    before = lake.everything("main")
+    shop = new_shop()
+    lake, sources = shop.lake, "models/landing/_jaffle_shop__sources.yml"
+    text = (shop.project / sources).read_text()
+    shop.write(sources, text.replace("feeder: {", "feeder: {feed_mode: register, "))
+    for day in range(1, 9):
+        folder = lake.landing / f"jaffle_shop/orders/year=2024/month=01/day={day:02}"
+        folder.mkdir(parents=True)
+        duckdb.sql(
+            f"copy (select range as id, range % 9 as user_id, date '2024-01-01' as order_date,"
+            f" 'placed' as status from range({day}, {day + 20})) to '{folder}/part_0.parquet'"
+        )
+        if day in (4, 8):
+            assert lake.build_quickly().ok
+    landed, before = files(lake.landing), shop.tables()
+    assert lake.query("select distinct feed_mode, status from meta.feeder_files") == [
+        ("register", "loaded")
+    ]
+    assert len(before["int_orders"]) == 27
     for _ in range(2):
         done = operation(lake, "maintain", AT_ONCE)
         assert done.code == 0, done
@@ -195,60 +181,50 @@ def test_register_mode(lake: Lake, tmp_path: Path, sample: Delivery, reference: 
     assert done.code == 0, done
     assert files(lake.landing) == landed
     assert operation(lake, "reconcile").code == 0
-    assert not differences(lake.everything("main"), before, of_the_run=True)
-    assert not differences(lake.everything("main"), reference.everything)
+    assert shop.tables() == before
 
 
-def _registering(project: Path) -> Path:
-    """The project with all Airbyte streams in register mode."""
-    project.mkdir()
-    for part in PROJECT.iterdir():
-        if part.name not in ("models", "target", "logs", ".lake"):
-            (project / part.name).symlink_to(part)
-    shutil.copytree(PROJECT / "models", project / "models")
-    for path in project.glob("models/landing/*/_*__sources.yml"):
-        text = path.read_text()
-        text = text.replace("feeder: {", "feeder: {feed_mode: register, ")
-        path.write_text(re.sub(r"(\n +)sync_mode:", r"\1feed_mode: register\1sync_mode:", text))
-    return project
-
-
-def test_branches_hold_it(reference_copy: Lake) -> None:
+def test_branches_hold_it(begun: Shop) -> None:
     """While a branch lives, nothing expires and nothing is deleted; an old one holds no more."""
-    was = snapshots(reference_copy)
-    stored = set(files(reference_copy.data))
-    assert operation(reference_copy, "branch", name="trial").code == 0
-    held = operation(reference_copy, "maintain", AT_ONCE)
+    lake = begun.lake
+    was, stored = snapshots(lake), set(files(lake.data))
+    assert operation(lake, "branch", name="trial").code == 0
+    held = operation(lake, "maintain", AT_ONCE)
     assert held.code == 0, held
     assert held.output.count("held: branch trial") == 2
-    assert snapshots(reference_copy) > was
-    assert stored <= set(files(reference_copy.data))
-    refused = operation(reference_copy, "remove_orphans", days=0)
+    assert snapshots(lake) > was
+    assert stored <= set(files(lake.data))
+    refused = operation(lake, "remove_orphans", days=0)
     assert refused.code != 0
     assert "Branch trial" in refused.output
-    record = reference_copy.home / "branches" / "trial.json"
+    record = lake.home / "branches" / "trial.json"
     made = datetime.fromisoformat(json.loads(record.read_text())["created_at"])
     older = made - timedelta(days=15)
     record.write_text(record.read_text().replace(made.isoformat(), older.isoformat()))
-    assert operation(reference_copy, "maintain", AT_ONCE).code == 0
-    assert snapshots(reference_copy) < 5
+    assert operation(lake, "maintain", AT_ONCE).code == 0
+    assert snapshots(lake) < 5
 
 
 # -- what happens meanwhile ------------------------------------------------------------------------
 
 
-def test_killed_at_any_moment(lake_after: Callable[[str, int], Lake], reference: Reference) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_killed_at_any_moment(kind: str, new_shop: Callable[..., Shop]) -> None:
     """Killed at random moments, it leaves the lake as it was, and the next one goes on."""
-    chance = random.Random(f"{SEED} maintain")
-    lake = lake_after("postgres", PARTS)
+    chance = random.Random(f"{SEED} maintain {kind}")
+    shop = new_shop(kind)
+    lake = shop.lake
+    for day in (1, 2, 3):
+        shop.deliver_days(day, day, SEED)
+        assert lake.build_quickly().ok
     whole = lake.start("run-operation", "maintain", "--args", "{dry_run: true}").wait()
     killed = 0
     for _ in range(KILLS):
         running = lake.start("run-operation", "maintain", variables=AT_ONCE)
         ended = running.kill(after=chance.uniform(0.5, 1.3) * whole.seconds)
         killed += ended.code < 0
-        assert not lake.wrong_counts()
-        assert not differences(lake.everything("main"), reference.everything)
+        shop.assert_right()
         with writing(lake) as connection:  # something to do for the next one
             connection.execute("update meta.feeder_cursors set updated_at = now()")
     assert killed, "none was killed while it ran"
@@ -261,82 +237,62 @@ def test_killed_at_any_moment(lake_after: Callable[[str, int], Lake], reference:
     idle = lake.snapshot()
     assert lake.build_quickly().ok
     assert lake.snapshot() == idle
-    assert not differences(lake.everything("main"), reference.everything)
+    shop.assert_whole()
     assert operation(lake, "reconcile").code == 0
 
 
-@EACH_CATALOG
-def test_beside_a_reader(kind: str, lake_after: Callable[[str, int], Lake]) -> None:
-    """A reader sees the same rows before, while and after files are rewritten.
+@pytest.mark.slow
+def test_beside_a_reader(begun: Shop) -> None:
+    """A reader, the project's own, sees the same rows before, while and after files are rewritten.
 
-    With PostgreSQL in one transaction all the while. With SQLite as the project's own commands
-    read, over a copy of the catalog: DuckLake reads the catalog itself at several moments.
+    It reads a copy of the catalog: DuckLake reads a catalog in SQLite itself at several moments.
     """
-    lake = lake_after(kind, PARTS)
-    everything = "select count(*), sum(net_sales) from lakehouse.main.fct_sales"
-    landed = "from lakehouse.staging.stg_shopify__orders order by all"
-    with lake.connection() as reader:
-        before, orders = reader.execute(everything).fetchone(), reader.execute(landed).fetchall()
-        reader.execute("begin")
-        kept = reader.execute(everything).fetchone()
-        running = lake.start("run-operation", "maintain")
-        while running.process.is_alive():
-            if kind == "sqlite":
-                with connect(LakeConfig.from_env(lake.environment)) as once:
-                    kept = once.execute(everything).fetchone()
-            else:
-                kept = reader.execute(everything).fetchone()
-            assert kept == before
-        done = running.wait()
-        assert done.code == 0, done
-    with lake.connection() as reader:
-        assert reader.execute(everything).fetchone() == before
-        assert reader.execute(landed).fetchall() == orders
+    lake = begun.lake
+    everything = "select count(*), sum(orders) from lakehouse.main.fct_customers"
+    landed = "from lakehouse.staging.stg_jaffle_shop__orders order by all"
+    before, orders = lake.query(everything), lake.query(landed)
+    running = lake.start("run-operation", "maintain")
+    while running.process.is_alive():
+        with connect(LakeConfig.from_env(lake.environment)) as reader:
+            assert reader.execute(everything).fetchall() == before
+    done = running.wait()
+    assert done.code == 0, done
+    assert lake.query(everything) == before
+    assert lake.query(landed) == orders
 
 
-@EACH_CATALOG
-def test_beside_a_build(
-    kind: str,
-    lake_after: Callable[[str, int], Lake],
-    sample: Delivery,
-    reference: Reference,
-) -> None:
+@pytest.mark.slow
+def test_beside_a_build(begun: Shop) -> None:
     """Without the scheduler's lock between them, a build and maintenance leave the lake right: the
     one whose commit comes second may stop with a conflict, and does its work the next time."""
-    lake = lake_after(kind, 2)
-    lake.deliver(part_of(sample, 2), sample.out)
+    lake = begun.lake
+    begun.deliver_days(BEGUN + 1, DAYS, SEED)
     build = lake.start("build", *WITHOUT_TESTS)
-    ended = []
-    while build.process.is_alive():
-        ended.append(lake.start("run-operation", "maintain", variables=AT_ONCE).wait())
+    ended = [lake.start("run-operation", "maintain", variables=AT_ONCE).wait() for _ in range(3)]
     ended.append(build.wait())
-    assert len(ended) > 2
     for one in ended:
         assert one.code in (0, 1, 2), one
         assert "Traceback" not in one.output, one
-    assert not lake.wrong_counts()
-    lake.drain()
+    begun.lake.drain()
     assert operation(lake, "maintain", AT_ONCE).code == 0
-    assert not lake.wrong_counts()
-    assert not differences(lake.everything("main"), reference.everything)
+    begun.assert_whole()
 
 
-@EACH_CATALOG
-def test_beside_a_change_of_meta(kind: str, lake_after: Callable[[str, int], Lake]) -> None:
+@pytest.mark.slow
+def test_beside_a_change_of_meta(shop: Shop) -> None:
     """A row of the bookkeeping that changes while maintenance rewrites its file is there once.
 
     DuckLake's own rewriting and merging would let both commit, and leave the old row too.
     """
-    lake = lake_after(kind, 1)
-    change = "update meta.feeder_cursors set updated_at = now() where source = ?"
+    lake = shop.lake
+    change = "update meta.feeder_cursors set updated_at = now() where stream = ?"
     streams = lake.value("select count(*) from meta.feeder_cursors")
-    for source in ("klaviyo", "shopify"):
-        assert operation(lake, "maintain", AT_ONCE).code == 0
-        with writing(lake) as connection:
-            connection.execute(change, [source])
+    assert operation(lake, "maintain", AT_ONCE).code == 0
+    with writing(lake) as connection:
+        connection.execute(change, ["customers"])
     with writing(lake) as connection:
         connection.execute("begin")
-        connection.execute(change, ["jaffle_shop"])
+        connection.execute(change, ["orders"])
         done = operation(lake, "maintain", AT_ONCE)
         assert done.code == 0, done
         with suppress(duckdb.Error):  # the second of two commits may be refused
@@ -345,11 +301,10 @@ def test_beside_a_change_of_meta(kind: str, lake_after: Callable[[str, int], Lak
         "select source, stream from meta.feeder_cursors group by all having count(*) > 1"
     )
     assert lake.value("select count(*) from meta.feeder_cursors") == streams
-    assert not lake.wrong_counts()
     # Nor does what is rewritten again and again leave files.
     for _ in range(3):
         with writing(lake) as connection:
-            connection.execute(change, ["shopify"])
+            connection.execute(change, ["orders"])
         assert operation(lake, "maintain", AT_ONCE).code == 0
     assert (
         lake.value(
@@ -361,32 +316,31 @@ def test_beside_a_change_of_meta(kind: str, lake_after: Callable[[str, int], Lak
     )
 
 
-def test_half_done_clean_up(reference_copy: Lake) -> None:
+@pytest.mark.slow
+def test_half_done_clean_up(begun: Shop) -> None:
     """Files that are gone already, because a clean-up was killed, do not stop the next one."""
-    assert operation(reference_copy, "maintain", {"snapshot_days": 0}).code == 0
-    for (path,) in reference_copy.query(
-        "select path from __ducklake_metadata_lakehouse.ducklake_files_scheduled_for_deletion"
-    )[::2]:
-        (reference_copy.data / path).unlink()
-    done = operation(reference_copy, "maintain", AT_ONCE)
+    lake = begun.lake
+    assert operation(lake, "maintain", {"snapshot_days": 0}).code == 0
+    scheduled = "from __ducklake_metadata_lakehouse.ducklake_files_scheduled_for_deletion"
+    waiting = lake.query(f"select path {scheduled}")
+    assert waiting
+    for (path,) in waiting[::2]:
+        (lake.data / path).unlink()
+    done = operation(lake, "maintain", AT_ONCE)
     assert done.code == 0, done
-    assert not reference_copy.query(
-        "from __ducklake_metadata_lakehouse.ducklake_files_scheduled_for_deletion"
-    )
+    assert not lake.query(scheduled)
 
 
 # -- DuckLake itself -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("inlined", "ordered"),
     [(0, False), (0, True), (20, False)],
     ids=["files", "sorted files", "inlined"],
 )
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_changes_cover_what_changed(
-    kind: str, inlined: int, ordered: bool, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_changes_cover_what_changed(inlined: int, ordered: bool, tmp_path: Path) -> None:
     """Whatever is merged, rewritten, flushed and expired in between, a table has its rows, and the
     changes since a position name every key that changed. Incremental models rest on that.
 
@@ -394,12 +348,9 @@ def test_changes_cover_what_changed(
     version reads their past, and so what changed, wrongly after a flush. Nothing reads it.
     """
     catalog = f"sqlite:{tmp_path}/catalog.sqlite"
-    if kind == "postgres":
-        server: services.Postgres = request.getfixturevalue("postgres")
-        catalog = f"postgres:{services.libpq(server.database(tmp_path.name))}"
     chance = random.Random(f"{SEED} changes")
     with duckdb.connect() as connection:
-        for name in ("sqlite_scanner", "postgres_scanner", "ducklake"):
+        for name in ("sqlite_scanner", "ducklake"):
             connection.execute(f"load '{extension_file(name)}'")
         connection.execute(f"attach 'ducklake:{catalog}' as lake (data_path '{tmp_path}/data/')")
         connection.execute(f"call lake.set_option('data_inlining_row_limit', {inlined})")
@@ -487,7 +438,3 @@ def _newest(connection: duckdb.DuckDBPyConnection) -> int:
     found = connection.execute("select max(snapshot_id) from ducklake_snapshots('lake')").fetchone()
     assert found
     return int(found[0])
-
-
-def _logged(lake: Lake) -> str:
-    return "".join(path.read_text() for path in lake.logs.glob("dbt.log*"))

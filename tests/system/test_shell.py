@@ -10,12 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tests.system import services
 from tests.system.lake import PROJECT, Build, Lake
+from tests.system.small_project import Shop
 from tests.system.upkeep import operation
 
 COMMAND = [sys.executable, "scripts/sql.py"]
@@ -42,37 +42,37 @@ def shell(
     return Build(done.returncode, done.stdout + done.stderr)
 
 
-def test_one_query(reference_copy: Lake) -> None:
+def test_one_query(shop: Shop) -> None:
     """A query gives its rows and nothing else; its code is the shell's."""
-    counted = shell(reference_copy, "-csv", "-c", "select count(*) as orders from fct_sales")
+    counted = shell(shop.lake, "-csv", "-c", "select count(*) as number from fct_statuses")
     assert counted.code == 0
-    assert counted.output == f"orders\n{reference_copy.value('select count(*) from fct_sales')}\n"
-    piped = shell(reference_copy, "-csv", typed="select current_setting('TimeZone');\n")
+    assert counted.output == f"number\n{shop.lake.value('select count(*) from fct_statuses')}\n"
+    piped = shell(shop.lake, "-csv", typed="select current_setting('TimeZone');\n")
     assert piped.output.splitlines()[1:] == ["UTC"]
-    wrong = shell(reference_copy, "-c", "select no_such from fct_sales")
+    wrong = shell(shop.lake, "-c", "select no_such from fct_statuses")
     assert wrong.code == 1
     assert "no_such" in wrong.output
 
 
-def test_nothing_is_written(reference_copy: Lake) -> None:
+def test_nothing_is_written(shop: Shop) -> None:
     """A statement that writes is refused, in words that say why."""
-    before = reference_copy.snapshot()
-    for statement in ("delete from fct_sales", "create table mine as select 1 as one"):
-        refused = shell(reference_copy, "-c", statement)
+    before = shop.lake.snapshot()
+    for statement in ("delete from fct_statuses", "create table mine as select 1 as one"):
+        refused = shell(shop.lake, "-c", statement)
         assert refused.code == 1
         assert "attached in read-only mode" in refused.output
-    assert reference_copy.snapshot() == before
-    kept = shell(reference_copy, "-csv", "-c", "create temp table mine as select 1; from mine")
+    assert shop.lake.snapshot() == before
+    kept = shell(shop.lake, "-csv", "-c", "create temp table mine as select 1; from mine")
     assert kept.code == 0
 
 
-def test_in_a_terminal(reference_copy: Lake) -> None:
+def test_in_a_terminal(shop: Shop) -> None:
     """A person is told which lake it is; Ctrl-C ends a query, not the shell; Ctrl-D leaves."""
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [*COMMAND, "-dark-mode"],
         cwd=PROJECT,
-        env={**reference_copy.environment, "TERM": "dumb"},
+        env={**shop.lake.environment, "TERM": "dumb"},
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -92,10 +92,10 @@ def test_in_a_terminal(reference_copy: Lake) -> None:
                 shown += os.read(controller, 4096).decode(errors="replace")
         position = found + len(text)
 
-    until(f"as of snapshot {reference_copy.snapshot()}")
+    until(f"as of snapshot {shop.lake.snapshot()}")
     until("usage hints")
-    os.write(controller, b"select 'row' || count(*) as found from fct_sales;\n")
-    until(f"row{reference_copy.value('select count(*) from fct_sales')}")
+    os.write(controller, b"select 'row' || count(*) as found from fct_statuses;\n")
+    until(f"row{shop.lake.value('select count(*) from fct_statuses')}")
     os.write(controller, b"select count(*) from range(1000000000000) as many;\n")
     time.sleep(1)
     os.write(controller, b"\x03")
@@ -105,7 +105,7 @@ def test_in_a_terminal(reference_copy: Lake) -> None:
     os.write(controller, b".exit\n")
     process.wait(20)
     os.close(controller)
-    assert not list(reference_copy.home.glob("tmp/lotus-lake*"))
+    assert not list(shop.lake.home.glob("tmp/lotus-lake*"))
 
 
 def _take_terminal(terminal: int) -> None:
@@ -115,67 +115,55 @@ def _take_terminal(terminal: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
 
 
-def test_closing_the_window(reference_copy: Lake) -> None:
+def test_closing_the_window(shop: Shop) -> None:
     """When its terminal goes away, nothing is left of it."""
     process = subprocess.Popen(
         COMMAND,
         cwd=PROJECT,
-        env=reference_copy.environment,
+        env=shop.lake.environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )
     end = time.monotonic() + 20
-    while not list(reference_copy.home.glob("tmp/lotus-lake-sql-*/start.sql")):
+    while not list(shop.lake.home.glob("tmp/lotus-lake-sql-*/start.sql")):
         assert time.monotonic() < end
         time.sleep(0.05)
     time.sleep(0.3)
     process.send_signal(signal.SIGHUP)
     process.wait(20)
-    assert not list(reference_copy.home.glob("tmp/lotus-lake*"))
+    assert not list(shop.lake.home.glob("tmp/lotus-lake*"))
 
 
-def test_on_a_branch(reference_copy: Lake) -> None:
+def test_on_a_branch(shop: Shop) -> None:
     """With target pr it is the branch; one that is not there is named."""
-    assert operation(reference_copy, "branch", name="trial").code == 0
-    branch = reference_copy.branch("trial")
-    there = shell(branch, "-csv", "-c", "select count(*) > 0 as there from fct_sales")
+    assert operation(shop.lake, "branch", name="trial").code == 0
+    branch = shop.lake.branch("trial")
+    there = shell(branch, "-csv", "-c", "select count(*) > 0 as there from fct_statuses")
     assert there.output == "there\ntrue\n"
     missing = shell(branch, environment={"LAKE_BRANCH": "nobody"})
     assert missing.code == 64
     assert "There is no branch nobody" in missing.output
 
 
-def test_without_a_lake(lake: Lake) -> None:
+def test_without_a_lake(new_shop: Callable[..., Shop]) -> None:
     """It says what to do."""
-    missing = shell(lake)
+    missing = shell(new_shop().lake)
     assert missing.code == 40
     assert "run `make build` first" in missing.output
     assert "Traceback" not in missing.output
 
 
-def test_in_postgres(
-    postgres_lake: Callable[..., Lake], postgres: services.Postgres, tmp_path: Path
-) -> None:
-    """With PostgreSQL too, and a second connection to it writes nothing either."""
-    lake = postgres_lake()
-    assert lake.build_quickly("--select", "dim_dates").ok
-    counted = shell(lake, "-csv", "-c", "select count(*) > 0 as there from dim_dates")
-    assert counted.output == "there\ntrue\n"
-    before = lake.snapshot()
-    refused = shell(lake, typed="attach 'ducklake:postgres:' as w; drop table w.dim_dates;")
-    assert "disabled through configuration" in refused.output
-    assert lake.snapshot() == before
-
-
-@pytest.mark.parametrize("how", ["as an argument", "typed"])
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("attach 'ducklake:{catalog}' as w (read_only false); drop table w.fct_sales", "readonly"),
+        (
+            "attach 'ducklake:{catalog}' as w (read_only false); drop table w.fct_statuses",
+            "readonly",
+        ),
         ("attach '{home}/new.db' as w", "disabled by configuration"),
-        ("copy fct_sales to '{home}/new.csv'", "disabled by configuration"),
-        ("copy fct_sales to '{data}/new.parquet'", "Permission denied"),
-        ("explain analyze copy fct_sales to '{data}/new.parquet'", "Permission denied"),
+        ("copy fct_statuses to '{home}/new.csv'", "disabled by configuration"),
+        ("copy fct_statuses to '{data}/new.parquet'", "Permission denied"),
+        ("explain analyze copy fct_statuses to '{data}/new.parquet'", "Permission denied"),
         ("export database '{data}/new'", "Permission denied"),
         ("load httpfs", "disabled"),
         ("from read_text('{home}/new.txt')", "disabled by configuration"),
@@ -185,44 +173,42 @@ def test_in_postgres(
         (".output '{home}/new'", "-safe mode"),
     ],
 )
-def test_nothing_beside_the_lake(reference_copy: Lake, query: str, said: str, how: str) -> None:
-    """No second door: neither to the lake, nor to other files, programs or settings."""
-    lake = reference_copy
+def test_nothing_beside_the_lake(shop: Shop, query: str, said: str) -> None:
+    """No second door: neither to the lake, nor to other files, programs or settings; as an argument
+    or typed."""
+    lake = shop.lake
     query = query.format(catalog=lake._catalog, home=lake.home, data=lake.data)
-    tables, there = lake.everything("main"), {*lake.home.rglob("*")}
-    if how == "typed":
-        refused = shell(lake, typed=f"{query}\n;")
-        assert said in refused.output
-    else:
-        refused = shell(lake, "-c", query)
-        assert refused.code != 0
-        assert said in refused.output or "The shell only reads the lake" in refused.output
+    tables, there = shop.tables(), {*lake.home.rglob("*")}
+    assert said in shell(lake, typed=f"{query}\n;").output
+    refused = shell(lake, "-c", query)
+    assert refused.code != 0
+    assert said in refused.output or "The shell only reads the lake" in refused.output
     assert {*lake.home.rglob("*")} <= {*there, lake.home / "tmp"}
-    assert lake.everything("main") == tables
+    assert shop.tables() == tables
 
 
-def test_what_it_may_read(reference_copy: Lake) -> None:
+def test_what_it_may_read(shop: Shop) -> None:
     """Landed files, a column called copy, and more than fits into memory."""
-    landed = f"{reference_copy.landing}/shopify/orders/*/*/*/part*.parquet"
+    landed = f"{shop.lake.landing}/jaffle_shop/orders/*/*/*/part*.csv"
     for query in (
         f"select count(*) > 0 as yes from '{landed}'",
         'select "copy" as yes from (select true as "copy")',
-        "use staging; select count(*) > 0 as yes from stg_shopify__orders",
+        "use staging; select count(*) > 0 as yes from stg_jaffle_shop__orders",
         "set memory_limit = '60MB'; select count(*) > 0 as yes"
         " from (select random() as x, uuid() as y from range(3000000) order by x)",
     ):
-        read = shell(reference_copy, "-csv", "-c", query)
+        read = shell(shop.lake, "-csv", "-c", query)
         assert read.output == "yes\ntrue\n"
 
 
-def test_on_s3(parsed: Path, tmp_path: Path, s3: services.S3) -> None:
+def test_on_s3(new_shop: Callable[..., Shop], s3: services.S3) -> None:
     """The keys are used and shown nowhere."""
     s3.client.create_bucket(Bucket="shell")
     s3.client.put_object(Bucket="shell", Key="raw/a.txt", Body=b"landed")
     places = {"LAKE_LANDING_URL": "s3://shell/raw", "LAKE_DATA_URL": "s3://shell/data/"}
-    lake = Lake(tmp_path, parsed=parsed, environment={**s3.environment, **places})
-    assert lake.build_quickly("--select", "dim_dates").ok
-    read = shell(lake, "-csv", "-c", "select count(*) > 0 as yes from dim_dates")
+    lake = new_shop(environment={**s3.environment, **places}, connect=[s3.duckdb_secret]).lake
+    assert lake.build_quickly().ok
+    read = shell(lake, "-csv", "-c", "select count(*) = 0 as yes from fct_statuses")
     assert read.output == "yes\ntrue\n"
     landed = shell(lake, "-csv", "-c", "select content from read_text('s3://shell/raw/a.txt')")
     assert landed.output == "content\nlanded\n"

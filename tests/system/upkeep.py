@@ -13,6 +13,9 @@ import duckdb
 from lotus_lake.connection import extension_file
 from tests.system.lake import Build, Lake
 
+# Variables of maintenance: nothing is too young to expire or to be deleted.
+AT_ONCE = {"snapshot_days": 0, "cleanup_delay_days": 0}
+
 
 @contextmanager
 def writing(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -195,6 +195,15 @@ def test_a_message_names_stream_reason_and_command(config: LakeConfig) -> None:
         assert part in message["text"]
 
 
+@pytest.mark.slow
+def test_a_webhook_that_hangs_holds_a_tick_for_five_seconds(config: LakeConfig) -> None:
+    out = StringIO()
+    with webhook() as hook, redirect_stdout(out):
+        hook.delay = 7
+        Alerts(hook.url, config, Log()).tell(Report(Exit.FAILED, "so"), list, "tick")
+    assert "did not answer within 5 seconds" in out.getvalue()
+
+
 def test_a_webhook_that_is_away_is_not_named(config: LakeConfig) -> None:
     for url in ("http://127.0.0.1:9/t0ps3cret", "http://[t0ps3cret/"):
         out = StringIO()
