@@ -104,7 +104,7 @@ class S3:
 
     Args:
         endpoint: Its URL.
-        authority: The file of who has signed its certificate, if its URL is a https one.
+        authority: The file of its certificate, if its URL is a https one.
     """
 
     endpoint: str
@@ -181,7 +181,7 @@ def rclone_s3(*, tls: bool = False) -> Iterator[S3]:
     """Start rclone's S3 server: up at once, every right to whoever has the key.
 
     Args:
-        tls: With a certificate that only an authority of its own vouches for.
+        tls: With a certificate that no known authority vouches for.
     """
     with tempfile.TemporaryDirectory(prefix="lotus-s3-") as folder, ExitStack() as stack:
         authority = _certify(Path(folder)) if tls else None
@@ -207,41 +207,28 @@ def rclone_s3(*, tls: bool = False) -> Iterator[S3]:
 
 
 def _certify(folder: Path) -> Path:
-    """Write server.pem and server.key for 127.0.0.1; the certificate of who has signed it."""
+    """Write server.pem and server.key for 127.0.0.1; a certificate that vouches for itself."""
     now = datetime.now(UTC)
-
-    def certificate(name: str, key: Any, by: Any) -> x509.CertificateBuilder:
-        def named(text: str) -> x509.Name:
-            return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-        return (
-            x509.CertificateBuilder()
-            .subject_name(named(name))
-            .issuer_name(named("authority"))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.BasicConstraints(key is by, None), critical=True)
-        )
-
-    above, own = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
     address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    server = certificate("server", own, above).add_extension(address, critical=False)
-    (folder / "server.pem").write_bytes(
-        server.sign(above, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
     )
+    pem = serialization.Encoding.PEM
+    (folder / "server.pem").write_bytes(certificate.public_bytes(pem))
     (folder / "server.key").write_bytes(
-        own.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    authority = folder / "authority.pem"
-    signed = certificate("authority", above, above).sign(above, hashes.SHA256())
-    authority.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    return authority
+    return folder / "server.pem"
 
 
 @contextmanager

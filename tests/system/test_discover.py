@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from sample import Delivery
 from tests.system.lake import Lake
@@ -99,13 +98,20 @@ def test_what_is_not_as_declared_is_named(copy: Copy) -> None:
     unreachable = "LAKE_LANDING_URL=s3://landing AWS_ENDPOINT_URL_S3=http://127.0.0.1:1"
     keys = "AWS_ACCESS_KEY_ID=key AWS_SECRET_ACCESS_KEY=secret AWS_MAX_ATTEMPTS=1"
     assert "code 40" in copy.run(f"{unreachable} {keys} {DISCOVER} || echo code $?")
-    # What is offered can be pasted: new columns as they stand, grown types in place of the old.
-    sources = copy.project / "models/landing/klaviyo/_klaviyo__sources.yml"
-    declared = yaml.safe_load(sources.read_text())
-    (lists,) = [one for one in declared["sources"][0]["tables"] if one["name"] == "lists"]
-    offered = yaml.safe_load(printed.split("_klaviyo__sources.yml:")[1].rpartition("\n\n")[0])
-    columns = {one["name"]: one for one in [*lists["columns"], *offered]}
-    lists["columns"] = list(columns.values())
-    sources.write_text(yaml.safe_dump(declared))
-    after = copy.run(f"dbt --quiet parse; {DISCOVER} klaviyo.lists")
-    assert "not declared" not in after
+
+
+def test_a_model_that_reads_what_is_not_declared_is_refused(lake: Lake, tmp_path: Path) -> None:
+    """By `make lint`: a column, and a field of an object inside a lambda."""
+    copy = Copy(tmp_path / "project", lake)
+    reads = {
+        "int_shopify__customers": ("        tags,", "        phone as tags,", '"phone"'),
+        "int_shopify__order_refunds": ("adjustment.kind", "adjustment.why", '"why"'),
+    }
+    for name, (declared, undeclared, _) in reads.items():
+        model = copy.project / f"models/processed/shopify/{name}.sql"
+        model.write_text(model.read_text().replace(declared, undeclared, 1))
+    printed = copy.run("make airbyte-catalog CHECK=1  # has to fail")
+    for name, (_, _, field) in reads.items():
+        _, _, told = printed.partition(f"Runtime Error in model {name} ")
+        assert field in told.partition("Runtime Error in model")[0]
+    assert "Declare what they read in their source's YAML" in printed

@@ -59,18 +59,6 @@ class Site:
         path, rest = re.fullmatch(r"([^?#]*)(.*)", page).groups()  # type: ignore[union-attr]
         return (self.folder / path).as_uri() + rest
 
-    def docs(self, *arguments: str, **environment: str) -> tuple[int, str]:
-        """The exit code and the complaints of the script."""
-        done = subprocess.run(
-            [*DOCS, *arguments],
-            cwd=PROJECT,
-            env={**self.environment, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return done.returncode, done.stderr
-
 
 def land_hostile_names(lake: Lake) -> None:
     """Feed a file with columns that try to run, and put one into quarantine whose name does."""
@@ -94,10 +82,8 @@ def site(
     running = lake.start("docs", "generate")
     assert running.wait().code == 0
     environment = {**lake.environment, "DBT_TARGET_PATH": str(running.target)}
-    site = Site(running.target / "site", environment)
-    code, said = site.docs()
-    assert code == 0, said
-    return site
+    subprocess.run(DOCS, cwd=PROJECT, env=environment, check=True)
+    return Site(running.target / "site", environment)
 
 
 @pytest.mark.slow
@@ -139,19 +125,6 @@ def test_the_site_is_served(site: Site) -> None:
             server.terminate()
 
 
-@pytest.mark.slow
-def test_what_is_missing_is_said(site: Site, tmp_path: Path) -> None:
-    """And nothing is left behind."""
-    nowhere = ("--target", str(tmp_path))
-    code, said = site.docs(*nowhere)
-    assert (code, "dbt docs generate" in said) == (64, True)
-    code, said = site.docs("--serve", *nowhere)
-    assert (code, "make docs" in said) == (64, True)
-    code, said = site.docs("--out", str(tmp_path / "s"), LAKE_CATALOG=f"sqlite:{tmp_path}/no/c")
-    assert (code, "LAKE_START_NEW" in said) == (40, True)
-    assert list(tmp_path.iterdir()) == []
-
-
 # -- in a browser ---------------------------------------------------------------------------------
 
 
@@ -175,8 +148,7 @@ def test_our_pages_are_sound(site: Site, tab: Tab) -> None:
 
 @pytest.mark.nightly
 def test_the_parts_lead_to_each_other(site: Site, tab: Tab, tmp_path: Path) -> None:
-    """Also when the whole site was moved; dbt's page shows a table's columns, colibri's where they
-    come from."""
+    """Also when the whole site was moved; dbt's page shows a table's columns."""
     moved = tmp_path / "another folder" / "shop"
     shutil.copytree(site.folder, moved)
     page = tab.page
@@ -193,15 +165,6 @@ def test_the_parts_lead_to_each_other(site: Site, tab: Tab, tmp_path: Path) -> N
     sales = f"{catalog}#!/model/model.lotus_lake.fct_sales"
     tab.open(sales, ".table-responsive tbody tr")
     expect(page.locator("body")).to_contain_text("net_sales")
-
-    tab.open((moved / "lineage/index.html").as_uri(), PARTS["lineage/index.html"])
-    edges = page.evaluate("window.colibriData.lineage.edges")
-    sources = {
-        f"{edge['source'].split('.')[-1]}.{edge['sourceColumn']}"
-        for edge in edges
-        if edge["target"].endswith("__order_lines") and edge["targetColumn"] == "quantity"
-    }
-    assert sources == {"stg_shopify__orders.line_items"}
 
 
 @pytest.mark.nightly
@@ -243,15 +206,9 @@ def test_a_page_runs_its_own_scripts_only(site: Site, tab: Tab) -> None:
 
 
 @pytest.mark.nightly
-def test_the_status_page_can_be_sorted_and_shows_its_age(site: Site, tab: Tab) -> None:
-    """Numbers are sorted by size; whoever publishes the page may have stopped."""
-    tab.open(site.url("status/index.html"), "table.sortable")
-    table = tab.page.locator("table.sortable", has=tab.page.get_by_text("Streams", exact=True))
-    place = table.locator("th").all_inner_texts().index("rows")
-    table.locator("th").nth(place).get_by_role("button").click()
-    cells = table.locator(f"tbody td:nth-child({place + 1})").all_inner_texts()
-    rows = [int(cell.replace(",", "")) for cell in cells]
-    assert rows == sorted(rows) and rows[-1] > 100
+def test_the_status_page_shows_its_age(site: Site, tab: Tab) -> None:
+    """Whoever publishes the page may have stopped."""
+    tab.open(site.url("status/index.html"), "h1")
     expect(tab.page.locator("#age")).to_be_empty()
     tab.page.clock.set_fixed_time(datetime.now(UTC) + timedelta(hours=50))
     tab.open(site.url("status/index.html"), "h1")

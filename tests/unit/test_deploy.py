@@ -19,7 +19,6 @@ from tests.deployment import (
     context,
     environment,
     example_secrets,
-    image_environment,
     job_of,
     of_kind,
     one,
@@ -34,23 +33,6 @@ KUBERNETES = "1.31"
 
 # What other operators define, of which Kubernetes publishes no schema.
 CUSTOM = re.compile(r"[\w.]+\.(cnpg\.io|coreos\.com|toolkit\.fluxcd\.io|contrib\.fluxcd\.io)/\w+")
-
-# Variables that the code reads and no pod needs to have set, with the reason.
-UNSET = {
-    "AWS_ENDPOINT_URL": "an older name; AWS_ENDPOINT_URL_S3 is set",
-    "AWS_DEFAULT_REGION": "an older name; AWS_REGION is set",
-    "AWS_CA_BUNDLE": "the endpoint is inside the cluster, over http",
-    "AWS_MAX_ATTEMPTS": "has a default",
-    "AWS_RESPONSE_CHECKSUM_VALIDATION": "only set, by the code itself",
-    "AWS_SESSION_TOKEN": "the keys are lasting ones",
-    "DBT_USE_COLORS": "only set, by the code itself",
-    "LAKE_BRANCH": "production is no branch",
-    "LAKE_BRANCH_BY": "production is no branch",
-    "LAKE_MEMORY_LIMIT": "profiles.yml has production's, which the image is parsed with",
-    "LAKE_START_NEW": "a person sets it, once",
-    "LAKE_TICK_ID": "the scheduler sets it for dbt",
-    "LAKE_CODE_DIGEST": "the scheduler sets it for dbt",
-}
 
 
 @pytest.fixture(params=ENVIRONMENTS)
@@ -78,15 +60,6 @@ def test_every_document_is_valid(folder: str) -> None:
     for document in render(folder):
         if not CUSTOM.fullmatch(document["apiVersion"]):
             kubernetes_validate.validate(document, KUBERNETES, strict=True)
-
-
-def test_both_environments_have_a_namespace_of_their_own() -> None:
-    namespaces = [
-        {document["metadata"].get("namespace") for document in overlay(name)} - {None}
-        for name in ENVIRONMENTS
-    ]
-    assert [set(of_kind(overlay(name), "Namespace")) for name in ENVIRONMENTS] == namespaces
-    assert not set.intersection(*namespaces)
 
 
 # -- pods ------------------------------------------------------------------------------------------
@@ -167,23 +140,7 @@ def test_maintenance_is_tried_again(crons: dict[str, Document]) -> None:
         assert set(codes["onExitCodes"]["values"]) == final
 
 
-# -- settings and secrets --------------------------------------------------------------------------
-
-
-def test_every_variable_that_the_code_reads_is_set(
-    documents: tuple[Document, ...], crons: dict[str, Document]
-) -> None:
-    read = {
-        name
-        for pattern in ("lotus_lake/**/*.py", "scripts/*.py", "macros/**/*.sql", "profiles.yml")
-        for path in ROOT.glob(pattern)
-        for name in re.findall(r"['\"]((?:LAKE|DBT|AWS)_[A-Z0-9_]+)['\"]", path.read_text())
-    }
-    assert set(UNSET) <= read
-    for document in crons.values():
-        container = container_of(document)
-        given = set(environment(container, documents, example_secrets())) | set(image_environment())
-        assert sorted(read - given - set(UNSET)) == []
+# -- secrets ---------------------------------------------------------------------------------------
 
 
 def test_no_secret_is_in_git(documents: tuple[Document, ...]) -> None:

@@ -130,12 +130,6 @@ TARGETS = found(r"^([a-z][\w-]*):", "Makefile")
             text_of("docs/ci.md"),
             id="what workflows need",
         ),
-        pytest.param(
-            {path.name for path in ROOT.glob("scripts/**/*.py")},
-            "{}",
-            MAKEFILE + "".join(PAGES.values()),
-            id="scripts",
-        ),
     ],
 )
 def test_everything_is_documented(names: set[str], written: str, text: str) -> None:

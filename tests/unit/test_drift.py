@@ -247,17 +247,11 @@ EXACT: dict[str, tuple[str, Any, list[Any]]] = {
         pa.array([NOON.replace(microsecond=123000)], pa.timestamp("ms", "UTC")),
         [NOON.replace(microsecond=123000)],
     ),
-    "only nulls": ("struct(a bigint)", pa.nulls(2), [None, None]),
     "dictionary": ("varchar", pa.array(["x", "y", "x"]).dictionary_encode(), ["x", "y", "x"]),
     "nested object as text": (
         "struct(b struct(c varchar, seen timestamptz))",
         [{"b": json.dumps({"c": AWKWARD, "seen": "2024-05-01T12:30:00.123456Z"})}],
         [{"b": {"c": AWKWARD, "seen": NOON}}],
-    ),
-    "objects in a list as text": (
-        "struct(b struct(c bigint))[]",
-        [[{"b": '{"c": 1}'}, {"b": None}]],
-        [[{"b": {"c": 1}}, {"b": None}]],
     ),
     "a new field in an object as text": (
         "struct(a bigint)",

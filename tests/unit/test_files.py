@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +119,12 @@ def test_a_folder_is_no_column(lake: SmallLake) -> None:
 def test_long_lines_of_json_are_fed_beside_short_ones(lake: SmallLake) -> None:
     """Also when they bring nothing else that is new, so that both could go in together."""
     lake.land("part_0.jsonl", b'{"id": 1, "new": "short"}\n')
-    lake.land("part_1.jsonl", b'{"id": 2, "new": "%s"}\n' % (b"x" * (40 << 20)))
+    long = b'{"id": 2, "new": "%s"}\n' % (b"x" * (40 << 20))
+    lake.land("part_1.jsonl", long)
+    lake.land("part_1.jsonl.gz", gzip.compress(long, 1))
     lake.land("part_2.jsonl", b'{"id": "3", "new": "short"}\n')
-    assert lake.feed().files == 3
-    assert lake.rows("id, length(new)") == [(1, 5), (2, 40 << 20), (3, 5)]
+    assert lake.feed().files == 4
+    assert lake.rows("id, length(new)") == [(1, 5), *[(2, 40 << 20)] * 2, (3, 5)]
 
 
 def test_airbyte_columns_are_declared_by_themselves(lake: SmallLake) -> None:
@@ -132,28 +135,20 @@ def test_airbyte_columns_are_declared_by_themselves(lake: SmallLake) -> None:
     assert lake.ledger("generation_id") == {"part_0.parquet": 7}
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "extracted"),
-    [
-        ("a.jsonl", '{"id": 1, "_airbyte_extracted_at": 1622135805123}', 123),
-        ("a.jsonl", '{"id": 1, "_airbyte_extracted_at": "1622135805123"}', 123),
-        ("a.jsonl", '{"id": 1, "_airbyte_extracted_at": "2021-05-27T17:16:45.5Z"}', 500),
-        ("a.csv", "id,_airbyte_extracted_at\n1,1622135805123\n", 123),
-        ("a.csv", "id,_airbyte_extracted_at\n1,2021-05-27 17:16:45+00\n", 0),
-        ("a.csv", "id,_airbyte_extracted_at\n1,\n", None),
-    ],
-)
-def test_when_a_record_was_read(
-    lake: SmallLake, name: str, content: str, extracted: int | None
-) -> None:
+def test_when_a_record_was_read(lake: SmallLake) -> None:
     """Airbyte writes milliseconds since 1970 into CSV and JSON lines, as a number or as text."""
-    lake.land(name, content)
+    times: list[Any] = [1622135805123, "1622135805123", "2021-05-27T17:16:45.123Z", None]
+    for number, time in enumerate(times):
+        row = {"id": number, "_airbyte_extracted_at": time}
+        lake.land(f"{number}.jsonl", json_lines(row))
+        lake.land(f"{number}.csv", f"id,_airbyte_extracted_at\n{number},{time or ''}\n")
     for time in ("162213580512345678901", "1.5", "soon"):
         lake.land(f"{time}.csv", f"id,_airbyte_extracted_at\n1,{time}\n")
-    lake.feed(airbyte=True)
-    second = datetime(2021, 5, 27, 17, 16, 45, tzinfo=UTC)
-    expected = None if extracted is None else second + timedelta(milliseconds=extracted)
-    assert lake.rows("id, _airbyte_extracted_at") == [(1, expected)]
+    assert lake.feed(airbyte=True).files == 8
+    read = datetime(2021, 5, 27, 17, 16, 45, 123000, tzinfo=UTC)
+    assert {*lake.rows("id, _airbyte_extracted_at")} == {
+        *((0, read), (1, read), (2, read), (3, None))
+    }
     assert len(lake.reasons()) == 3
     assert all("_airbyte_extracted_at has 1 values" in said for said in lake.reasons().values())
 
@@ -180,9 +175,7 @@ BAD: dict[str, tuple[Content, str]] = {
         "it says that it has 101 rows, but 100 can be read",
     ),
     "lossy.parquet": ([{"id": 12.5}], "column id has 1 values"),
-    "object.parquet": ([{"id": {"x": 1}}], "column id is an object where the lake has BIGINT"),
     "semicolons.csv": ("id;name\n1;a\n", "are they separated by commas"),
-    "letter.csv": ("Dear customer\nthank you\n", "separated by commas"),
     "not flattened.jsonl": (
         json_lines({"_airbyte_raw_id": "1", "_airbyte_data": {"id": 1}}),
         "Root level flattening",

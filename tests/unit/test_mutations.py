@@ -6,7 +6,6 @@ import gzip
 import os
 import random
 import time
-from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
@@ -40,50 +39,32 @@ GOOD: dict[str, bytes] = {
 }
 GOOD |= {f"{name}.gz": gzip.compress(GOOD[name], mtime=0) for name in ("text.csv", "text.jsonl")}
 
-Mutation = Callable[[random.Random, bytearray], None]
-
-
-def flip(draw: random.Random, data: bytearray) -> None:
-    data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
-
-
-def set_number(draw: random.Random, data: bytearray) -> None:
-    place = draw.randrange(len(data))
-    data[place : place + 4] = draw.choice(
-        [b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\0", b"\x80\x80\x80\x80"]
-    )
-
-
-def move(draw: random.Random, data: bytearray) -> None:
-    source, target, length = *(draw.randrange(len(data)) for _ in "ab"), draw.randrange(1, 64)
-    data[target : target + length] = data[source : source + length]
-
-
-def cut(draw: random.Random, data: bytearray) -> None:
-    start = draw.randrange(len(data))
-    del data[start : start + draw.randrange(1, 64)]
-
-
-def repeat(draw: random.Random, data: bytearray) -> None:
-    start = draw.randrange(len(data))
-    data[start:start] = data[start : start + draw.randrange(1, 32)] * draw.choice([2, 50, 5000])
-
-
-def put_in(draw: random.Random, data: bytearray) -> None:
-    start = draw.randrange(len(data))
-    data[start:start] = draw.choice(
-        [b"\0", b"\xff", b"\xef\xbb\xbf", b'"', b"[" * 3000, b"{", b"\r", b"\n" * 1000, b"NaN"]
-        + [b"1e999", b"9" * 5000, b"\\ud800", b'{"a":' * 500, b",,,,", b"\x1f\x8b", b"PAR1"]
-    )
-
-
-MUTATIONS: list[Mutation] = [flip, flip, set_number, move, cut, repeat, put_in]
+NUMBERS = [b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\0", b"\x80\x80\x80\x80"]
+HOSTILE = [
+    *(b"\0", b"\xff", b"\xef\xbb\xbf", b'"', b"[" * 3000, b"{", b"\r", b"\n" * 1000, b"NaN"),
+    *(b"1e999", b"9" * 5000, b"\\ud800", b'{"a":' * 500, b",,,,", b"\x1f\x8b", b"PAR1"),
+]
 
 
 def damaged(draw: random.Random, content: bytes) -> bytes:
+    """A file's bytes with a few things wrong."""
     data = bytearray(content)
     for _ in range(draw.choice([1, 1, 1, 2, 5])):
-        draw.choice(MUTATIONS)(draw, data)
+        start, target = draw.randrange(len(data)), draw.randrange(len(data))
+        part = data[start : start + draw.randrange(1, 64)]
+        match draw.choice(["flip", "flip", "number", "move", "cut", "repeat", "put in"]):
+            case "flip":
+                data[start] ^= 1 << draw.randrange(8)
+            case "number":
+                data[start : start + 4] = draw.choice(NUMBERS)
+            case "move":
+                data[target : target + len(part)] = part
+            case "cut":
+                del data[start : start + len(part)]
+            case "repeat":
+                data[start:start] = part[:32] * draw.choice([2, 50, 5000])
+            case "put in":
+                data[start:start] = draw.choice(HOSTILE)
     return bytes(data)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from .conftest import DAY, FOLDER, TABLE, Content, SmallLake, damaged_page
+from .conftest import FOLDER, TABLE, Content, SmallLake, damaged_page
 
 MAINTENANCE = (
     "call ducklake_merge_adjacent_files('lakehouse')",
@@ -155,15 +155,3 @@ def test_what_is_missing_is_null(lake: SmallLake) -> None:
     modes = [*lake.ledger("feed_mode").values()]
     assert {*modes} == {"register", "copy"}
     assert lake.rows("count(*) - count(_source_file)") == [(modes.count("register"),)]
-
-
-def test_copied_files_are_no_business_of_landing(lake: SmallLake) -> None:
-    """In copy mode the lake owns its rows: neither maintenance nor landing takes any of them."""
-    for part in range(4):
-        lake.land(f"part_{part}.parquet", [{"id": part}])
-        lake.feed()
-    lake.query(f"delete from {TABLE} where id = 0")
-    maintain(lake)
-    lake.file(f"{FOLDER}/{DAY}/part_1.parquet").unlink()
-    lake.feed()
-    assert lake.rows("id") == [(1,), (2,), (3,)]

@@ -48,16 +48,11 @@ def test_what_can_be_meant() -> None:
             ("watch_weeks", value, "a whole number from 1 to 520")
             for value in ("abc", 0, 1.5, True)
         ),
-        ("watch_weeks", None, "a whole number"),
-        ("watch_least_weeks", -1, "a whole number from 1"),
         ("watch_least_weeks", 9, "a whole number from 1 to 8"),
-        ("watch_days", "abc", "a whole number from 1"),
         ("watch_settle_days", -1, "a whole number from 0"),
-        ("watch_report_days", None, "a whole number from 0"),
         ("watch_report_days", INFINITY, "a whole number from 0"),
         *(("watch_score", value, "a number from 0.001") for value in ("high", -1, NOT_A_NUMBER)),
         *(("watch_as_of", value, "a date, YYYY-MM-DD, or null") for value in ("soon", "infinity")),
-        ("attribution_hours", "many", "a number from 0.001 to 87600.0"),
         ("attribution_hours", INFINITY, "a number from 0.001 to 87600.0"),
         *(("shop_currencies", value, "a list of codes") for value in ("EUR", None, 5, {"EUR": 1})),
         *(("shop_currencies", value, "a list of codes") for value in ([1], ["E'"])),
@@ -131,7 +126,6 @@ def test_a_right_declaration(settings: dict[str, Any]) -> None:
             ({"feed_max_files": value}, f"feed_max_files is '{value}'; it has to be a whole number")
             for value in (0, 1.5, True, None)
         ),
-        ({"feed_max_bytes": "many"}, "feed_max_bytes is 'many'; it has to be a whole number"),
         ({"feed_lookback_days": 99_999_999}, "feed_lookback_days is '99999999'; it has to be a"),
         *(
             ({"feed_sweep_hours": value}, f"feed_sweep_hours is '{value}'; it has to be a number")
@@ -142,11 +136,9 @@ def test_a_right_declaration(settings: dict[str, Any]) -> None:
         ({"primary_key": ["id"]}, r"primary_key is '\['id'\]'; it has to be text"),
         ({"amounts": ["lines[].price"]}, r"'lines\[\]\.price' of amounts is not declared"),
         ({"amounts": "price"}, "amounts is 'price'; it has to be a list"),
-        ({"columns": "id"}, "columns is 'id'; it has to be a list"),
         ({"columns": [{"name": "id", "type": "bigintt"}]}, "data_type 'bigintt' of column id is"),
         ({"source_cursor": "changed_at"}, "source_cursor 'changed_at' .* id, name .*changed_at"),
         ({"source_cursor": "coalesce(id"}, "source_cursor 'coalesce.*Parser Error"),
-        ({"source_cursor": "_airbyte_extracted_at"}, "source_cursor '_airbyte_extracted_at'"),
         ({"primary_key": "key"}, "primary_key 'key' cannot be computed"),
     ],
 )
