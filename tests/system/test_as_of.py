@@ -22,7 +22,9 @@ MODEL = "{{ config(unique_key='status') }}" + MODELS["models/fct_statuses.sql"]
 COLUMNS = """\
 models:
   - name: fct_statuses
-    columns: [{name: status}, {name: orders}]
+    columns:
+      - {name: status, data_tests: [unique]}
+      - {name: orders}
 """
 CODE = "fct_statuses: create, its code or variables changed"
 
