@@ -81,6 +81,7 @@ def make_project(folder: Path) -> None:
         "lotus_lake": {
             "+materialized": "lake_table",
             "landing": {"+schema": "staging", "+full_refresh": False},
+            "meta": {"+materialized": "lake_view", "+contract": {"enforced": True}},
         }
     }
     landing = folder / "models/landing"
@@ -153,6 +154,11 @@ class Shop:
         path = own / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+
+    def add_meta(self) -> None:
+        """Have the real project's models of the runs, which the site shows."""
+        for file in (PROJECT / "models/meta").iterdir():
+            self.write(f"models/meta/{file.name}", file.read_text())
 
     def land(self, path: str, content: str | bytes) -> Path:
         """Let a file land, which appears whole."""

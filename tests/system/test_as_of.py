@@ -15,6 +15,8 @@ from tests.system.lake import PROJECT, Build, Lake
 from tests.system.small_project import MODELS, Shop, path_of
 from tests.system.upkeep import operation
 
+pytestmark = pytest.mark.slow
+
 LATE = path_of("orders", 1, part=5)
 WHERE = ("--where", "status = 'placed'")
 MODEL = "{{ config(unique_key='status') }}" + MODELS["models/fct_statuses.sql"]
@@ -22,7 +24,9 @@ MODEL = "{{ config(unique_key='status') }}" + MODELS["models/fct_statuses.sql"]
 COLUMNS = """\
 models:
   - name: fct_statuses
-    columns: [{name: status}, {name: orders}]
+    columns:
+      - {name: status, data_tests: [unique]}
+      - {name: orders}
 """
 CODE = "fct_statuses: create, its code or variables changed"
 

@@ -153,6 +153,7 @@ def test_a_damaged_catalog_and_a_lost_file(shop: Shop) -> None:
     assert lost.name in incomplete.stderr
 
 
+@pytest.mark.slow
 def test_in_s3(s3: services.S3, shop: Shop) -> None:
     """Backups in a bucket: taken, pruned to the newest, restored. Mistakes end with one line."""
     lake = shop.lake

@@ -60,7 +60,8 @@ def state(lake: Lake) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_nothing_reaches_the_lake(kind: str, new_shop: Callable[..., Shop]) -> None:
     """A branch has everything, state included, and is built on; the strongest commands on it leave
     every row of the lake's catalog and every byte of its files as they were."""
@@ -111,6 +112,7 @@ def test_nothing_reaches_the_lake(kind: str, new_shop: Callable[..., Shop]) -> N
     shop.assert_whole()
 
 
+@pytest.mark.slow
 def test_the_lake_goes_on(new_shop: Callable[..., Shop]) -> None:
     """While a branch lives, the lake is built and maintained; the branch stays as it was made."""
     shop = a_shop(new_shop, "sqlite")

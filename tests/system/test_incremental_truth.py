@@ -163,7 +163,8 @@ def test_killed_inside_the_feed(new_shop: Callable[..., Shop]) -> None:
     shop.assert_whole()
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_any_split_order_repeat_and_crash_of_the_small_project(
     kind: str, new_shop: Callable[..., Shop]
 ) -> None:

@@ -280,6 +280,7 @@ def shop_of(
         connect=[store.duckdb_secret(key)],
     )
     shop = Shop(lake, project)
+    shop.add_meta()
     for path, text in history(SEED).items():  # to compare with; what is fed comes from S3
         shop.land(path, text)
     return shop
@@ -322,10 +323,12 @@ def test_maintenance(shop: Shop, store: Store) -> None:
     shop.assert_whole()
 
 
-def test_a_pull_request(shop: Shop, store: Store, catalog: Catalog, tmp_path: Path) -> None:
+def test_a_pull_request(
+    shop: Shop, store: Store, catalog: Catalog, tmp_path: Path, small_project: Path
+) -> None:
     """With the key and the role for pull requests a branch is made, built and dropped, and nothing
     of the lake can be written."""
-    mine = shop_of(tmp_path, shop.project, store, catalog, "pr", "lotus_lake_pr")
+    mine = shop_of(tmp_path, small_project, store, catalog, "pr", "lotus_lake_pr")
     files = store.objects("lakehouse")
     made = operation(mine.lake, "branch", name="trial")
     assert made.code == 0, made

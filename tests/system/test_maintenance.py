@@ -36,6 +36,7 @@ def state(lake: Lake) -> tuple[dict[str, int], int, int]:
 # -- the lake stays the same -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_between_deliveries(begun: Shop) -> None:
     """However often a lake is maintained, its tables are those of one that never was; changes are
     still read as changes, and a model that has nothing to read is not rebuilt for it."""

@@ -189,6 +189,7 @@ def test_an_operation_that_means_something_else(
     assert shop.lake.snapshot() == before
 
 
+@pytest.mark.slow
 def test_what_leaves_the_quarantine(shop: Shop) -> None:
     """A file that is repaired, and one that is removed: nothing counts or warns of them again."""
     check = (PROJECT / "tests/integrity/quarantine_is_empty.sql").read_text()

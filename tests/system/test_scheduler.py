@@ -123,6 +123,7 @@ def test_a_due_sweep_is_done_by_a_build(ticks: Ticks) -> None:
     assert ticks.command().says("Nothing new")
 
 
+@pytest.mark.slow
 def test_a_stream_that_is_declared_no_more_is_left_alone(shop: Shop, ticks: Ticks) -> None:
     """Its files go on landing; a build finds that the project has it no more, and says so."""
     ticks.lake.change(
@@ -327,6 +328,7 @@ def test_places_that_are_away(ticks: Ticks, hook: Webhook) -> None:
     assert [message["status"] for message in hook.take()] == ["good"]
 
 
+@pytest.mark.slow
 def test_a_stream_that_cannot_be_listed_stops_no_other(shop: Shop, ticks: Ticks) -> None:
     """40 that names it, what landed elsewhere is fed; listed again, everything is good."""
     folder = ticks.lake.landing / "jaffle_shop" / "orders"
@@ -338,7 +340,7 @@ def test_a_stream_that_cannot_be_listed_stops_no_other(shop: Shop, ticks: Ticks)
     done = ticks.run()
     assert done.code == 40, done.output
     assert done.says("jaffle_shop/orders") and done.says("Not a directory"), done.output
-    assert ticks.lake.query("from dim_customers where customer_id = 77")
+    assert ticks.lake.query("from int_customers where customer_id = 77")
     folder.unlink()
     (ticks.lake.home / "aside").rename(folder)
     done = ticks.run()
@@ -389,7 +391,7 @@ def test_sigterm(shop: Shop, ticks: Ticks, grace: str, code: int) -> None:
     """The build finishes within its grace, or is rolled back; the next tick goes on."""
     shop.deliver_days(3, 3, SEED)
     running = ticks.start("--full", environment={"LAKE_GRACE_SECONDS": grace})
-    running.wait_for("START python feed model")
+    running.wait_for("START sql lake_table model main.int_orders")
     running.signal(signal.SIGTERM)
     done = running.wait(60)
     assert done.code == code, done.output
@@ -420,6 +422,7 @@ def test_kill_is_healed_by_the_next_tick(shop: Shop, ticks: Ticks) -> None:
 @pytest.mark.slow
 def test_loop(shop: Shop, ticks: Ticks) -> None:
     """Ticks in one process find what lands between them; SIGTERM ends it, JSON all the way."""
+    ticks.environment["LAKE_GRACE_SECONDS"] = "120"
     running = ticks.start("--loop", "0.5", "--log-format", "json")
     running.wait_for("Nothing new")
     shop.deliver(3, "7,Ann,A.", stream="customers")
@@ -428,7 +431,7 @@ def test_loop(shop: Shop, ticks: Ticks) -> None:
     running.wait_for(f"{ORDERS}: 1 new file.")
     time.sleep(0.2)
     running.signal(signal.SIGTERM)
-    done = running.wait(60)
+    done = running.wait(150)
     assert done.code == 0, done.output
     entries = [json.loads(line) for line in done.output.splitlines()]
     assert any("info" in entry for entry in entries), "dbt's own lines"
@@ -446,6 +449,7 @@ def test_what_was_not_published_is_published_by_any_later_tick(shop: Shop, ticks
     alone."""
     place = ticks.lake.home / "published"
     place.write_text("a file where a folder should be")
+    shop.add_meta()
     ticks.environment["LAKE_ARTIFACTS_URL"] = str(place)
     shop.deliver(3, "7,Ann,A.", stream="customers")
     done = ticks.run()
@@ -499,6 +503,7 @@ def test_production(
             connect=[s3.duckdb_secret],
         )
         lake, ticks = shop.lake, Ticks(shop.lake)
+        shop.add_meta()
         shop.deliver_days(1, 2, SEED)
         for bucket in ("landing", "lakehouse"):
             s3.client.create_bucket(Bucket=bucket)

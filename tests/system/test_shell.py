@@ -153,6 +153,7 @@ def test_without_a_lake(new_shop: Callable[..., Shop]) -> None:
     assert "Traceback" not in missing.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("query", "said"),
     [
@@ -201,6 +202,7 @@ def test_what_it_may_read(shop: Shop) -> None:
         assert read.output == "yes\ntrue\n"
 
 
+@pytest.mark.slow
 def test_on_s3(new_shop: Callable[..., Shop], s3: services.S3) -> None:
     """The keys are used and shown nowhere."""
     s3.client.create_bucket(Bucket="shell")

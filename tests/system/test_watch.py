@@ -62,7 +62,7 @@ def watching(shop: Shop, *select: str) -> Iterator[Watch]:
             process.wait()
 
 
-def test_a_build_on_each_save(shop: Shop) -> None:
+def test_a_build_on_each_save(shop: Shop, small_project: Path) -> None:
     """A save builds; mistakes are shown and do not end it; in between, the lake is free."""
     good = MODELS[MODEL]
     shop.write(MODEL, good)
@@ -81,7 +81,8 @@ def test_a_build_on_each_save(shop: Shop) -> None:
         assert not [
             name for file in opened.iterdir() if "catalog.sqlite" in (name := os.readlink(file))
         ]
-        assert shop.lake.build_quickly("--select", "int_orders", "--full-refresh").ok
+        others = {"DBT_PROJECT_DIR": str(small_project)}
+        assert shop.lake.build_quickly("--full-refresh", environment=others).ok
 
         shop.write(MODEL, good.replace("count(*)", "count(*) + 1000"))
         last = watch.next()
