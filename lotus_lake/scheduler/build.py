@@ -31,7 +31,9 @@ _FULL = re.compile(
 )
 
 # Where what a person has set is refused.
-_REFUSED = re.compile(r"> called by macro (check_variables|declare_streams) ")
+_REFUSED = re.compile(
+    r"> in macro operate .*\s+> called by macro (check_variables|declare_streams) "
+)
 
 
 @dataclass(frozen=True)

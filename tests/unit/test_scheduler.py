@@ -226,9 +226,12 @@ def test_a_webhook_that_is_away_is_not_named(config: LakeConfig) -> None:
         ("FATAL: remaining connection slots are reserved for superusers", 40),
         ("Got 3 results, configured to fail if != 0", 20),
         ("Out of Memory Error", 20),
-        ("It is wrong.\n  > in macro _refuse_variable (a.sql)\n  > called by macro x (b.sql)", 64),
         (
-            "It is wrong.\n  > in macro money (a.sql)\n  > called by macro declare_streams (b.sql)",
+            "It is wrong.\n  > in macro operate (a.sql)\n  > called by macro check_variables (b.sql)",
+            64,
+        ),
+        (
+            "It is wrong.\n  > in macro operate (a.sql)\n  > called by macro undo_delivery (b.sql)",
             20,
         ),
     ],
