@@ -32,7 +32,7 @@ _FULL = re.compile(
 
 # Where what a person has set is refused.
 _REFUSED = re.compile(
-    r"> in macro operate .*\s+> called by macro (check_variables|declare_streams) "
+    r"\bVariable \w+ is '|> in macro operate .*\s+> called by macro declare_streams "
 )
 
 
