@@ -35,7 +35,7 @@ OPERATIONS: dict[str, tuple[Callable[..., Iterable[str]], dict[str, str]]] = {
     "full_sweep": (deliveries.sweep, {"dry_run": "flag"}),
     "stream_status": (deliveries.status, {}),
     "reconcile": (reconcile, {"source": "text", "stream": "text", "read_files": "flag"}),
-    "branch": (branching.create, {"name": "text"}),
+    "branch": (branching.create, {"name": "name"}),
     "branch_list": (branching.show, {"branch_hold_days": "variable"}),
     "branch_drop": (branching.drop, {"name": "text", "older_than": "days"}),
     "maintain": (

@@ -8,7 +8,7 @@ from typing import Any
 
 from lotus_lake.config import LakeError
 
-# What may stand for each kind, and in words. Text may look like a number.
+# What may stand for each kind, and in words. Text may look like a number; a name has to be given.
 _KINDS = {
     "days": (r"[0-9]{1,5}", "a whole number of days, 0 or more"),
     "number": (
@@ -18,6 +18,7 @@ _KINDS = {
     "day": (r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "YYYY-MM-DD"),
     "flag": ("True|False", "true or false"),
     "text": ("(?s:.*)", "text"),
+    "name": ("(?s:.*)", "text"),
 }
 
 
@@ -36,7 +37,7 @@ def checked(given: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Any
     for name, value in given.items():
         kind = kinds[name]
         if kind in _KINDS:
-            if value is None and kind != "flag":
+            if value is None and kind not in ("flag", "name"):
                 continue
             value = _checked(name, value, kind)
         values[name] = value

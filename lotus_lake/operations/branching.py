@@ -13,7 +13,7 @@ from lotus_lake.operations.variables import check_number
 _LINE = "{:<42}{:>10}  {:<20}{:>6}  {:<20}{}"
 
 
-def create(lake: Lake, name: str = "") -> Iterator[str]:
+def create(lake: Lake, name: str) -> Iterator[str]:
     """Make a branch of the whole lake: a writable copy of its catalog over the same data files.
 
     Raises:

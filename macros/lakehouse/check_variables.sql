@@ -1,8 +1,7 @@
 {#
     Stops the run, with a line that names it, when a variable that shapes the models or their checks has
     a value that cannot be meant (lotus_lake/operations/variables.py). The feeder's variables are checked
-    with each stream's declaration. The scheduler knows a wrong configuration (exit code 64) by the names
-    of this macro and of declare_streams.
+    with each stream's declaration.
 #}
 {% macro check_variables() %}
     {% do lotus_lake.operate("check_variables", lotus_lake.values_of([

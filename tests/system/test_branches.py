@@ -156,7 +156,7 @@ def test_listed_and_dropped_by_age(shop: Shop) -> None:
         record.read_text().replace(made.isoformat(), (made - timedelta(days=20)).isoformat())
     )
     listed = operation(lake, "branch_list").output
-    lines = {words[1]: words for line in listed.splitlines() if len(words := line.split()) > 1}
+    lines = {words[0]: words for line in listed.splitlines() if (words := line.split())}
     assert "20" in lines["old"]
     assert "stale:" in lines["old"]
     assert "stale:" not in lines["young"]

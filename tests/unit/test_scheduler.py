@@ -226,8 +226,9 @@ def test_a_webhook_that_is_away_is_not_named(config: LakeConfig) -> None:
         ("FATAL: remaining connection slots are reserved for superusers", 40),
         ("Got 3 results, configured to fail if != 0", 20),
         ("Out of Memory Error", 20),
+        ("Variable a is 'b'; it has to be a number.\n\n  > in macro operate (a.sql)", 64),
         (
-            "It is wrong.\n  > in macro operate (a.sql)\n  > called by macro check_variables (b.sql)",
+            "Wrong.\n  > in macro operate (a.sql)\n  > called by macro declare_streams (b.sql)",
             64,
         ),
         (
