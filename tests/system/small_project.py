@@ -81,7 +81,7 @@ def make_project(folder: Path) -> None:
         "lotus_lake": {
             "+materialized": "lake_table",
             "landing": {"+schema": "staging", "+full_refresh": False},
-            "meta": {"+materialized": "lake_view", "+contract": {"enforced": True}},
+            "meta": {"+materialized": "lake_view"},
         }
     }
     landing = folder / "models/landing"
@@ -157,7 +157,8 @@ class Shop:
 
     def add_meta(self) -> None:
         """Have the real project's models of the runs, which the site shows."""
-        for file in (PROJECT / "models/meta").iterdir():
+        folder = PROJECT / "models/meta"
+        for file in (*folder.glob("*.sql"), folder / "_meta__sources.yml", folder / "docs.md"):
             self.write(f"models/meta/{file.name}", file.read_text())
 
     def land(self, path: str, content: str | bytes) -> Path:
