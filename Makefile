@@ -56,8 +56,8 @@ $(INSTALLED): requirements.lock requirements-dev.lock
 build: setup ## Feed what landed and build every table (a sample shop, if there is no landing zone)
 	@if [ -z "$${LAKE_LANDING_URL:-}" ] && [ "$${DBT_TARGET:-local}" = local ] \
 		&& [ ! -d .lake/landing/raw ]; then $(MAKE) --no-print-directory sample; fi
-	@$(BIN)/dbt build && $(BIN)/python scripts/pull_request.py --keep-manifest; code=$$?; \
-		$(BIN)/python scripts/status.py; exit $$code
+	@rm -f "$${DBT_TARGET_PATH:-target}/run_results.json"; \
+		$(BIN)/dbt build; code=$$?; $(BIN)/python scripts/build_summary.py; exit $$code
 
 test: setup ## Test what a change can break, with a PostgreSQL and an S3 server of its own
 	@$(BIN)/python -m pytest -m "not slow and not nightly" $$PYTEST_ARGS

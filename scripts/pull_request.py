@@ -18,29 +18,20 @@ from rich.console import Console
 
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.diff.report import print_report
-from lotus_lake.pull_request import PullRequest, keep_manifest
+from lotus_lake.pull_request import PullRequest
 from lotus_lake.scheduler.exits import Exit, Unreachable
 
 
 def main() -> int:
     """Run all steps, print the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("name", nargs="?", help="the branch; one of that name is made again")
-    what.add_argument(
-        "--keep-manifest", action="store_true", help="keep what a pull request is compared with"
-    )
+    parser.add_argument("name", help="the branch; one of that name is made again")
     options = parser.parse_args()
-    target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
-    out = target / "pr"
+    out = Path(os.environ.get("DBT_TARGET_PATH") or "target") / "pr"
     console = Console()
     try:
-        lake = LakeConfig.from_env()
-        if options.keep_manifest:
-            keep_manifest(lake, target)
-            return Exit.OK
         diff = PullRequest(
-            lake, options.name, out, lambda line: print(f"pr: {line}", flush=True)
+            LakeConfig.from_env(), options.name, out, lambda line: print(f"pr: {line}", flush=True)
         ).run()
     except LakeError as error:
         print(f"pr: {error}", file=sys.stderr)

@@ -1,0 +1,102 @@
+"""Print what the last `dbt build` left: the closing lines of `make build`.
+
+Reads the lake and target/run_results.json; what cannot be read is left out. Always exits with 0:
+the build's own exit code counts. When all went well, it keeps the manifest, which `make pr`
+compares with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+# So that the command also runs where the project is checked out but not installed.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+
+from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.connection import connect
+from lotus_lake.escaping import plain
+from lotus_lake.pull_request import keep_manifest
+
+# How a node ended, in the words of the table.
+_ENDED = {"success": "built", "error": "failed", "fail": "failed", "runtime error": "failed"}
+_FED = """
+    select count(*), sum(files_loaded), sum(rows_loaded), sum(backlog_files),
+        (select count(*) from lakehouse.meta.quarantine)
+    from lakehouse.meta.feeder_cursors
+"""
+
+
+def outcomes(results: Path) -> dict[str, Counter[str]]:
+    """How many models (with seeds and snapshots) and tests ended in which way; empty when dbt
+    stopped before its first node."""
+    try:
+        nodes = json.loads(results.read_text())["results"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    counts: dict[str, Counter[str]] = {"models": Counter(), "tests": Counter()}
+    for node in nodes:
+        kind = node["unique_id"].split(".")[0]
+        if kind not in ("model", "seed", "snapshot", "test", "unit_test"):
+            continue
+        ended = _ENDED.get(node["status"], node["status"])
+        if str(node["message"]).startswith("SKIP ("):
+            ended = "unchanged"
+        counts["tests" if kind.endswith("test") else "models"][ended] += 1
+    return counts
+
+
+def summary(config: LakeConfig, counts: dict[str, Counter[str]]) -> Table:
+    """The closing table."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("landing", plain(config.landing_url))
+    try:
+        with connect(config) as connection:
+            streams, files, rows, waiting, bad = connection.execute(_FED).fetchall()[0]
+    except (LakeError, duckdb.Error):
+        pass
+    else:
+        more = f", {waiting:,} wait for the next run" if waiting else ""
+        more += f", [bold red]{bad:,} in quarantine[/]" if bad else ""
+        table.add_row("streams", f"{streams:,}")
+        table.add_row("files fed", f"{files:,}{more}")
+        table.add_row("rows", f"{rows:,}")
+    for kind, ended in counts.items():
+        table.add_row(kind, ", ".join(f"{count:,} {name}" for name, count in ended.items()))
+    table.add_row("lake", plain(f"{config.catalog_name}, data in {config.data_url}"))
+    failed = not counts or any(ended["failed"] for ended in counts.values())
+    advice = "mend what dbt says above (docs/operations.md), then run it again"
+    table.add_row("next", advice if failed else "make status · make docs · README.md")
+    return table
+
+
+def main() -> int:
+    """Print the table."""
+    try:
+        config = LakeConfig.from_env()
+    except LakeError:
+        return 0  # dbt has said so already
+    target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
+    counts = outcomes(target / "run_results.json")
+    console = Console(highlight=False)
+    if counts and not any(ended["failed"] for ended in counts.values()):
+        try:
+            keep_manifest(config, target)
+        except LakeError as error:
+            console.print(plain(f"The manifest is not kept for `make pr`: {error}"))
+    console.print()
+    console.print(summary(config, counts))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
