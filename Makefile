@@ -108,13 +108,13 @@ format: setup ## Format Python and SQL, and mend what can be mended
 		|| { echo "format: what is left has to be mended by hand; make lint shows it" >&2; exit 1; }
 
 status: setup ## Show what every stream has fed, what waits, and what is in quarantine
-	@$(BIN)/python scripts/status.py
+	@$(BIN)/python -m lotus_lake.status
 
 sql: setup ## Open DuckDB's shell on the lake, read-only (QUERY='select ...' runs just that)
-	@$(BIN)/python scripts/sql.py $$SQL_ARGS $${QUERY:+-c "$$QUERY"}
+	@$(BIN)/python -m lotus_lake.shell $$SQL_ARGS $${QUERY:+-c "$$QUERY"}
 
 watch: setup ## Build models and their tests, again on each save (SELECT=fct_sales)
-	@$(BIN)/python scripts/watch.py "$$SELECT"
+	@$(BIN)/python -m lotus_lake.watch "$$SELECT"
 
 as-of: setup ## What did it say then, and which delivery changed it? (TABLE=... AT=2026-03-01 WHERE=...)
 	$(call needed,TABLE)$(call needed,AT)

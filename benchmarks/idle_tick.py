@@ -20,7 +20,6 @@ import shutil
 import statistics
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import cycle, islice
 from pathlib import Path
@@ -33,14 +32,6 @@ from sample import generate
 
 # So that one round feeds everything; as options they would count as a change of the project.
 ALL_AT_ONCE = "{feed_max_files: 1000000, feed_max_bytes: 100000000000}"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A lake to run ticks over."""
-
-    name: str
-    environment: dict[str, str]
 
 
 def main() -> None:
@@ -57,19 +48,19 @@ def main() -> None:
     work = arguments.work.resolve()
 
     with contextlib.ExitStack() as servers:
-        cases = []
+        cases: dict[str, dict[str, str]] = {}
         for days in arguments.days:
             landing = make_landing(work, arguments.files, days)
             where = f"{arguments.files:,} files of {days} days"
-            cases.append(Case(f"SQLite, local, {where}", lake(work, landing, name=f"idle_{days}")))
+            cases[f"SQLite, local, {where}"] = lake(work, landing, name=f"idle_{days}")
             if not arguments.no_services:
                 name = f"idle_production_{days}"
                 environment = servers.enter_context(production(work, landing, name))
-                cases.append(Case(f"PostgreSQL, S3, {where}", environment))
-        for case in cases:
-            print(f"feeding: {case.name} ...", flush=True)
-            run([DBT, "--quiet", "build", "--vars", ALL_AT_ONCE], case.environment)
-            run(scheduler(), case.environment)
+                cases[f"PostgreSQL, S3, {where}"] = environment
+        for name, environment in cases.items():
+            print(f"feeding: {name} ...", flush=True)
+            run([DBT, "--quiet", "build", "--vars", ALL_AT_ONCE], environment)
+            run(scheduler(), environment)
         show(measure(cases, arguments.repeat))
 
 
@@ -106,14 +97,13 @@ def production(work: Path, landing: Path, name: str) -> Iterator[dict[str, str]]
         yield {**environment, **s3.environment, **database, "DBT_TARGET": "prod"}
 
 
-def measure(cases: list[Case], repeat: int) -> dict[str, list[Spent]]:
-    """What every run took, in turns."""
+def measure(cases: dict[str, dict[str, str]], repeat: int) -> dict[str, list[Spent]]:
+    """What every run took, in turns, of lakes given by their environments."""
     seconds: dict[str, list[Spent]] = {"dbt --version": []}
     for turn in range(repeat):
         seconds["dbt --version"].append(run([DBT, "--version"], dict(os.environ)))
-        for case in cases:
-            spent = run(scheduler(), case.environment)
-            seconds.setdefault(case.name, []).append(spent)
+        for name, environment in cases.items():
+            seconds.setdefault(name, []).append(run(scheduler(), environment))
         print(f"turn {turn + 1} of {repeat}", flush=True)
     return seconds
 

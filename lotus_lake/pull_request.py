@@ -29,7 +29,7 @@ from lotus_lake.diff.report import write_reports
 from lotus_lake.diff.results import LakeDiff, Problem
 from lotus_lake.diff.sides import keys, opened
 from lotus_lake.scheduler.artifacts import MANIFEST, RUN_RESULTS
-from lotus_lake.scheduler.store import open_store
+from lotus_lake.scheduler.store import Store
 
 _BAD = ("error", "fail", "runtime error")
 
@@ -80,7 +80,7 @@ class PullRequest:
     def _fetch_state(self) -> None:
         """The manifest that the lake was built with: what `state:modified` compares with."""
         url = artifacts_url(self._lake)
-        content = open_store(url).read(MANIFEST)
+        content = Store(url).read(MANIFEST)
         if content is None:
             raise LakeError(
                 f"There is no {MANIFEST} at {url}, so nothing says what the lake's models are now. "
@@ -163,7 +163,7 @@ def keep_manifest(lake: LakeConfig, target: Path) -> None:
         LakeError: It cannot be written.
     """
     if not lake.branch:
-        open_store(artifacts_url(lake)).write(MANIFEST, (target / MANIFEST).read_bytes())
+        Store(artifacts_url(lake)).write(MANIFEST, (target / MANIFEST).read_bytes())
 
 
 def artifacts_url(lake: LakeConfig) -> str:

@@ -170,3 +170,7 @@ def _newest_snapshot(connection: duckdb.DuckDBPyConnection) -> int:
     ).fetchone()
     assert row
     return int(row[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,9 @@
-"""What the lake says about itself: what each stream has fed, what waits, what is in quarantine."""
+"""What the lake says about itself: what each stream has fed, what waits, what is in quarantine.
+
+    python -m lotus_lake.status
+
+Exit codes: 0 shown, 40 the lake cannot be read, 64 the environment is wrong.
+"""
 
 from __future__ import annotations
 
@@ -97,3 +102,7 @@ def main() -> int:
         return Exit.UNREACHABLE
     Console(highlight=False).print(render(status))
     return Exit.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -114,3 +114,7 @@ def build(runner: dbtRunner, select: str) -> Any:
         DuckDBConnectionManager._ENV.close()
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     return result
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

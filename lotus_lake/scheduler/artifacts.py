@@ -13,7 +13,7 @@ from pathlib import Path
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.scheduler.build import Dbt, target_folder
 from lotus_lake.scheduler.pending import LastBuild
-from lotus_lake.scheduler.store import Store, open_store
+from lotus_lake.scheduler.store import Store
 
 MANIFEST, RUN_RESULTS, MARKER = "manifest.json", "run_results.json", "published.json"
 
@@ -31,7 +31,7 @@ def publish_build(url: str, project: Path, config: LakeConfig, last: LastBuild, 
     Raises:
         LakeError: The site cannot be made, or the place cannot be read or written.
     """
-    store, target = open_store(url), target_folder()
+    store, target = Store(url), target_folder()
     marker = {"tick_id": last.tick_id, "code": last.code}
     published = _marker(store)
     if published == marker:

@@ -64,11 +64,6 @@ class Store:
         )
 
 
-def open_store(url: str) -> Store:
-    """The folder at a URL; nothing is read or written yet."""
-    return Store(url)
-
-
 def beside(data_url: str) -> Store:
     """The folder that holds the data path; a bucket's top is beside nothing, so it is the place."""
     if not is_s3(data_url):

@@ -188,7 +188,7 @@ def test_names_cannot_control_a_terminal_or_mention_anybody(
     assert "`quarantined jaffle_shop/customers/" in message["text"]
     assert "<" not in message["text"] and "\\x3c!channel\\x3e" in message["text"]
     for command in (
-        ["scripts/status.py"],
+        ["-m", "lotus_lake.status"],
         ["scripts/discover.py", "--manifest", str(ticks.lake.target / "manifest.json")],
         ["scripts/diff.py", hostile, "--manifest", str(ticks.lake.target / "manifest.json")],
     ):

@@ -18,7 +18,7 @@ from tests.system.lake import PROJECT, Build, Lake
 from tests.system.small_project import Shop
 from tests.system.upkeep import operation
 
-COMMAND = [sys.executable, "scripts/sql.py"]
+COMMAND = [sys.executable, "-m", "lotus_lake.shell"]
 
 
 def shell(

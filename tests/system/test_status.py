@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 def make_status(**environment: str) -> tuple[int, str]:
     """Run it; its exit code, and what it printed."""
     done = subprocess.run(
-        [sys.executable, "scripts/status.py"],
+        [sys.executable, "-m", "lotus_lake.status"],
         cwd=PROJECT,
         env={**os.environ, **environment, "COLUMNS": "80"},
         capture_output=True,

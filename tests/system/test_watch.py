@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.system.lake import PROJECT
 from tests.system.small_project import MODELS, Shop
 
 MODEL = "models/fct_statuses.sql"
-COMMAND = [sys.executable, str(PROJECT / "scripts/watch.py")]
+COMMAND = [sys.executable, "-m", "lotus_lake.watch"]
 
 
 class Watch:

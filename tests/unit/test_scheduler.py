@@ -22,7 +22,7 @@ from lotus_lake.scheduler.catalog import open_catalog
 from lotus_lake.scheduler.exits import Exit, Locked, Unreachable
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.pending import code_digest
-from lotus_lake.scheduler.store import open_store
+from lotus_lake.scheduler.store import Store
 from lotus_lake.scheduler.tick import judge
 from tests.system import services
 from tests.system.scheduling import webhook
@@ -141,7 +141,7 @@ def test_a_catalog_that_is_something_else_is_a_wrong_configuration(config: LakeC
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    store = open_store(f"{tmp_path}/a/b")
+    store = Store(f"{tmp_path}/a/b")
     assert store.read("f") is None
     store.write("site/f", b"1")
     store.write("site/f", b"2")
@@ -149,7 +149,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "a/b/site").iterdir()] == ["f"]
     (tmp_path / "file").write_text("")
     with pytest.raises(LakeError, match="cannot be written"):
-        open_store(f"{tmp_path}/file").write("f", b"")
+        Store(f"{tmp_path}/file").write("f", b"")
 
 
 # -- what is told ----------------------------------------------------------------------------------
