@@ -138,9 +138,9 @@ class Database:
                 return str(error)
         return ""
 
-    def run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """One of the project's scripts, with the lake's rights."""
-        return _python(self.lake, str(ROOT / "scripts" / script), *arguments)
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One of the project's commands, with the lake's rights."""
+        return _python(self.lake, *arguments)
 
     def make_branch(self, name: str = "trial") -> None:
         """The pull request's branch."""
@@ -214,9 +214,9 @@ def test_gets_no_right_of_the_lake(database: Database, left: str) -> None:
     attack(database, left)
     database.lake.landing.rmdir()  # so that a tick has nothing to build, and remembers that
     for command, expected in (
-        (("scheduler.py",), 40),
-        (("sql.py", "-c", "from sold"), 0),
-        (("backup.py", "check"), 0),
+        ((str(ROOT / "scripts/scheduler.py"),), 40),
+        (("-m", "lotus_lake.shell", "-c", "from sold"), 0),
+        ((str(ROOT / "scripts/backup.py"), "check"), 0),
     ):
         done = database.run(*command)
         assert "permission denied" in steal(database), command
