@@ -74,8 +74,11 @@ def test_a_password_in_the_catalog(lake: Lake) -> None:
         said.append(done.output)
         if command != "parse":  # which opens nothing
             _assert_refused(done, "LAKE_CATALOG holds a password", "PGPASSWORD", "PGPASSFILE")
-    for script in ("scheduler.py", "status.py", "sql.py", "watch.py fct_sales", "diff.py trial"):
-        words = [sys.executable, *f"scripts/{script}".split()]
+    for command in (
+        *("scripts/scheduler.py", "scripts/diff.py trial", "-m lotus_lake.status"),
+        *("-m lotus_lake.shell", "-m lotus_lake.watch fct_sales"),
+    ):
+        words = [sys.executable, *command.split()]
         ran = subprocess.run(
             words, cwd=PROJECT, env=lake.environment, capture_output=True, text=True, check=False
         )

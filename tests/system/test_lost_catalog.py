@@ -10,10 +10,10 @@ from tests.system.lake import PROJECT, Lake
 from tests.system.small_project import Shop
 
 
-def script(lake: Lake, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run one of the scripts as a person does."""
+def python(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the project's commands as a person does."""
     return subprocess.run(
-        [sys.executable, PROJECT / "scripts" / name, *arguments],
+        [sys.executable, *arguments],
         cwd=PROJECT,
         env=lake.environment,
         capture_output=True,
@@ -31,7 +31,7 @@ def lose(lake: Lake) -> None:
 def test_every_command_refuses(shop: Shop) -> None:
     """It says what it found, which backups there are, and what to type; nothing is made."""
     lake, kept = shop.lake, shop.tables()
-    assert script(lake, "backup.py", "backup").returncode == 0
+    assert python(lake, "scripts/backup.py", "backup").returncode == 0
     lose(lake)
     files = {path: path.stat().st_size for path in lake.data.rglob("*.parquet")}
     said = [
@@ -40,9 +40,9 @@ def test_every_command_refuses(shop: Shop) -> None:
         *(
             (done.stdout + done.stderr)
             for done in (
-                script(lake, "status.py"),
-                script(lake, "sql.py", "-c", "select 1"),
-                script(lake, "scheduler.py"),
+                python(lake, "-m", "lotus_lake.status"),
+                python(lake, "-m", "lotus_lake.shell", "-c", "select 1"),
+                python(lake, "scripts/scheduler.py"),
             )
         ),
     ]
@@ -52,7 +52,7 @@ def test_every_command_refuses(shop: Shop) -> None:
         assert "/backups/: 1, the newest 2" in output, output
         assert "scripts/backup.py restore" in output, output
     assert not lake.catalog_file.exists()
-    restored = script(lake, "backup.py", "restore")
+    restored = python(lake, "scripts/backup.py", "restore")
     assert restored.returncode == 0, restored
     assert shop.tables() == kept
     assert {path: path.stat().st_size for path in lake.data.rglob("*.parquet")} == files
