@@ -333,10 +333,10 @@ def test_a_pull_request(
     made = operation(mine.lake, "branch", name="trial")
     assert made.code == 0, made
     branch = Shop(mine.lake.branch("trial"), mine.project)
-    built = branch.lake.build_quickly("--full-refresh")
+    built = branch.lake.build_quickly("--select", "int_orders+", "--full-refresh")
     assert built.ok, built
     branch.assert_whole()
-    refused = mine.lake.build_quickly("--full-refresh")
+    refused = mine.lake.build_quickly("--select", "fct_statuses", "--full-refresh")
     assert refused.code != 0
     assert "permission denied" in refused.output
     new = store.objects("lakehouse") - files
