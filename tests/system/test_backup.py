@@ -38,6 +38,7 @@ def assert_goes_on(shop: Shop) -> None:
     assert reconciled.code == 0, reconciled
 
 
+@pytest.mark.slow
 def test_restored_to_a_point_and_on(begun: Shop) -> None:
     lake = begun.lake
     saved = backup(lake, "backup")

@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from tests.system.small_project import Shop
+
+pytestmark = pytest.mark.slow
 
 
 def test_columns_that_begin_with_nulls(new_shop: Callable[..., Shop]) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from tests.system.lake import PROJECT, Lake
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
@@ -60,7 +62,6 @@ def change(checkout: Path, path: str, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-@pytest.mark.slow
 def test_a_changed_formula(lake: Lake, checkout: Path) -> None:
     """Only what it touches is built, both ways agree, and the report says which figures move; the
     lake itself stays as it was. A failing test is told, with exit code 20."""
@@ -95,7 +96,6 @@ def test_a_changed_formula(lake: Lake, checkout: Path) -> None:
     assert lake.everything("main") == tables
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("value", "said"),
     [
@@ -126,7 +126,6 @@ def test_both_ways(lake: Lake, checkout: Path, value: str, said: str) -> None:
         assert "never built in full" in report
 
 
-@pytest.mark.slow
 def test_personal_data_stays_in_the_lake(lake: Lake, checkout: Path) -> None:
     """Its changes are counted, also where the pull request says that nothing is personal; and what
     dbt says of a wrong value does not name it."""

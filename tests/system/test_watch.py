@@ -12,7 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.system.small_project import MODELS, Shop
+
+pytestmark = pytest.mark.slow
 
 MODEL = "models/fct_statuses.sql"
 COMMAND = [sys.executable, "-m", "lotus_lake.watch"]

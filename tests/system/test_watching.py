@@ -18,6 +18,8 @@ import pytest
 
 from tests.system.lake import Build, Crash, Lake
 
+pytestmark = pytest.mark.slow
+
 START = date(2025, 3, 3)
 USUAL_DAYS = 42
 ORDERS = 40
@@ -151,7 +153,6 @@ def refund(number: int, order_id: int, amount: str, discrepancy: str = "0.00") -
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "crash",
     [
