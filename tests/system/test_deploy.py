@@ -38,7 +38,7 @@ from tests.deployment import (
 from tests.system import services
 from tests.system.lake import Lake
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 @dataclass(frozen=True)

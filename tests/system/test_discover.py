@@ -14,8 +14,6 @@ from sample import Delivery
 from tests.system.lake import Lake
 from tests.system.test_recipes import Copy
 
-pytestmark = pytest.mark.slow
-
 DISCOVER = "python scripts/discover.py --project . "
 
 
@@ -48,6 +46,7 @@ def make(copy: Copy, arguments: str) -> str:
     return copy.run(f"make discover DISCOVER_ARGS='--project .' {arguments}")
 
 
+@pytest.mark.nightly
 def test_new_streams_are_one_command_each(copy: Copy) -> None:
     """Parquet of Airbyte with a cursor and without one, and CSV of a new source with odd names:
     declared, fed, tested, with an int_ model of the newest versions; `make lint` accepts them."""
@@ -84,6 +83,7 @@ def test_new_streams_are_one_command_each(copy: Copy) -> None:
     assert "forms" not in make(copy, "STREAM=klaviyo.forms")
 
 
+@pytest.mark.slow
 def test_what_is_not_as_declared_is_named(copy: Copy) -> None:
     """With the YAML to add, and exit codes that tell a schedule what is wrong."""
     table = pa.table({"id": ["l9"], "colour": ["red"], "attributes": [{"name": "n", "size": 3}]})
@@ -100,6 +100,7 @@ def test_what_is_not_as_declared_is_named(copy: Copy) -> None:
     assert "code 40" in copy.run(f"{unreachable} {keys} {DISCOVER} || echo code $?")
 
 
+@pytest.mark.slow
 def test_a_model_that_reads_what_is_not_declared_is_refused(lake: Lake, tmp_path: Path) -> None:
     """By `make lint`: a column, and a field of an object inside a lambda."""
     copy = Copy(tmp_path / "project", lake)

@@ -46,7 +46,7 @@ def test_what_is_quarantined(reference: Reference) -> None:
     [
         pytest.param("jumbled", marks=pytest.mark.slow),
         pytest.param("shuffled", marks=pytest.mark.nightly),
-        pytest.param("history-last", marks=pytest.mark.slow),
+        pytest.param("history-last", marks=pytest.mark.nightly),
     ],
 )
 def test_any_split_order_repeat_and_crash(

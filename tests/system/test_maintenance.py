@@ -154,7 +154,7 @@ def test_a_file_of_somebody_else_stops_it(shop: Shop) -> None:
         assert landed.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_register_mode(new_shop: Callable[..., Shop]) -> None:
     """Where staging reads landed files, maintenance leaves every one of them as it is."""
     shop = new_shop()
@@ -209,8 +209,13 @@ def test_branches_hold_it(begun: Shop) -> None:
 # -- what happens meanwhile ------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("sqlite", marks=pytest.mark.slow),
+        pytest.param("postgres", marks=pytest.mark.nightly),
+    ],
+)
 def test_killed_at_any_moment(kind: str, new_shop: Callable[..., Shop]) -> None:
     """Killed at random moments, it leaves the lake as it was, and the next one goes on."""
     chance = random.Random(f"{SEED} maintain {kind}")

@@ -17,8 +17,6 @@ import pytest
 from tests.system.conftest import Reference
 from tests.system.lake import PROJECT, Lake
 
-pytestmark = pytest.mark.slow
-
 CENT = Decimal("0.01")
 
 
@@ -127,6 +125,7 @@ def copy(reference: Reference, shared: Path, tmp_path_factory: pytest.TempPathFa
     return Copy(home / "project", lake)
 
 
+@pytest.mark.slow
 def test_a_column_then_a_fact(copy: Copy, reference: Reference) -> None:
     """The column has the figures that landed, and the branch showed it; the fact those that its
     days add up to, and a second build has nothing to do."""
@@ -154,6 +153,7 @@ def test_a_column_then_a_fact(copy: Copy, reference: Reference) -> None:
     )
 
 
+@pytest.mark.nightly
 def test_a_formula(copy: Copy) -> None:
     """Every old row has the new formula's figure; the branch showed what moves."""
     before = dict(_averages(copy.lake))
@@ -180,6 +180,7 @@ def _averages(lake: Lake) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_a_stream(copy: Copy) -> None:
     """All rows of the new stream are there, and reconcile finds nothing."""
     folder = copy.lake.landing / "shopify/products"

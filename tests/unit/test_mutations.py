@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import SmallLake, json_lines, parquet
 
-SECONDS = float(os.environ.get("LAKE_FUZZ_SECONDS", "30"))
+SECONDS = float(os.environ.get("LAKE_FUZZ_SECONDS", "15"))
 ROWS = [
     {
         "id": number,
