@@ -8,7 +8,8 @@ with newest as (
     select
         id,
         max_by(rowid, version) filter (where created_at is not null) as content,
-        max_by(deleted_at, version) is not null as is_deleted
+        -- Not max_by(deleted_at, …), which passes over nulls.
+        max_by(deleted_at is not null, version) as is_deleted
     from (
         select
             id, rowid, created_at, deleted_at,
