@@ -29,7 +29,7 @@
         "fingerprint": rows[0]["fingerprint"],
         "key": key,
         "inputs": [],
-        "passed": found.limit(1).select(["failures", "should_warn", "should_error"]),
+        "found": found,
     } %}
     {% set changed, keys_sql, not_by_key = [], [], [] %}
     {% for input in rows if input["name"] is not none %}
@@ -105,9 +105,9 @@
 {#
     One row for each input, and one at least: what the catalog says of it now, and of this node.
 
-    Positions are those at the begin of the run, which start_lakehouse has copied: reading the table for
-    each node took half of the time of a build with nothing new. Nobody but the node itself moves its
-    position; if another run has, an older one only computes more.
+    start_lakehouse has copied the positions at the beginning of the run: reading their table takes longer
+    than the rest of this query. Only a node itself moves its position; where another run has moved it,
+    this one computes more than it had to, and comes out the same.
 #}
 {% macro _inputs_sql(inputs, code) %}
     {% set catalog = "__ducklake_metadata_" ~ this.database %}

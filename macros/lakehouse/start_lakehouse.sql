@@ -11,9 +11,11 @@
         {% do create_history_tables() %}
         {% do forget_unknown_bounds() %}
         {% do declare_streams() %}
-        {% do run_query(
-            "create or replace table memory.main.model_cursors as from " ~ target.database ~ ".meta.model_cursors"
-        ) %}
+        {% if flags.WHICH != "run-operation" %}
+            {% do run_query(
+                "create or replace table memory.main.model_cursors as from " ~ target.database ~ ".meta.model_cursors"
+            ) %}
+        {% endif %}
         {% if flags.WHICH in ["build", "test"] %}
             {% do begin_tests() %}
         {% endif %}

@@ -37,7 +37,7 @@
         "\\b(now|today|current_date|current_time|current_timestamp|get_current_timestamp|localtime\\w*)\\b", sql
     ) %}
     {% if plan.mode == "skip" and can_be_remembered and not var("run_all_tests") %}
-        {% do store_raw_result("main", message="not run", code="", rows_affected=0, agate_table=plan.passed) %}
+        {% do store_raw_result("main", message="not run", code="", rows_affected=0, agate_table=plan.found.limit(1).select(["failures", "should_warn", "should_error"])) %}
         {{ return({"relations": []}) }}
     {% endif %}
     {% set relations = dbt.materialization_test_default() %}
@@ -53,7 +53,7 @@
 {# Before the first test of a run: see save_passed_tests(). #}
 {% macro begin_tests() %}
     {% do run_query(
-        "create or replace table memory.main.passed_tests as from " ~ target.database ~ ".meta.model_cursors limit 0"
+        "create or replace table memory.main.passed_tests as from memory.main.model_cursors limit 0"
     ) %}
 {% endmacro %}
 
