@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
 from lotus_lake.config import LakeError
+from lotus_lake.connection import ALIAS
 from lotus_lake.probe import Limits
-from lotus_lake.schema import Type, part_at, quote
+from lotus_lake.schema import Type, literal, part_at, quote
 
 # When Airbyte read a record: a time in Parquet, milliseconds since 1970 in CSV and JSON lines.
 EXTRACTED_AT = "_airbyte_extracted_at"
@@ -46,6 +48,48 @@ _BOUNDS = {
     "feed_max_value_bytes": (1, 2**30, True),
     "feed_max_seconds": (1, 10**6, True),
 }
+
+
+# What a declaration says beside its settings.
+_TAKEN = ("source", "stream", "name", "table", "columns", "freshness_hours")
+
+
+def declaration(
+    source: str,
+    stream: str,
+    columns: list[dict[str, str]],
+    feeder: Any,
+    defaults: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What a dbt source declares of a stream, for ``Stream.from_declaration``.
+
+    Args:
+        source, stream: Their names.
+        columns: Each with ``name`` and ``type``.
+        feeder: The settings: ``meta.feeder`` of the source's YAML.
+        defaults: Settings of the whole project.
+
+    Raises:
+        LakeError: ``feeder`` is no mapping of settings.
+    """
+    taken = [name for name in _TAKEN if name in feeder] if isinstance(feeder, dict) else []
+    if taken or not isinstance(feeder, dict):
+        wrong = (
+            f"'{taken[0]}' under meta.feeder is not a setting"
+            if taken
+            else f"meta.feeder is '{feeder}'; it has to be a mapping, such as {{sync_mode: append}}"
+        )
+        raise LakeError(
+            f"Stream {source}.{stream}: {wrong}. Known settings are listed in docs/feeder.md."
+        )
+    return {
+        "source": source,
+        "stream": stream,
+        "table": f"{ALIAS}.staging.stg_{source}__{stream}",
+        "columns": columns,
+        **(defaults or {}),
+        **feeder,
+    }
 
 
 def steps_of(place: str) -> list[str]:
@@ -130,6 +174,11 @@ class Stream:
     def label(self) -> str:
         """The stream as messages name it."""
         return f"{self.source}.{self.name}"
+
+    @property
+    def condition(self) -> str:
+        """SQL condition for the stream's rows in tables of schema meta."""
+        return f"source = {literal(self.source)} and stream = {literal(self.name)}"
 
     @classmethod
     def from_declaration(cls, text: str) -> Stream:

@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from lotus_lake.config import LakeError
 from lotus_lake.schema import Type, part_at
-from lotus_lake.streams import Stream
+from lotus_lake.streams import Stream, declaration
 
 Manifest = dict[str, Any]
 
@@ -133,20 +133,8 @@ def _stream(node: Mapping[str, Any]) -> Stream:
                 f"Stream {source}.{name}: column {column['name']} is declared without a data_type. "
                 f"Give it one in {node['original_file_path']}."
             )
-    settings = node["config"]["meta"].get("feeder", {})
-    if not isinstance(settings, dict):
-        raise LakeError(
-            f"Stream {source}.{name}: meta.feeder has to be a mapping, such as "
-            "{sync_mode: append}."
-        )
-    declaration = {
-        "source": source,
-        "stream": name,
-        "table": f"staging.stg_{source}__{name}",
-        "columns": [
-            {"name": column["name"], "type": column["data_type"]}
-            for column in node["columns"].values()
-        ],
-        **settings,
-    }
-    return Stream.from_declaration(json.dumps(declaration))
+    columns = [
+        {"name": column["name"], "type": column["data_type"]} for column in node["columns"].values()
+    ]
+    declared = declaration(source, name, columns, node["config"]["meta"].get("feeder", {}))
+    return Stream.from_declaration(json.dumps(declared))

@@ -256,7 +256,7 @@ class Ledger:
         self._commit(
             f"update {self._cursors} set backlog_files = 0, backlog_bytes = 0,"
             f" swept_at = {'now()' if swept else 'swept_at'}"
-            f" where {self._of_stream} and cursor_version = {cursor.version}",
+            f" where {self._stream.condition} and cursor_version = {cursor.version}",
             f"nothing waits of {self._stream.label}",
         )
 
@@ -265,14 +265,10 @@ class Ledger:
         self._commit(
             f"update {self.files} set status = 'undone',"
             " reason = 'removed on ' || now()::varchar || ', in quarantine because ' || reason"
-            f" where {self._of_stream} and status = 'quarantined'"
+            f" where {self._stream.condition} and status = 'quarantined'"
             f" and path in ({', '.join(map(literal, sorted(paths)))})",
             f"removed from quarantine of {self._stream.label}: {len(paths):,} files",
         )
-
-    @property
-    def _of_stream(self) -> str:
-        return f"source = {literal(self._stream.source)} and stream = {literal(self._stream.name)}"
 
     def _commit(self, sql: str, message: str) -> None:
         if problem := commit(self._connection, sql, message):

@@ -12,13 +12,10 @@ from typing import Any
 
 from lotus_lake.config import LakeError
 from lotus_lake.connection import ALIAS
-from lotus_lake.operations.lake import Lake
+from lotus_lake.operations.lake import CURSORS, FILES, Lake
 from lotus_lake.operations.starting import check_landing
 from lotus_lake.schema import literal
 from lotus_lake.streams import Stream
-
-_CURSORS = f"{ALIAS}.meta.feeder_cursors"
-_FILES = f"{ALIAS}.meta.feeder_files"
 
 
 def undo(lake: Lake, dry_run: bool = False, **delivery: Any) -> Iterator[str]:
@@ -33,7 +30,7 @@ def undo(lake: Lake, dry_run: bool = False, **delivery: Any) -> Iterator[str]:
     found = _find(lake, ["loaded"], **delivery)
     yield from found.lines("Undo", "deliveries", dry_run)
     if not dry_run:
-        done = f"update {_FILES} set status = 'undone', reason = 'undone on ' || now()::varchar"
+        done = f"update {FILES} set status = 'undone', reason = 'undone on ' || now()::varchar"
         lake.commit(f"{found.remove_sql()}; {done} where {found.those}", found.title("Undo"))
         yield "Done. `dbt build` now recomputes what these files had touched."
 
@@ -82,7 +79,7 @@ def sweep(lake: Lake, dry_run: bool = False) -> Iterator[str]:
     yield from check_landing(lake)
     total = 0
     for stream in lake.streams:
-        known = set(lake.fetch(f"select path, etag from {_FILES} where {_of(stream)}"))
+        known = set(lake.fetch(f"select path, etag from {FILES} where {stream.condition}"))
         for file in lake.landing.files(stream.folder):
             if (file.path, file.etag) not in known:
                 total += 1
@@ -91,7 +88,7 @@ def sweep(lake: Lake, dry_run: bool = False) -> Iterator[str]:
     yield f"{total} landed files are not in the ledger. {ended}"
     if not dry_run:
         lake.commit(
-            f"update {_CURSORS} set swept_at = null where swept_at is not null", "full sweep"
+            f"update {CURSORS} set swept_at = null where swept_at is not null", "full sweep"
         )
 
 
@@ -106,7 +103,7 @@ def status(lake: Lake) -> Iterator[str]:
                 where files.source = cursors.source and files.stream = cursors.stream
             )
             || ', last fed ' || coalesce(updated_at::varchar, 'never')
-        from {_CURSORS} as cursors
+        from {CURSORS} as cursors
         order by 1
     """):
         yield line
@@ -146,14 +143,14 @@ class _Found:
     @property
     def those(self) -> str:
         """The condition for them in the ledger."""
-        return f"{_of(self.stream)} and (path, cursor_version) in ({_pairs(self.files)})"
+        return f"{self.stream.condition} and (path, cursor_version) in ({_pairs(self.files)})"
 
     def forget_sql(self) -> str:
         """Takes them out of the ledger, and lets the next run list everything."""
         return (
-            f"delete from {_FILES} where {self.those};"
-            f" update {_CURSORS} set swept_at = null, cursor_version = cursor_version + 1"
-            f" where {_of(self.stream)}"
+            f"delete from {FILES} where {self.those};"
+            f" update {CURSORS} set swept_at = null, cursor_version = cursor_version + 1"
+            f" where {self.stream.condition}"
         )
 
     def remove_sql(self) -> str:
@@ -161,11 +158,11 @@ class _Found:
         copied = [one for one in self.files if one.feed_mode != "register"]
         registered = [one for one in self.files if one.feed_mode == "register"]
         statements = [
-            f"update {_CURSORS} set cursor_version = cursor_version + 1,"
+            f"update {CURSORS} set cursor_version = cursor_version + 1,"
             f" files_loaded = files_loaded - {len(self.files)},"
             f" rows_loaded = rows_loaded - {sum(one.row_count or 0 for one in self.files)},"
             f" bytes_loaded = bytes_loaded - {sum(one.size for one in self.files)},"
-            f" updated_at = now() where {_of(self.stream)}"
+            f" updated_at = now() where {self.stream.condition}"
         ]
         if copied:
             statements.append(
@@ -177,10 +174,6 @@ class _Found:
             for one in registered
         ]
         return "; ".join(statements)
-
-
-def _of(stream: Stream) -> str:
-    return f"source = {literal(stream.source)} and stream = {literal(stream.name)}"
 
 
 def _pairs(files: Sequence[_File]) -> str:
@@ -213,7 +206,7 @@ def _find(
     in_statuses = f"status in ({', '.join(map(literal, statuses))})"
     rows = lake.fetch(
         "select path, etag, cursor_version, row_count, size_bytes, feed_mode, reason"
-        f" from {_FILES} where {_of(chosen)} and {in_statuses} and {asked}"
+        f" from {FILES} where {chosen.condition} and {in_statuses} and {asked}"
         " order by cursor_version, path"
     )
     if not rows:

@@ -8,15 +8,15 @@ from functools import cached_property
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from lotus_lake import races
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import ALIAS
-from lotus_lake.landing import LandedFile, Landing, open_landing
+from lotus_lake.landing import Landing, open_landing
 from lotus_lake.streams import Stream
 
-_FILES = pa.schema([("path", pa.string()), ("etag", pa.string()), ("size_bytes", pa.int64())])
+CURSORS = f"{ALIAS}.meta.feeder_cursors"
+FILES = f"{ALIAS}.meta.feeder_files"
 
 
 class Warned(str):
@@ -44,7 +44,7 @@ class Lake:
     def streams(self) -> list[Stream]:
         """The streams that the project declares, by name."""
         found = self.fetch(
-            f"select declaration from {ALIAS}.meta.feeder_cursors"
+            f"select declaration from {CURSORS}"
             " where declaration is not null order by source, stream"
         )
         return [Stream.from_declaration(declaration) for (declaration,) in found]
@@ -66,13 +66,6 @@ class Lake:
                 f"are: {', '.join(one.label for one in self.streams)}"
             )
         return chosen
-
-    def landed(self, stream: Stream) -> list[LandedFile]:
-        """All files of a stream; SQL finds them as table ``landed``: path, etag, size_bytes."""
-        files = self.landing.files(stream.folder)
-        rows = [{"path": file.path, "etag": file.etag, "size_bytes": file.size} for file in files]
-        self.connection.register("landed", pa.Table.from_pylist(rows, _FILES))
-        return files
 
     def fetch(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Rows of a query."""

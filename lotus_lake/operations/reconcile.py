@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lotus_lake.config import LakeError
 from lotus_lake.connection import ALIAS
-from lotus_lake.operations.lake import Lake
+from lotus_lake.operations.lake import FILES, Lake
 from lotus_lake.operations.starting import check_landing
 from lotus_lake.probe import Limits, Prober, Unreadable
 from lotus_lake.streams import Stream
@@ -17,14 +17,8 @@ from lotus_lake.streams import Stream
 _SQL = (Path(__file__).parent / "reconcile.sql").read_text()
 # Files that were fed are within the limits that their stream had then.
 _AS_FED = Limits(depth=200, columns=10**5, ratio=10**6, value_bytes=1 << 30, seconds=10**6)
-_FOOTERS = pa.schema(
-    [
-        ("path", pa.string()),
-        ("etag", pa.string()),
-        ("row_count", pa.int64()),
-        ("reason", pa.string()),
-    ]
-)
+_LANDED = pa.schema([("path", pa.string()), ("etag", pa.string())])
+_FOOTERS = pa.schema([*_LANDED, ("row_count", pa.int64()), ("reason", pa.string())])
 # Where a stream has no table yet.
 _NOTHING = (
     "(select null::varchar as _source_file, null::bigint as _cursor_version,"
@@ -68,13 +62,9 @@ def reconcile(
 
 def _compare(lake: Lake, stream: Stream, read_files: bool) -> list[tuple[str, str]]:
     names = {"source": stream.source, "stream": stream.name}
-    landed = lake.landed(stream)
+    landed = lake.landing.files(stream.folder)
     fed = set(
-        lake.fetch(
-            f"select path, etag from {ALIAS}.meta.feeder_files"
-            " where source = $source and stream = $stream and status = 'loaded'",
-            names,
-        )
+        lake.fetch(f"select path, etag from {FILES} where {stream.condition} and status = 'loaded'")
     )
     prober = Prober(lake.landing, _AS_FED)
     asked = [file for file in landed if (file.path, file.etag) in fed] if read_files else []
@@ -88,6 +78,8 @@ def _compare(lake: Lake, stream: Stream, read_files: bool) -> list[tuple[str, st
         for file, said in prober.probe(asked)
     ]
     prober.clear()
+    listed = [{"path": file.path, "etag": file.etag} for file in landed]
+    lake.connection.register("landed", pa.Table.from_pylist(listed, _LANDED))
     lake.connection.register("footers", pa.Table.from_pylist(footers, _FOOTERS))
     has_table = lake.fetch(
         "from duckdb_tables() where database_name = $lake and schema_name = 'staging'"

@@ -8,16 +8,12 @@ from typing import Any
 
 import duckdb
 
-from lotus_lake.config import LakeError
-from lotus_lake.connection import ALIAS, CONNECT_CONFIG
-from lotus_lake.operations.lake import Lake, Warned
+from lotus_lake.connection import CONNECT_CONFIG
+from lotus_lake.operations.lake import CURSORS, Lake, Warned
 from lotus_lake.schema import literal, quote
-from lotus_lake.streams import Stream
+from lotus_lake.streams import Stream, declaration
 
-_CURSORS = f"{ALIAS}.meta.feeder_cursors"
 _HOURS = {"minute": 1 / 60, "hour": 1, "day": 24}
-# What the declaration itself says: no setting.
-_TAKEN = ("source", "stream", "name", "table", "columns", "freshness_hours")
 
 
 def declare_streams(
@@ -42,7 +38,12 @@ def declare_streams(
     # Expressions of a declaration are tried where there is nothing to read or write.
     with duckdb.connect(config=dict(CONNECT_CONFIG)) as nowhere:
         for source in sources:
-            text = json.dumps(_declaration(source, defaults), sort_keys=True)
+            declared = declaration(
+                source["source"], source["stream"], source["columns"], source["feeder"], defaults
+            )
+            if limit := source["freshness"]:
+                declared["freshness_hours"] = limit["count"] * _HOURS[limit["period"]]
+            text = json.dumps(declared, sort_keys=True)
             Stream.from_declaration(text).check_expressions(nowhere)
             texts[source["source"], source["stream"]] = text
             schema = f"memory.{quote(source['schema'])}"
@@ -52,38 +53,11 @@ def declare_streams(
             )
     known = {
         (source, stream): text
-        for source, stream, text in lake.fetch(
-            f"select source, stream, declaration from {_CURSORS}"
-        )
+        for source, stream, text in lake.fetch(f"select source, stream, declaration from {CURSORS}")
     }
     if texts != {stream: text for stream, text in known.items() if text is not None}:
         lake.commit(_cursors_sql(texts, bool(texts.keys() - known)), "declared streams")
     yield from ()
-
-
-def _declaration(source: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    feeder = source["feeder"]
-    taken = [name for name in _TAKEN if name in feeder] if isinstance(feeder, dict) else []
-    if taken or not isinstance(feeder, dict):
-        wrong = (
-            f"'{taken[0]}' under meta.feeder is not a setting"
-            if taken
-            else f"meta.feeder is '{feeder}'; it has to be a mapping, such as {{sync_mode: append}}"
-        )
-        raise LakeError(
-            f"Stream {source['source']}.{source['stream']}: {wrong}. "
-            "Known settings are listed in docs/feeder.md."
-        )
-    limit = source["freshness"]
-    return {
-        "source": source["source"],
-        "stream": source["stream"],
-        "table": f"{ALIAS}.staging.stg_{source['source']}__{source['stream']}",
-        "columns": source["columns"],
-        **defaults,
-        **feeder,
-        **({"freshness_hours": limit["count"] * _HOURS[limit["period"]]} if limit else {}),
-    }
 
 
 def _cursors_sql(texts: dict[tuple[str, str], str], is_new: bool) -> str:
@@ -93,19 +67,19 @@ def _cursors_sql(texts: dict[tuple[str, str], str], is_new: bool) -> str:
     )
     declared = f"(values {rows}) as declared (source, stream, declaration)"
     statements = [
-        f"update {_CURSORS} as cursors set declaration = declared.declaration from {declared}"
+        f"update {CURSORS} as cursors set declaration = declared.declaration from {declared}"
         " where (cursors.source, cursors.stream) = (declared.source, declared.stream)"
         " and cursors.declaration is distinct from declared.declaration",
-        f"update {_CURSORS} set declaration = null where declaration is not null"
+        f"update {CURSORS} set declaration = null where declaration is not null"
         f" and (source, stream) not in (select (source, stream) from {declared})",
     ]
     if is_new:
         # Of two first runs only one may commit: DuckLake compares what both alter, not what both
         # insert.
         statements += [
-            f"comment on table {_CURSORS} is 'One row for each declared stream.'",
-            f"insert into {_CURSORS} select source, stream, null, 0, 0, 0, 0, 0, 0, null, null,"
-            f" declaration from {declared} anti join {_CURSORS} using (source, stream)",
+            f"comment on table {CURSORS} is 'One row for each declared stream.'",
+            f"insert into {CURSORS} select source, stream, null, 0, 0, 0, 0, 0, 0, null, null,"
+            f" declaration from {declared} anti join {CURSORS} using (source, stream)",
         ]
     return "; ".join(statements)
 
@@ -116,7 +90,7 @@ def check_landing(lake: Lake) -> Iterator[str]:
     Raises:
         LakeError: The landing zone cannot be read.
     """
-    declared = {(stream.source, stream.name) for stream in lake.streams}
+    declared = lake.fetch(f"select source, stream from {CURSORS} where declaration is not null")
     for source, stream in lake.landing.streams():
         if (source, stream) not in declared:
             yield Warned(
