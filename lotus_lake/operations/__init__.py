@@ -1,7 +1,7 @@
 """What macros ask of Python by name: the beginning of each run, and dbt's operations.
 
-The macro ``operate`` hands over a name and the arguments as a person gave them. ``OPERATIONS`` says
-which there are, and which kind each argument is; an operation yields what it has to say.
+The macro ``operate`` hands over a name and arguments. ``OPERATIONS`` says which operations there
+are, and the kinds of the arguments that a person gives; an operation yields what it has to say.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lotus_lake.operations import branching, deliveries, starting, upkeep
 from lotus_lake.operations.arguments import checked
 from lotus_lake.operations.lake import Lake, Warned
 from lotus_lake.operations.reconcile import reconcile
-from lotus_lake.operations.variables import CHECKED, check_variables
+from lotus_lake.operations.variables import check_variables
 
 _DELIVERY = {
     **{"source": "text", "stream": "text", "path": "text", "day": "day"},
@@ -26,8 +26,8 @@ _DELIVERY = {
 }
 
 OPERATIONS: dict[str, tuple[Callable[..., Iterable[str]], dict[str, str]]] = {
-    "check_variables": (check_variables, dict.fromkeys(CHECKED, "variable")),
-    "declare_streams": (starting.declare_streams, {"sources": "list", "defaults": "mapping"}),
+    "check_variables": (check_variables, {}),
+    "declare_streams": (starting.declare_streams, {}),
     "check_landing": (starting.check_landing, {}),
     "undo_delivery": (deliveries.undo, _DELIVERY),
     "replay_delivery": (deliveries.replay, _DELIVERY),
@@ -36,17 +36,11 @@ OPERATIONS: dict[str, tuple[Callable[..., Iterable[str]], dict[str, str]]] = {
     "stream_status": (deliveries.status, {}),
     "reconcile": (reconcile, {"source": "text", "stream": "text", "read_files": "flag"}),
     "branch": (branching.create, {"name": "name"}),
-    "branch_list": (branching.show, {"branch_hold_days": "variable"}),
+    "branch_list": (branching.show, {}),
     "branch_drop": (branching.drop, {"name": "text", "older_than": "days"}),
-    "maintain": (
-        upkeep.maintain,
-        {"dry_run": "flag", "keep_landed": "flag", **dict.fromkeys(upkeep.VARIABLES, "variable")},
-    ),
-    "keep_up": (upkeep.keep_up, dict.fromkeys(upkeep.VARIABLES, "variable")),
-    "remove_orphans": (
-        upkeep.remove_orphans,
-        {"days": "days", "dry_run": "flag", "branch_hold_days": "variable"},
-    ),
+    "maintain": (upkeep.maintain, {"dry_run": "flag", "keep_landed": "flag"}),
+    "keep_up": (upkeep.keep_up, {}),
+    "remove_orphans": (upkeep.remove_orphans, {"days": "days", "dry_run": "flag"}),
 }
 
 

@@ -27,20 +27,19 @@ def checked(given: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Any
 
     Args:
         given: What was given.
-        kinds: Kinds of arguments by name. A ``variable`` is checked by the operation, which knows
-            what it has to be; what the project itself gives, ``list`` and ``mapping``, is not.
+        kinds: Kinds of the arguments that a person gives, by name. The others are the project's,
+            such as its variables: the operation knows what they have to be.
 
     Raises:
         LakeError: One cannot be meant; the message names it.
     """
     values = {}
     for name, value in given.items():
-        kind = kinds[name]
-        if kind in _KINDS:
-            if value is None and kind not in ("flag", "name"):
-                continue
-            value = _checked(name, value, kind)
-        values[name] = value
+        kind = kinds.get(name)
+        if kind is None:
+            values[name] = value
+        elif value is not None or kind in ("flag", "name"):
+            values[name] = _checked(name, value, kind)
     return values
 
 

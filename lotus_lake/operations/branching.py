@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from lotus_lake import branches
 from lotus_lake.config import LakeError
@@ -28,12 +28,18 @@ def create(lake: Lake, name: str) -> Iterator[str]:
     )
 
 
+def listed(lake: Lake) -> Generator[str, None, list[branches.Branch]]:
+    """The branches, oldest first; says what lies among them and is none."""
+    found, odd = branches.branches(lake.config)
+    yield from (f"WARNING {problem}" for problem in odd)
+    return found
+
+
 def show(lake: Lake, branch_hold_days: int) -> Iterator[str]:
     """List the branches, oldest first, and which of them hold back clean-up no longer."""
     check_number("branch_hold_days", branch_hold_days)
     yield _LINE.format("branch", "snapshot", "made at (UTC)", "days", "by", "")
-    found, odd = branches.branches(lake.config)
-    yield from (f"WARNING {problem}" for problem in odd)
+    found = yield from listed(lake)
     for one in found:
         yield _LINE.format(
             one.name,
@@ -55,15 +61,11 @@ def drop(lake: Lake, name: str | None = None, older_than: int | None = None) -> 
     Raises:
         LakeError: Neither or both are given, or see ``branches.drop``.
     """
-    if older_than is None:
-        if name is None:
-            raise LakeError("Say which: name, or older_than with a number of days.")
-        names = [name]
-    elif name is not None:
+    if (name is None) == (older_than is None):
         raise LakeError("Say which: name, or older_than with a number of days.")
-    else:
-        found, odd = branches.branches(lake.config)
-        yield from (f"WARNING {problem}" for problem in odd)
+    names = [name] if name is not None else []
+    if older_than is not None:
+        found = yield from listed(lake)
         names = [one.name for one in found if one.age.days >= older_than]
         if not names:
             yield f"No branch is {older_than} days old. Nothing was dropped."

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Any
 
-from lotus_lake import branches, maintenance
+from lotus_lake import maintenance
 from lotus_lake.config import LakeError
+from lotus_lake.operations.branching import listed
 from lotus_lake.operations.lake import Lake
 from lotus_lake.operations.variables import check_number
-
-# Variables of dbt_project.yml that say what to keep.
-VARIABLES = (
-    *("history_days", "snapshot_days", "cleanup_delay_days", "maintain_max_files"),
-    "branch_hold_days",
-)
 
 
 def maintain(
@@ -27,7 +22,7 @@ def maintain(
         dry_run: Whether nothing is changed.
         keep_landed: Whether files that are not the lake's own are taken off the list of files to
             delete, and stay where they lie.
-        variables: Those of ``VARIABLES``.
+        variables: Those of dbt_project.yml that say what to keep.
 
     Raises:
         LakeError: A variable cannot be meant, or see ``maintenance.maintain``.
@@ -56,6 +51,7 @@ def remove_orphans(
     Raises:
         LakeError: A branch may use such files, or see ``maintenance.remove_orphans``.
     """
+    check_number("branch_hold_days", branch_hold_days)
     if held := (yield from _holding(lake, branch_hold_days)):
         raise LakeError(
             f"Branch {', '.join(held)} may use files that this catalog does not know. Nothing was"
@@ -77,7 +73,5 @@ def _holding(lake: Lake, branch_hold_days: int) -> Generator[str, None, list[str
     # A branch's own clean-up can reach nothing that another branch, or the lake, may need.
     if lake.config.branch:
         return []
-    check_number("branch_hold_days", branch_hold_days)
-    found, odd = branches.branches(lake.config)
-    yield from (f"WARNING {problem}" for problem in odd)
+    found = yield from listed(lake)
     return [one.name for one in found if one.age.days < branch_hold_days]

@@ -26,13 +26,6 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "branch_hold_days": (0, 36500),
 }
 
-# What shapes the models and their checks; the rest is checked where it is used.
-CHECKED = (
-    *("attribution_hours", "watch_score", "watch_weeks", "watch_least_weeks", "watch_days"),
-    *("watch_settle_days", "watch_report_days", "rebuild_on_code_change", "shop_currencies"),
-    *("shop_timezone", "calendar_start", "calendar_end", "watch_as_of"),
-)
-
 
 def check_variables(lake: Lake, **values: Any) -> Iterator[str]:
     """Refuse a value that cannot be meant of what shapes the models and their checks.
@@ -44,9 +37,9 @@ def check_variables(lake: Lake, **values: Any) -> Iterator[str]:
     Raises:
         LakeError: The message names the variable and says what it has to be.
     """
-    for name in CHECKED:
+    for name, value in values.items():
         if name in _NUMBERS:
-            check_number(name, values[name])
+            check_number(name, value)
     if values["watch_least_weeks"] > values["watch_weeks"]:
         _refuse("watch_least_weeks", values, f"a whole number from 1 to {values['watch_weeks']}")
     if not isinstance(values["rebuild_on_code_change"], bool):

@@ -30,7 +30,7 @@ _FULL = re.compile(
     re.IGNORECASE,
 )
 
-# Where what a person has set is refused.
+# How a run says that it refuses what a person has set.
 _REFUSED = re.compile(
     r"\bVariable \w+ is '|> in macro operate .*\s+> called by macro declare_streams "
 )
