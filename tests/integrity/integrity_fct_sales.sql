@@ -6,7 +6,10 @@ orders as (
 ),
 
 refunds as (
-    select refunds.*, orders.currency
+    select
+        refunds.*,
+        orders.currency,
+        orders.taxes_included
     from {{ ref('int_shopify__order_refunds') }} as refunds
     inner join orders on refunds.order_id = orders.order_id
 ),
@@ -25,9 +28,11 @@ expected as (
 returned as (
     select
         currency,
-        sum(returned_merchandise) as merchandise,
+        sum(
+            returned_merchandise + refund_discrepancy - if(taxes_included, returned_line_taxes, 0)
+        ) as merchandise,
         sum(returned_shipping) as shipping,
-        sum(returned_taxes) as taxes,
+        sum(returned_taxes + refund_discrepancy_taxes) as taxes,
         sum(refunded_amount) as refunded_amount
     from refunds
     group by currency

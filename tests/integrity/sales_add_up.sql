@@ -15,7 +15,18 @@ rows_of_facts as (
     from {{ ref('fct_sales') }}
     union all
     select
-        'fct_daily_sales, ' || order_day || ' in ' || coalesce(currency, 'no currency'),
+        'fct_daily_orders, ' || order_day || ' in ' || coalesce(currency, 'no currency'),
+        gross_sales,
+        discounts,
+        returns,
+        net_sales,
+        shipping,
+        taxes,
+        total_sales
+    from {{ ref('fct_daily_orders') }}
+    union all
+    select
+        'fct_daily_sales, ' || sale_day || ' in ' || coalesce(currency, 'no currency'),
         gross_sales,
         discounts,
         returns,
@@ -24,6 +35,17 @@ rows_of_facts as (
         taxes,
         total_sales
     from {{ ref('fct_daily_sales') }}
+    union all
+    select
+        'fct_sales_ledger, movement ' || sale_id,
+        gross_sales,
+        discounts,
+        returns,
+        net_sales,
+        shipping,
+        taxes,
+        total_sales
+    from {{ ref('fct_sales_ledger') }}
 )
 
 select

@@ -15,9 +15,10 @@ refunds as (
 returned as (
     select
         order_id,
-        sum(returned_merchandise) as merchandise,
+        sum(returned_merchandise + refund_discrepancy) as merchandise,
+        sum(returned_line_taxes) as line_taxes,
         sum(returned_shipping) as shipping,
-        sum(returned_taxes) as taxes,
+        sum(returned_taxes + refund_discrepancy_taxes) as taxes,
         sum(refunded_amount) as refunded_amount
     from refunds
     group by order_id
@@ -30,7 +31,9 @@ amounts as (
         {{ shop_day('orders.order_date') }} as order_day,
         coalesce(orders.gross_sales, 0) as gross_sales,
         coalesce(orders.discounts, 0) as discounts,
-        coalesce(returned.merchandise, 0) as returns,
+        -- Where prices include tax, so does what a line is taken back for.
+        coalesce(returned.merchandise, 0)
+        - if(orders.taxes_included, coalesce(returned.line_taxes, 0), 0) as returns,
         coalesce(orders.shipping, 0) - coalesce(returned.shipping, 0) as shipping,
         coalesce(orders.taxes, 0) - coalesce(returned.taxes, 0) as taxes,
         coalesce(returned.refunded_amount, 0) as refunded_amount
@@ -50,6 +53,9 @@ final as (
         not is_test_order and cancelled_at is null as is_counted,
         financial_status,
         fulfillment_status,
+        source_name,
+        shipping_country,
+        discount_codes,
         currency,
         units,
         {{ money('gross_sales') }} as gross_sales,

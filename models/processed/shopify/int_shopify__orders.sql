@@ -20,7 +20,8 @@ line_sums as (
         order_id,
         cast(sum(quantity) as bigint) as units,
         sum(exact_gross_sales) as gross_sales,
-        sum(exact_tax) as tax
+        sum(exact_tax) as tax,
+        sum(exact_tax_within_discount) as tax_within_discount
     from lines
     group by order_id
 ),
@@ -35,8 +36,15 @@ combined as (
         coalesce(line_sums.units, 0) as units,
         coalesce(line_sums.gross_sales, 0) as line_gross_sales,
         coalesce(line_sums.tax, 0) as line_tax,
+        coalesce(line_sums.tax_within_discount, 0) as tax_within_discount,
         coalesce({{ exact('contents.total_shipping_price_set.shop_money.amount') }}, 0)
             as shipping_price,
+        coalesce(list_sum(list_transform(
+            contents.shipping_lines,
+            lambda line: list_sum(list_transform(
+                line.discount_allocations, lambda allocation: {{ exact('allocation.amount') }}
+            ))
+        )), 0) as shipping_discount,
         coalesce({{ exact('contents.total_tax') }}, 0) as tax
     from newest
     left join contents on newest.id = contents.id
@@ -49,7 +57,8 @@ final as (
         name as order_name,
         coalesce(customer.id, customer_id) as customer_id,
         email,
-        created_at as order_date,
+        -- Shopify's reports go by processed_at; an imported order has one of its own.
+        coalesce(processed_at, created_at) as order_date,
         updated_at as order_updated_at,
         cancelled_at,
         cancel_reason,
@@ -60,19 +69,30 @@ final as (
         currency,
         if(has_content, prices_include_tax, null) as taxes_included,
         if(has_content, units, null) as units,
-        if(has_content, {{ money('line_gross_sales') }}, null) as gross_sales,
-        {{ money(exact('total_discounts')) }} as discounts,
+        -- What is within a discount is exact to six places: see tax_within().
+        if(
+            has_content,
+            {{ money('if(tax_within_discount = 0, line_gross_sales, round(line_gross_sales, 6))') }},
+            null
+        ) as gross_sales,
+        {{ money(
+            exact('total_discounts') ~ ' - shipping_discount - '
+            ~ 'if(tax_within_discount = 0, 0, round(tax_within_discount, 6))'
+        ) }} as discounts,
         -- What the lines do not account for of the order's tax is the tax on shipping.
         if(
             has_content,
-            {{ money('shipping_price - if(prices_include_tax, tax - line_tax, 0)') }},
+            {{ money('shipping_price - shipping_discount - if(prices_include_tax, tax - line_tax, 0)') }},
             null
         ) as shipping,
         {{ money(exact('total_tax')) }} as taxes,
         {{ money(exact('total_tip_received')) }} as tips,
         {{ money(exact('total_price')) }} as total_price,
         {{ money(exact('current_total_price')) }} as current_total_price,
-        source_name
+        source_name,
+        shipping_address.country_code as shipping_country,
+        list_transform(discount_codes, lambda discount: discount.code) as discount_codes,
+        checkout_id
     from combined
 )
 
