@@ -1,30 +1,51 @@
--- The customers that landed are all there, with all the orders that count and are theirs.
+-- The customers that landed are all there; per currency, with all the orders that count and are theirs.
 with
 
 customers as (
     select customer_id from {{ ref('int_shopify__customers') }}
 ),
 
-sales as (
-    select * from {{ ref('fct_sales') }}
-    where is_counted and customer_id in (select customer_id from customers)
-),
-
 expected as (
     select
-        (select count(*) from customers) as customers,
+        currency,
+        count(distinct customer_id) as customers,
         count(*) as orders,
-        coalesce(sum(gross_sales), 0) as gross_sales,
-        coalesce(sum(net_sales), 0) as net_sales
-    from sales
+        sum(gross_sales) as gross_sales,
+        sum(returns) as returns,
+        sum(net_sales) as net_sales
+    from {{ ref('fct_sales') }}
+    where is_counted and customer_id in (select customer_id from customers)
+    group by currency
+    union all
+    select
+        'all',
+        count(*),
+        null,
+        null,
+        null,
+        null
+    from customers
 ),
 
 actual as (
     select
+        currency,
         count(*) as customers,
-        coalesce(sum(orders), 0) as orders,
-        coalesce(sum(gross_sales), 0) as gross_sales,
-        coalesce(sum(net_sales), 0) as net_sales
+        sum(orders) as orders,
+        sum(gross_sales) as gross_sales,
+        sum(returns) as returns,
+        sum(net_sales) as net_sales
+    from {{ ref('dim_customers') }}
+    where orders > 0
+    group by currency
+    union all
+    select
+        'all',
+        count(distinct customer_id),
+        null,
+        null,
+        null,
+        null
     from {{ ref('dim_customers') }}
 )
 

@@ -1,21 +1,30 @@
--- The cohorts add up to the orders of customers that count, and every customer is in one cohort.
+-- Per currency, the cohorts add up to the orders of customers that count, and every customer is in one
+-- cohort.
 with
 
 expected as (
     select
+        currency,
         count(*) as orders,
-        coalesce(sum(net_sales), 0) as net_sales,
+        sum(gross_sales) as gross_sales,
+        sum(returns) as returns,
+        sum(net_sales) as net_sales,
         count(distinct customer_id) as customers
     from {{ ref('fct_sales') }}
     where is_counted and order_day is not null and customer_id is not null
+    group by currency
 ),
 
 actual as (
     select
-        coalesce(sum(orders), 0) as orders,
-        coalesce(sum(net_sales), 0) as net_sales,
-        coalesce(sum(customers) filter (months_since_first = 0), 0) as customers
+        currency,
+        sum(orders) as orders,
+        sum(gross_sales) as gross_sales,
+        sum(returns) as returns,
+        sum(net_sales) as net_sales,
+        sum(customers) filter (months_since_first = 0) as customers
     from {{ ref('fct_customer_cohorts') }}
+    group by currency
 )
 
 (select 'expected' as side, * from expected except select 'expected', * from actual)

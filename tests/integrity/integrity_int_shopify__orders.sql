@@ -13,7 +13,7 @@ line_sums as (
     select
         order_id,
         sum(quantity) as units,
-        round(sum(exact_gross_sales), 2) as gross_sales
+        round(round(sum(exact_gross_sales), 6), 2) as gross_sales
     from {{ ref('int_shopify__order_lines') }}
     group by order_id
 )

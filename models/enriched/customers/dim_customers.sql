@@ -6,7 +6,11 @@ customers as (
 ),
 
 sales as (
-    select * from {{ ref('fct_sales') }} where is_counted
+    select * from {{ ref('fct_sales') }} where is_counted and customer_id is not null
+),
+
+lines as (
+    select * from {{ ref('int_shopify__order_lines') }} where product_id is not null
 ),
 
 profiles as (
@@ -17,16 +21,27 @@ profiles as (
 sales_sums as (
     select
         customer_id,
+        currency,
         min(order_date) as first_order_at,
         max(order_date) as last_order_at,
         count(*) as orders,
         sum(gross_sales) as gross_sales,
         sum(discounts) as discounts,
         sum(returns) as returns,
-        sum(net_sales) as net_sales
+        sum(net_sales) as net_sales,
+        min_by(order_id, create_sort_key(order_date, 'asc nulls last', order_id, 'asc nulls last'))
+            as first_order_id
     from sales
-    where customer_id is not null
-    group by customer_id
+    group by customer_id, currency
+),
+
+first_lines as (
+    select
+        order_id,
+        min_by(product_id, order_line_id) as product_id
+    from lines
+    where order_id in (select first_order_id from sales_sums)
+    group by order_id
 ),
 
 -- Several profiles can share an e-mail.
@@ -39,27 +54,73 @@ latest_profiles as (
     ) = 1
 ),
 
+joined as (
+    select
+        customers.*,
+        sales_sums.* exclude (customer_id),
+        first_lines.product_id as first_product_id,
+        first_orders.discount_codes[1] as first_discount_code
+    from customers
+    left join sales_sums on customers.customer_id = sales_sums.customer_id
+    left join first_lines on sales_sums.first_order_id = first_lines.order_id
+    left join sales as first_orders on sales_sums.first_order_id = first_orders.order_id
+),
+
+-- Of equals, the one with the greater id scores higher.
+scored as (
+    select
+        *,
+        ntile(5) over (
+            partition by currency order by last_order_at asc nulls first, customer_id
+        ) as recency_score,
+        ntile(5) over (partition by currency order by orders, customer_id) as frequency_score,
+        ntile(5) over (partition by currency order by net_sales, customer_id) as monetary_score
+    from joined
+    where orders > 0
+    union all by name
+    select * from joined
+    where orders is null
+),
+
 final as (
     select
-        customers.customer_id,
-        customers.email,
-        customers.first_name,
-        customers.last_name,
-        sales_sums.first_order_at,
-        sales_sums.last_order_at,
-        coalesce(sales_sums.orders, 0) as orders,
-        {{ money('coalesce(sales_sums.gross_sales, 0)') }} as gross_sales,
-        {{ money('coalesce(sales_sums.returns, 0)') }} as returns,
-        {{ money('coalesce(sales_sums.net_sales, 0)') }} as net_sales,
-        {{ money_average('(sales_sums.gross_sales - sales_sums.discounts)', 'sales_sums.orders') }}
+        scored.customer_id,
+        scored.email,
+        scored.first_name,
+        scored.last_name,
+        scored.currency,
+        scored.first_order_at,
+        scored.last_order_at,
+        coalesce(scored.orders, 0) as orders,
+        {{ money('coalesce(scored.gross_sales, 0)') }} as gross_sales,
+        {{ money('coalesce(scored.returns, 0)') }} as returns,
+        {{ money('coalesce(scored.net_sales, 0)') }} as net_sales,
+        {{ money_average('(scored.gross_sales - scored.discounts)', 'scored.orders') }}
             as average_order_value,
+        date_diff('second', scored.first_order_at, scored.last_order_at) / 86400
+        / nullif(scored.orders - 1, 0) as average_days_between_orders,
+        scored.recency_score,
+        scored.frequency_score,
+        scored.monetary_score,
+        -- The first that fits.
+        case
+            when scored.orders is null then 'no orders'
+            when scored.recency_score >= 4 and scored.orders = 1 then 'new'
+            when scored.recency_score >= 4 and scored.frequency_score >= 4 then 'champions'
+            when scored.recency_score >= 3 and scored.orders > 1 then 'loyal'
+            when scored.recency_score >= 3 then 'promising'
+            when scored.frequency_score >= 4 or scored.monetary_score >= 4 then 'at risk'
+            else 'dormant'
+        end as segment,
+        scored.first_product_id,
+        scored.first_discount_code,
+        scored.accepts_email_marketing,
         latest_profiles.profile_id as klaviyo_profile_id,
         latest_profiles.email_consent,
         latest_profiles.last_event_date as last_event_at,
         latest_profiles.predicted_clv
-    from customers
-    left join sales_sums on customers.customer_id = sales_sums.customer_id
-    left join latest_profiles on customers.comparable_email = latest_profiles.comparable_email
+    from scored
+    left join latest_profiles on scored.comparable_email = latest_profiles.comparable_email
 )
 
 select * from final

@@ -19,7 +19,9 @@ final as (
         tags,
         state as customer_state,
         default_address.city as city,
-        default_address.country as country
+        default_address.country as country,
+        coalesce(email_marketing_consent.state = 'subscribed', accepts_marketing)
+            as accepts_email_marketing
     from newest
 )
 
