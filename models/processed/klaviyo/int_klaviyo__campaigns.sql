@@ -11,6 +11,15 @@ final as (
             nullif(attributes.message, ''),
             relationships.campaign_messages.data[1].id
         ) as message_id,
+        list_sort(list_distinct(list_filter(
+            list_concat(
+                [id, attributes.message],
+                list_transform(
+                    relationships.campaign_messages.data, lambda related: related.id
+                )
+            ),
+            lambda message: message <> ''
+        ))) as message_ids,
         attributes.name,
         attributes.status,
         attributes.channel,
