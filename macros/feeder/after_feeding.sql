@@ -4,6 +4,7 @@
 #}
 {% macro after_feeding() %}
     {% set models = [
+        ref("stg_ads__spend"),
         ref("stg_jaffle_shop__customers"),
         ref("stg_jaffle_shop__orders"),
         ref("stg_jaffle_shop__payments"),

@@ -1,42 +1,86 @@
--- Ties fct_campaign_performance to the events below it: every campaign is there once, nobody opened
--- or clicked who is not counted by the events, and no placed order is claimed more than once.
+-- Ties the performance of campaigns and flows to the events below it: every campaign and flow is there,
+-- and each order with touches is claimed once, by the last campaign and by the last flow that it knows.
 with
 
-campaigns as (
-    select * from {{ ref('int_klaviyo__campaigns') }}
-),
-
 performance as (
-    select * from {{ ref('fct_campaign_performance') }}
-),
-
-placed_orders as (
-    select events.exact_event_value
-    from {{ ref('int_klaviyo__events') }} as events
-    inner join {{ ref('int_klaviyo__metrics') }} as metrics on events.metric_id = metrics.metric_id
-    inner join {{ ref('klaviyo_metric_roles') }} as roles on metrics.name = roles.metric_name
-    where
-        roles.role = 'placed_order'
-        and events.profile_id is not null
-),
-
-totals as (
     select
-        (select count(*) from campaigns) as campaigns,
-        (select count(*) from performance) as performances,
-        (select count(*) from placed_orders) as placed_orders,
-        (select coalesce(sum(attributed_orders), 0) from performance) as attributed_orders,
-        (
-            select coalesce(sum(exact_event_value) filter (where exact_event_value > 0), 0)
-            from placed_orders
-        ) as placed_value,
-        (select coalesce(sum(attributed_revenue), 0) from performance) as attributed_revenue
+        'campaign' as source_type,
+        campaign_id as source_id,
+        attributed_orders,
+        attributed_revenue
+    from {{ ref('fct_campaign_performance') }}
+    union all
+    select
+        'flow',
+        flow_id,
+        attributed_orders,
+        attributed_revenue
+    from {{ ref('fct_flow_performance') }}
+),
+
+sources as (
+    select
+        'campaign' as source_type,
+        campaign_id as source_id
+    from {{ ref('int_klaviyo__campaigns') }}
+    union all
+    select
+        'flow',
+        flow_id
+    from {{ ref('int_klaviyo__flows') }}
+),
+
+-- The last touch of a kind, found in another way than the performance finds it.
+last_touches as (
+    select
+        source_type,
+        placed_event_id,
+        max_by(source_id, struct_pack(touch_at, touch_event_id)) as source_id,
+        any_value(coalesce(exact_event_value, 0)) as exact_event_value
+    from {{ ref('int_klaviyo__order_touches') }}
+    where source_type <> 'direct'
+    group by source_type, placed_event_id
+),
+
+-- A flow that never landed is in no table of flows.
+claimed as (
+    select
+        last_touches.source_type,
+        last_touches.source_id,
+        count(*) as orders,
+        sum(last_touches.exact_event_value) as revenue
+    from last_touches
+    semi join sources
+        on
+            last_touches.source_type = sources.source_type
+            and last_touches.source_id = sources.source_id
+    group by last_touches.source_type, last_touches.source_id
+),
+
+summed as (
+    select
+        source_type,
+        source_id,
+        sum(attributed_orders) as orders,
+        sum(attributed_revenue) as revenue,
+        count(*) as performances
+    from performance
+    group by source_type, source_id
 )
 
-select *
-from totals
+select
+    sources.*,
+    claimed.orders as expected_orders,
+    summed.orders as orders,
+    claimed.revenue as expected_revenue,
+    summed.revenue as revenue
+from sources
+left join claimed
+    on sources.source_type = claimed.source_type and sources.source_id = claimed.source_id
+left join summed
+    on sources.source_type = summed.source_type and sources.source_id = summed.source_id
 where
-    campaigns <> performances
-    or attributed_orders > placed_orders
-    -- Each campaign's revenue is rounded by itself, by half a cent at most.
-    or attributed_revenue > placed_value + 0.005 * campaigns
+    summed.performances is null
+    or coalesce(claimed.orders, 0) <> summed.orders
+    -- Each row's revenue is rounded by itself, by half a cent at most.
+    or abs(coalesce(claimed.revenue, 0) - summed.revenue) > 0.005 * summed.performances

@@ -1,0 +1,6 @@
+from lotus_lake.feeder import feed
+
+
+def model(dbt, session):
+    dbt.config(materialized="feed")
+    return feed(session, dbt.source("ads", "spend"))
