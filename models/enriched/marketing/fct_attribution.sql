@@ -45,7 +45,13 @@ weighted as (
 valued as (
     select
         *,
-        cast(round(order_value * given_weight, 2) as decimal(18, 2)) as given_revenue
+        case
+            when touch_number = touches then 0
+            when attribution_model = 'linear' then {{ money_average('order_value', 'touches') }}
+            when attribution_model = 'position' and touch_number > 1
+                then {{ money_average('order_value', '(5 * (touches - 2))') }}
+            else cast(round(order_value * given_weight, 2) as decimal(18, 2))
+        end as given_revenue
     from weighted
 ),
 
