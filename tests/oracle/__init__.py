@@ -18,7 +18,9 @@ Files
     * Rows without a key are left out. An empty CSV field is null; empty text in the other formats
       is not.
     * A timestamp without an offset is UTC. Numbers as timestamps are epochs (s, ms, µs by size).
-    * Jaffle shop: the last of (day folder, natural file name, row) wins, re-deliveries included.
+    * Jaffle shop and ad spend: the last of (day folder, natural file name, row) wins, re-deliveries
+      included. A file of ad spend has all four columns of its key. A row of ad spend without a day
+      is left out; platform, campaign and currency may be null.
 
 Versions
     * The source cursor is the root column alone, also where ``attributes`` repeats it; for orders
@@ -29,41 +31,62 @@ Versions
       ``order_updated_at`` included. ``order_updated_at`` of any other deleted order is that of its
       last version with content.
     * The newest generation is the highest that any record of the stream carries, null lowest.
+      Streams of that kind are klaviyo/metrics and shopify/locations.
+    * Transactions and refunds have the cursor ``created_at``; the other streams ``updated_at``.
 
 Orders, lines, refunds, customers
     * ``customer_id`` is ``customer.id``, or else the root ``customer_id``. ``email`` is the
       order's own.
     * Null ``test``, ``taxes_included``, ``gift_card`` are false. Null Klaviyo flags stay null.
     * ``discounts``, ``taxes``, ``tips``, ``total_price`` stay null in int_shopify__orders when the
-      source is null, and are 0 in fct_sales; ``gross_sales`` and ``shipping`` are never null for
+      source is null, and are 0 in the facts; ``gross_sales`` and ``shipping`` are never null for
       an order that has content. With taxes included, a null ``total_tax`` counts as 0.
-    * Null prices and quantities are 0 in sums, and null in the line's own columns.
+    * Null prices, quantities and rates are 0 in sums, and null in the line's own columns.
     * ``discount`` of a line is the sum of its allocations when there is at least one, or else
-      ``total_discount``, null included. ``tax`` is 0 without tax lines.
-    * ``refunded_at`` is ``created_at``. Every refund column is 0 when its list is missing or empty.
+      ``total_discount``, null included, less the tax within it. ``tax`` is 0 without tax lines.
+    * Every refund column is 0 when its list is missing or empty. An adjustment without a kind is a
+      discrepancy.
+    * ``discount_codes`` is an empty list when there are none; null codes are left out.
 
-Facts and dimensions
-    * fct_sales adds up the *rounded* columns of the orders and refunds, so that its columns agree
-      with those tables and with each other; fct_daily_sales and the others add up fct_sales.
-    * dim_products ``gross_sales`` and ``attributed_revenue`` have no such column below them: they
-      sum the exact line and event values and round once.
-    * A money value beyond decimal(18,2) is null.
-    * An order without ``created_at`` has a null ``order_day``: a row of its own in fct_daily_sales
-      without new or returning customers, and no part in cohorts.
-    * New and returning are judged over all currencies; on the first day a customer may count as
-      new in two of them.
-    * E-mails are trimmed of all white space. dim_customers sums over all currencies.
+Sales
+    * The ledger and fct_sales add up the *rounded* columns of orders and refunds, so that their
+      columns agree with those tables and with each other; all that is summed from them adds up
+      rounded columns too. So does dim_products, whose figures are those of fct_order_lines.
+    * A return's line is the order line named ``line_item_id``. Of returned lines of one subtotal,
+      the remainder goes to the lowest order line. Figures that a movement does not have are 0.
+    * A money value beyond decimal(18,2) is null, and 0 in sums.
+    * New and returning in fct_daily_sales and fct_daily_orders are judged over all currencies; on
+      the first day a customer may count as new in two of them. So are ``new_customer_orders``.
+    * An order without a date is a row of its own in fct_daily_orders, without new or returning
+      customers, and has no part in cohorts.
+    * A cohort's months without activity have no row. ``retention_rate`` is active / all customers.
+    * A code given twice on one order counts once.
+
+Customers, products, stock
+    * E-mails are trimmed of all white space. Only customers that landed are in dim_customers.
+    * A customer's first order is the least of (order_date, order_id), nulls last, of the currency.
     * A line of quantity 0 still makes its product appear, and can be the latest one.
+    * ``return_rate`` is returned_units / units_sold. ``on_hand`` is null when no level is known.
+    * fct_inventory has the levels whose item is that of a landed variant.
 
-E-mail
+Payments
+    * ``processed_at`` has no substitute. ``refunds`` of fct_daily_payments are positive, and
+      ``net_amount`` = payments - refunds. A null day is a row of its own there, and none of
+      fct_daily_profit.
+
+E-mail, SMS and advertisements
     * ``message_id`` of a campaign is the first of ``attributes.message`` (when not empty) and the
       first related message. ``$message``, ``$flow``, ``$value`` come before ``_message``, … .
     * ``$value`` in text is a number when it is spelled as one in JSON or SQL; a boolean is none.
-    * An event whose message is that of two campaigns counts in both; an order it earned goes to
-      the campaign with the greatest id.
-    * Events without a profile are no recipients, and their orders are not attributed. Events whose
-      metric is not in the newest generation have no name and count nowhere.
+    * An event is of one campaign (the greatest id that owns its message) or else of its flow; an
+      empty ``$flow`` is none. Campaigns and flows that have not landed have no row.
+    * A campaign has a row for each channel of its events and for its own channel; one without any
+      has a row of no channel, and so has a flow. A channel without orders has one row of no
+      currency. Orders are credited to the channel of the touch.
+    * Events without a profile reach nobody, and their orders are direct. Events whose metric is
+      not in the newest generation have no name and count nowhere.
     * ``properties`` is the landed text; an object is compact JSON. `diff` compares it as JSON.
+    * The names of rates, and segments, are the lake's own and not compared.
 """
 
 from __future__ import annotations
@@ -73,9 +96,11 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from . import facts, jaffle, klaviyo, shopify
+from . import dimensions, facts, jaffle, klaviyo, marketing, shopify
 from .landing import read_all
+from .ledger import ledger
 from .tables import SPECIFICATIONS, Table, diff, table
+from .values import Record
 
 __all__ = ["SPECIFICATIONS", "Table", "compute", "diff", "skipped"]
 
@@ -94,43 +119,99 @@ def compute(
     how long after an opened or clicked message an order is put down to it, both ends included.
     """
     landed, _ = read_all(landing, files)
-    orders, lines = shopify.orders_and_lines(landed["shopify", "orders"])
-    refunds = shopify.refunds(landed["shopify", "order_refunds"])
-    customers = shopify.customers(landed["shopify", "customers"])
-    profiles = klaviyo.profiles(landed["klaviyo", "profiles"])
-    events = klaviyo.events(landed["klaviyo", "events"])
-    campaigns = klaviyo.campaigns(landed["klaviyo", "campaigns"])
-    metrics = klaviyo.metrics(landed["klaviyo", "metrics"])
-    sales = facts.sales(orders, lines, refunds, ZoneInfo(timezone))
-    counted = facts.counting(sales)
-    jaffle_orders = jaffle.orders(
-        landed["jaffle_shop", "orders"], landed["jaffle_shop", "payments"]
-    )
+    shop = {stream: records for (source, stream), records in landed.items() if source == "shopify"}
+    zone = ZoneInfo(timezone)
+    orders, lines = shopify.orders_and_lines(shop["orders"])
+    refunds = shopify.refunds(shop["order_refunds"])
     rows = {
         "int_shopify__orders": orders,
         "int_shopify__order_lines": lines,
         "int_shopify__order_refunds": refunds,
-        "int_shopify__customers": customers,
-        "int_klaviyo__profiles": profiles,
-        "int_klaviyo__events": events,
-        "int_klaviyo__campaigns": campaigns,
-        "int_klaviyo__flows": klaviyo.flows(landed["klaviyo", "flows"]),
-        "int_klaviyo__metrics": metrics,
-        "int_klaviyo__lists": klaviyo.lists(landed["klaviyo", "lists"]),
+        **_sales(shop, orders, lines, refunds, zone),
+        **_email(landed, orders, timedelta(hours=attribution_hours)),
+        **_jaffle_shop(landed),
+    }
+    customers = shopify.customers(shop["customers"])
+    rows["int_shopify__customers"] = customers
+    rows["dim_customers"] = dimensions.customers(
+        customers, rows["int_klaviyo__profiles"], facts.counting(rows["fct_sales"]), lines
+    )
+    rows["fct_daily_marketing"] = marketing.daily_marketing(landed["ads", "spend"])
+    rows["fct_daily_profit"] = facts.daily_profit(
+        rows["fct_daily_sales"],
+        rows["fct_sales_ledger"],
+        {row["variant_id"]: row["_cost"] for row in rows["dim_product_variants"]},
+        rows["fct_daily_payments"],
+        rows["fct_daily_marketing"],
+    )
+    return {name: table(name, records) for name, records in rows.items()}
+
+
+def _sales(
+    shop: dict[str, list[Record]],
+    orders: list[Record],
+    lines: list[Record],
+    refunds: list[Record],
+    zone: ZoneInfo,
+) -> dict[str, list[Record]]:
+    sales = facts.sales(orders, lines, refunds, zone)
+    counted, booked = facts.counting(sales), ledger(orders, lines, refunds, zone)
+    variants = shopify.variants(shop["product_variants"], shop["inventory_items"])
+    levels = shopify.inventory_levels(shop["inventory_levels"])
+    on_hand = dimensions.stock(levels, variants)
+    products = shopify.products(shop["products"])
+    costs = {variant["variant_id"]: variant["_cost"] for variant in variants}
+    order_lines = facts.order_lines(sales, lines, booked, products, costs)
+    payments = shopify.payments(shop["transactions"])
+    checkouts = shopify.abandoned_checkouts(shop["abandoned_checkouts"], orders)
+    days = (row["order_day"] for row in sales if row["order_day"] is not None)
+    return {
         "fct_sales": sales,
-        "fct_daily_sales": facts.daily_sales(counted),
+        "fct_sales_ledger": booked,
+        "fct_daily_sales": facts.daily_sales(sales, booked),
+        "fct_daily_orders": facts.daily_orders(counted),
+        "fct_order_lines": order_lines,
         "fct_customer_cohorts": facts.customer_cohorts(counted),
-        "fct_campaign_performance": facts.campaign_performance(
-            campaigns, events, metrics, timedelta(hours=attribution_hours)
+        "fct_discount_codes": facts.discount_codes(counted, checkouts),
+        "fct_payments": payments,
+        "fct_daily_payments": facts.daily_payments(payments, zone),
+        "fct_fulfillments": shopify.fulfillments(shop["fulfillments"], orders),
+        "fct_abandoned_checkouts": checkouts,
+        "fct_inventory": dimensions.inventory(
+            levels, variants, shopify.location_names(shop["locations"])
         ),
-        "dim_customers": facts.customer_dimension(customers, profiles, counted),
-        "dim_products": facts.products(counted, lines),
-        "fct_jaffle_shop__orders": jaffle_orders,
-        "dim_jaffle_shop__customers": jaffle.customers(
-            landed["jaffle_shop", "customers"], jaffle_orders
+        "dim_products": dimensions.products(order_lines, products, variants, on_hand),
+        "dim_product_variants": dimensions.product_variants(
+            variants, order_lines, on_hand, max(days, default=None)
         ),
     }
-    return {name: table(name, records) for name, records in rows.items()}
+
+
+def _email(
+    landed: dict[tuple[str, str], list[Record]], orders: list[Record], window: timedelta
+) -> dict[str, list[Record]]:
+    events = klaviyo.events(landed["klaviyo", "events"])
+    campaigns = klaviyo.campaigns(landed["klaviyo", "campaigns"])
+    flows = klaviyo.flows(landed["klaviyo", "flows"])
+    metrics = klaviyo.metrics(landed["klaviyo", "metrics"])
+    journeys = marketing.Journeys(campaigns, events, metrics, orders, window)
+    return {
+        "int_klaviyo__profiles": klaviyo.profiles(landed["klaviyo", "profiles"]),
+        "int_klaviyo__events": events,
+        "int_klaviyo__campaigns": campaigns,
+        "int_klaviyo__flows": flows,
+        "int_klaviyo__metrics": metrics,
+        "int_klaviyo__lists": klaviyo.lists(landed["klaviyo", "lists"]),
+        "fct_campaign_performance": marketing.campaign_performance(campaigns, journeys),
+        "fct_flow_performance": marketing.flow_performance(flows, journeys),
+        "fct_attribution": marketing.attribution(journeys),
+    }
+
+
+def _jaffle_shop(landed: dict[tuple[str, str], list[Record]]) -> dict[str, list[Record]]:
+    orders = jaffle.orders(landed["jaffle_shop", "orders"], landed["jaffle_shop", "payments"])
+    customers = jaffle.customers(landed["jaffle_shop", "customers"], orders)
+    return {"fct_jaffle_shop__orders": orders, "dim_jaffle_shop__customers": customers}
 
 
 def skipped(landing: Path, files: Iterable[str] | None = None) -> dict[str, str]:

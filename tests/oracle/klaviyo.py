@@ -76,6 +76,10 @@ def events(records: list[Record]) -> list[Record]:
                 "event_value": money(value),
                 "properties": json_text(landed),
                 "_value": value,
+                "_order_id": _first(
+                    integer(_property(properties, "event_id")), integer(properties.get("OrderId"))
+                ),
+                "_currency": text(_property(properties, "currency_code")),
             }
         )
     return rows
@@ -87,11 +91,15 @@ def campaigns(records: list[Record]) -> list[Record]:
     for campaign_id, record in newest(records, text, by_column("updated_at")).items():
         attributes = mapping(record.get("attributes"))
         messages = items(dig(record, "relationships", "campaign_messages", "data"))
-        first_message = messages[0].get("id") if messages else None
+        message, related = (
+            text(attributes.get("message")),
+            [text(row.get("id")) for row in messages],
+        )
         rows.append(
             {
                 "campaign_id": campaign_id,
-                "message_id": text(attributes.get("message")) or text(first_message),
+                "message_id": message or (related[0] if related else None),
+                "_message_ids": {campaign_id, message, *related} - {None, ""},
                 "name": text(attributes.get("name")),
                 "status": text(attributes.get("status")),
                 "channel": text(attributes.get("channel")),
@@ -161,6 +169,10 @@ def lists(records: list[Record]) -> list[Record]:
 def _either(attributes: Record, record: Record, name: str) -> Any:
     """Return a timestamp of the attributes, or else the copy Airbyte keeps at the root."""
     return moment(attributes.get(name)) or moment(record.get(name))
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
 
 
 def _property(properties: Record, name: str) -> Any:

@@ -12,7 +12,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from .values import Record
 
-KEY = "id"
+AD_KEY = ("date", "platform", "campaign", "currency")
 AIRBYTE_COLUMNS = (
     "_airbyte_raw_id",
     "_airbyte_extracted_at",
@@ -38,15 +38,41 @@ STREAMS: dict[tuple[str, str], tuple[str, ...]] = {
         *("deleted_at", "cancelled_at", "cancel_reason", "test", "financial_status"),
         *("fulfillment_status", "currency", "taxes_included", "total_discounts", "total_tax"),
         *("total_tip_received", "total_price", "total_shipping_price_set", "source_name"),
+        *("processed_at", "discount_codes", "shipping_lines", "shipping_address", "checkout_id"),
         "line_items",
     ),
     ("shopify", "customers"): (
         *("id", "email", "first_name", "last_name", "created_at", "updated_at", "orders_count"),
-        *("total_spent", "tags", "state", "default_address"),
+        *("total_spent", "tags", "state", "default_address", "accepts_marketing"),
+        "email_marketing_consent",
     ),
     ("shopify", "order_refunds"): (
-        *("id", "order_id", "created_at", "refund_line_items", "order_adjustments"),
-        "transactions",
+        *("id", "order_id", "created_at", "processed_at", "refund_line_items"),
+        *("order_adjustments", "transactions"),
+    ),
+    ("shopify", "products"): ("id", "updated_at", "product_type", "status", "tags"),
+    ("shopify", "product_variants"): (
+        *("id", "product_id", "updated_at", "sku", "title", "price", "compare_at_price"),
+        "inventory_item_id",
+    ),
+    ("shopify", "inventory_items"): ("id", "updated_at", "cost"),
+    ("shopify", "inventory_levels"): (
+        *("id", "updated_at", "inventory_item_id", "location_id", "available"),
+    ),
+    ("shopify", "locations"): ("id", "updated_at", "name"),
+    ("shopify", "transactions"): (
+        *("id", "order_id", "created_at", "processed_at", "kind", "status", "gateway"),
+        *("currency", "amount"),
+    ),
+    ("shopify", "fulfillments"): (
+        *("id", "order_id", "created_at", "updated_at", "status", "shipment_status"),
+        *("tracking_company", "line_items"),
+    ),
+    # No table of the contract needs a column of these; a code is what orders and checkouts carry.
+    ("shopify", "discount_codes"): ("id",),
+    ("shopify", "abandoned_checkouts"): (
+        *("id", "created_at", "updated_at", "completed_at", "customer", "email", "currency"),
+        *("total_price", "discount_codes"),
     ),
     ("klaviyo", "profiles"): _KLAVIYO,
     ("klaviyo", "events"): _KLAVIYO,
@@ -54,6 +80,7 @@ STREAMS: dict[tuple[str, str], tuple[str, ...]] = {
     ("klaviyo", "flows"): _KLAVIYO,
     ("klaviyo", "metrics"): _KLAVIYO,
     ("klaviyo", "lists"): _KLAVIYO,
+    ("ads", "spend"): (*AD_KEY, "cost", "impressions", "clicks"),
     ("jaffle_shop", "customers"): ("id", "first_name", "last_name"),
     ("jaffle_shop", "orders"): ("id", "user_id", "order_date", "status"),
     ("jaffle_shop", "payments"): ("id", "order_id", "payment_method", "amount"),
@@ -87,6 +114,11 @@ def stream_of(path: str) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
+def key_of(stream: tuple[str, str]) -> tuple[str, ...]:
+    """Return the columns without which a file says nothing."""
+    return AD_KEY if stream == ("ads", "spend") else ("id",)
+
+
 def reading_order(path: str) -> tuple[Any, ...]:
     """Return the sort key (day folder, natural file name): ``part_9`` is before ``part_10``."""
     found = _DAY.search(path)
@@ -99,14 +131,15 @@ def reading_order(path: str) -> tuple[Any, ...]:
 
 def read(landing: Path, path: str) -> list[Record]:
     """Return the records of one file, in file order; raises `Unreadable`."""
-    columns = (*STREAMS[stream_of(path)], *AIRBYTE_COLUMNS)
+    stream = stream_of(path)
+    columns, key = (*STREAMS[stream], *AIRBYTE_COLUMNS), key_of(stream)
     content = (landing / path).read_bytes()
     if not content:
         raise Unreadable("empty file")
     if content.startswith(b"PARE"):
         raise Unreadable("encrypted Parquet footer")
     is_parquet = content.startswith(b"PAR1")
-    records = _parquet(content, columns) if is_parquet else _plain_text(content)
+    records = _parquet(content, columns, key) if is_parquet else _plain_text(content, key)
     if not records:
         raise Unreadable("no rows")
     return records
@@ -127,20 +160,25 @@ def read_all(
     return records, left_out
 
 
-def _parquet(content: bytes, columns: Iterable[str]) -> list[Record]:
+def _parquet(content: bytes, columns: Iterable[str], key: tuple[str, ...]) -> list[Record]:
     try:
         # ParquetFile and not read_table: the latter adds year, month and day from the path.
         file = pq.ParquetFile(pa.BufferReader(content))
         names = set(file.schema_arrow.names)
-        if KEY not in names:
-            raise Unreadable(f"no column {KEY}")
+        _check_key(key, names)
         table = file.read(columns=[name for name in columns if name in names])
     except (pa.ArrowException, OSError) as problem:
         raise Unreadable(f"not a whole Parquet file: {problem}") from problem
     return table.to_pylist()  # type: ignore[no-any-return]
 
 
-def _plain_text(content: bytes) -> list[Record]:
+def _check_key(key: tuple[str, ...], names: Container[str]) -> None:
+    for column in key:
+        if column not in names:
+            raise Unreadable(f"no column {column}")
+
+
+def _plain_text(content: bytes, key: tuple[str, ...]) -> list[Record]:
     if content.startswith(b"\x1f\x8b"):
         try:
             content = gzip.decompress(content)
@@ -152,10 +190,10 @@ def _plain_text(content: bytes) -> list[Record]:
         raise Unreadable("neither Parquet nor UTF-8 text") from problem
     if "\0" in decoded:
         raise Unreadable("neither Parquet nor text")
-    return _jsonl(decoded) if decoded.lstrip().startswith("{") else _csv(decoded)
+    return _jsonl(decoded, key) if decoded.lstrip().startswith("{") else _csv(decoded, key)
 
 
-def _jsonl(decoded: str) -> list[Record]:
+def _jsonl(decoded: str, key: tuple[str, ...]) -> list[Record]:
     records = []
     # split, not splitlines: JSON strings may hold U+2028, which splitlines takes for a line end.
     for line in decoded.split("\n"):
@@ -168,20 +206,18 @@ def _jsonl(decoded: str) -> list[Record]:
         if not isinstance(record, dict):
             raise Unreadable("a JSON line that is not an object")
         records.append(record)
-    if not any(KEY in record for record in records):
-        raise Unreadable(f"no column {KEY}")
+    _check_key(key, {name for record in records for name in record})
     return records
 
 
-def _csv(decoded: str) -> list[Record]:
+def _csv(decoded: str, key: tuple[str, ...]) -> list[Record]:
     csv.field_size_limit(_CSV_FIELD_LIMIT)
     reader = csv.reader(io.StringIO(decoded, newline=""), strict=True)
     try:
         rows = [row for row in reader if row]
     except csv.Error as problem:
         raise Unreadable(f"not a whole CSV file: {problem}") from problem
-    if not rows or KEY not in rows[0]:
-        raise Unreadable(f"no column {KEY}")
+    _check_key(key, rows[0] if rows else ())
     header = rows.pop(0)
     if any(len(row) != len(header) for row in rows):
         raise Unreadable("a CSV row with more or fewer fields than the header")

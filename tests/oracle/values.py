@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
+from zoneinfo import ZoneInfo
 
 Record = dict[str, Any]
 
@@ -97,10 +98,16 @@ def money(value: Any) -> Decimal | None:
     number = exact(value)
     if number is None:
         return None
+    amount = rounded(number, 2)
+    return amount if abs(amount) < _MONEY_LIMIT else None
+
+
+def rounded(number: Fraction, digits: int) -> Decimal:
+    """Round half away from zero."""
     # Integer arithmetic on purpose: no decimal context can round a second time.
-    cents = (2 * 100 * abs(number.numerator) + number.denominator) // (2 * number.denominator)
-    rounded = Decimal(-cents if number < 0 else cents).scaleb(-2)
-    return rounded if abs(rounded) < _MONEY_LIMIT else None
+    scale, below = 10**digits, number.denominator
+    units = (2 * scale * abs(number.numerator) + below) // (2 * below)
+    return Decimal(-units if number < 0 else units).scaleb(-digits)
 
 
 def money_or_zero(value: Any) -> Decimal:
@@ -183,6 +190,35 @@ def day(value: Any) -> date | None:
         return value
     instant = moment(value)
     return None if instant is None else instant.date()
+
+
+def day_in(zone: ZoneInfo, instant: datetime | None) -> date | None:
+    """Return the calendar day of an instant in the shop's time zone."""
+    return None if instant is None else instant.astimezone(zone).date()
+
+
+def group(rows: Iterable[Record], *columns: str) -> dict[Any, list[Record]]:
+    """Return the rows by the value of one column, or by the tuple of several."""
+    found: dict[Any, list[Record]] = {}
+    for row in rows:
+        key = row[columns[0]] if len(columns) == 1 else tuple(row[name] for name in columns)
+        found.setdefault(key, []).append(row)
+    return found
+
+
+def column_sum(rows: Iterable[Record], name: str) -> Decimal:
+    """Return the sum of a money column; nulls add nothing."""
+    return sum((row[name] for row in rows if row[name] is not None), Decimal("0.00"))
+
+
+def average(amount: Decimal, number: int) -> Decimal | None:
+    """Return a money average, ``None`` of nothing."""
+    return money(Fraction(amount) / number) if number else None
+
+
+def rate(part: Any, whole: Any) -> float | None:
+    """Return a plain share, ``None`` of nothing."""
+    return float(part) / float(whole) if whole else None
 
 
 def nulls_lowest(*values: Any) -> tuple[tuple[bool, Any], ...]:

@@ -326,23 +326,33 @@ def test_sum_first_then_round_half_away(
 
 
 def test_taxes_included(tmp_path: Path, write: Write) -> None:
-    """2 x 12.00 with 4.00 of tax in it, 6.00 shipping with 1.00 of tax in it, 3.00 discount."""
+    """2 x 12.00 with 4.00 of tax in it, 6.00 shipping with 1.00 of tax in it.
+
+    Of 3.00 discount 0.50 are tax (rate 20 %); of 4.00 in all, 1.00 is on shipping.
+    """
     landed = order(
         1,
         taxes_included=True,
         total_tax=5.0,
-        total_discounts="3.00",
-        total_price=27.0,
+        total_discounts="4.00",
+        total_price=26.0,
         total_shipping_price_set={"shop_money": {"amount": 6.0}},
-        line_items=[line(1, 12.0, 2, 4.0)],
+        shipping_lines=[{"discount_allocations": [{"amount": "1.00"}]}],
+        line_items=[
+            {
+                **line(1, 12.0, 2, discount_allocations=[{"amount": "3.00"}]),
+                "tax_lines": [{"price": 2.5, "rate": 0.125}, {"price": 1.5, "rate": 0.075}],
+            }
+        ],
     )
     write("shopify/orders", landed, {**landed, "id": 2, "taxes_included": False})
     included, added = rows(tmp_path, "int_shopify__orders")
     parts = ("gross_sales", "discounts", "shipping", "taxes")
-    assert [included[name] for name in parts] == [20, 3, 5, 5]
-    assert sum(included[name] for name in parts) - 2 * 3 == included["total_price"]
-    assert [added[name] for name in parts] == [24, 3, 6, 5]
-    assert one(tmp_path, "dim_products")["gross_sales"] == 20 + 24
+    assert [included[name] for name in parts] == [Decimal("19.5"), Decimal("2.5"), 4, 5]
+    assert sum(included[name] for name in parts) - 2 * Decimal("2.5") == included["total_price"]
+    assert [added[name] for name in parts] == [24, 3, 5, 5]
+    lines = rows(tmp_path, "int_shopify__order_lines")
+    assert [(row["discount"], row["tax"]) for row in lines] == [(Decimal("2.5"), 4), (3, 4)]
 
 
 def test_line_discount_prefers_allocations(tmp_path: Path, write: Write) -> None:
@@ -358,68 +368,342 @@ def test_line_discount_prefers_allocations(tmp_path: Path, write: Write) -> None
     assert [row["is_gift_card"] for row in found] == [False, False, True]
 
 
-def test_refunds_add_up_per_order(tmp_path: Path, write: Write) -> None:
-    write("shopify/orders", order(1, total_tax=2.0, line_items=[line(1, 10.0, 3)]))
-    first = {
+def refund(refund_id: int, *lines: tuple[int, int, float, float], **others: Any) -> Row:
+    """Return a refund of order 1; ``lines`` are (order line, quantity, subtotal, tax)."""
+    names = ("line_item_id", "quantity", "subtotal", "total_tax")
+    found = {
         **meta(),
-        "id": 1,
+        "id": refund_id,
         "order_id": 1,
-        "created_at": at(hours=1),
-        "refund_line_items": [{"quantity": 1, "subtotal": 10.0, "total_tax": 0.5}],
-        "order_adjustments": [
-            {"kind": "shipping_refund", "amount": "-3.00", "tax_amount": "-0.30"},
-            {"kind": "refund_discrepancy", "amount": "-99", "tax_amount": "-99"},
+        "created_at": at(days=1),
+        "refund_line_items": [dict(zip(names, line, strict=True)) for line in lines],
+        "order_adjustments": [],
+    }
+    return {**found, **others}
+
+
+def adjusted(kind: str, amount: str, tax: str = "0") -> Row:
+    """Return an order adjustment."""
+    return {"kind": kind, "amount": amount, "tax_amount": tax}
+
+
+def test_refunds_add_up_per_order(tmp_path: Path, write: Write) -> None:
+    """30.00 gross, 2 x 10.00 returned and 3.00 more kept back than the goods were worth."""
+    write("shopify/orders", order(1, total_tax=2.0, line_items=[line(1, 10.0, 3)]))
+    first = refund(
+        *(1, (1, 1, 10.0, 0.5)),
+        processed_at=at(days=2),
+        order_adjustments=[
+            adjusted("shipping_refund", "-3.00", "-0.30"),
+            adjusted("refund_discrepancy", "1.00", "0.10"),
+            adjusted("pending_refund_discrepancy", "2.00"),
         ],
-        "transactions": [
+        transactions=[
             {"kind": "refund", "status": "success", "amount": "13.80"},
             {"kind": "refund", "status": "failure", "amount": "99"},
             {"kind": "sale", "status": "success", "amount": "99"},
         ],
-    }
-    second = {**first, "id": 2, "order_adjustments": [], "transactions": []}
+    )
+    second = {**first, "id": 2, "processed_at": None, "order_adjustments": [], "transactions": []}
     elsewhere = {**first, "id": 3, "order_id": 404, "refund_line_items": None}
     write("shopify/order_refunds", first, second)
     write("shopify/order_refunds", second, elsewhere, day=2)
-    refunds = rows(tmp_path, "int_shopify__order_refunds")
-    measures = [
-        *("refund_id", "order_id", "returned_quantity", "returned_merchandise"),
-        *("returned_taxes", "returned_shipping", "refunded_amount"),
-    ]
-    assert [[row[name] for name in measures] for row in refunds] == [
-        [1, 1, 1, 10, Decimal("0.8"), 3, Decimal("13.8")],
-        [2, 1, 1, 10, Decimal("0.5"), 0, 0],
-        [3, 404, 0, 0, Decimal("0.3"), 3, Decimal("13.8")],
+    refunds = compute(tmp_path)["int_shopify__order_refunds"]
+    tenths = Decimal("0.1")
+    assert refunds.columns[3:] == (
+        *("returned_quantity", "returned_merchandise", "returned_taxes", "returned_line_taxes"),
+        *("returned_shipping", "refund_discrepancy", "refund_discrepancy_taxes"),
+        "refunded_amount",
+    )
+    assert refunds.rows == [
+        (1, 1, at(days=2), 1, 10, 8 * tenths, 5 * tenths, 3, -3, -tenths, 138 * tenths),
+        (2, 1, at(days=1), 1, 10, 5 * tenths, 5 * tenths, 0, 0, 0, 0),
+        (3, 404, at(days=2), 0, 0, 3 * tenths, 0, 3, -3, -tenths, 138 * tenths),
     ]
     sale = one(tmp_path, "fct_sales")
-    # 30 gross, 2 x 10 returned; no shipping but 3.00 of it given back; 2.00 of tax less 1.30.
-    assert (sale["units"], sale["returns"], sale["net_sales"]) == (3, 20, 10)
-    assert (sale["shipping"], sale["taxes"]) == (-3, Decimal("0.7"))
-    assert (sale["total_sales"], sale["refunded_amount"]) == (Decimal("7.7"), Decimal("13.8"))
+    assert (sale["units"], sale["returns"], sale["net_sales"]) == (3, 17, 13)
+    assert (sale["shipping"], sale["taxes"]) == (-3, 8 * tenths)
+    assert (sale["total_sales"], sale["refunded_amount"]) == (108 * tenths, 138 * tenths)
+
+
+def cents(*amounts: int | str | None) -> tuple[Any, ...]:
+    """Return amounts as they are compared: text as exact money."""
+    return tuple(Decimal(value) if isinstance(value, str) else value for value in amounts)
+
+
+def booked(movement: str, line_type: str, line_id: int | None, *figures: int | str) -> Row:
+    """Return quantity, gross sales, discounts, returns, shipping, taxes and tips of a movement."""
+    names = ("quantity", "gross_sales", "discounts", "returns", "shipping", "taxes", "tips")
+    amounts = cents(*figures, *[0] * (len(names) - len(figures)))
+    where = {"movement": movement, "line_type": line_type, "order_line_id": line_id}
+    return {**where, **dict(zip(names, amounts, strict=True))}
+
+
+SHIPPED = {"total_shipping_price_set": {"shop_money": {"amount": 5.0}}}
+CANCELLED = {"cancelled_at": at(days=2)}
+FULLY = refund(1, (1, 1, 10.0, 0.0))
+SOLD = booked("sale", "product", 1, 1, 10)
+RETURNED = booked("return", "product", 1, -1, 0, 0, 10)
+LEDGER = {
+    # 119.00 less 11.90, both with 19 % of tax: 100.00 less 10.00, and 17.10 of tax. Shipping is
+    # 5.00 and 0.95 of tax. Everything comes back.
+    "tax-inclusive, refunded in full": (
+        order(
+            1,
+            taxes_included=True,
+            total_tax=18.05,
+            total_discounts=11.9,
+            total_shipping_price_set={"shop_money": {"amount": 5.95}},
+            line_items=[
+                {
+                    **line(1, 119.0, discount_allocations=[{"amount": "11.90"}]),
+                    "tax_lines": [{"price": 17.1, "rate": 0.19}],
+                }
+            ],
+        ),
+        [
+            refund(
+                *(1, (1, 1, 107.1, 17.1)),
+                order_adjustments=[adjusted("shipping_refund", "-5.00", "-0.95")],
+            )
+        ],
+        [
+            booked("sale", "product", 1, 1, 100, 10, 0, 0, "17.1"),
+            booked("sale", "shipping", None, 0, 0, 0, 0, 5, "0.95"),
+            booked("return", "product", 1, -1, 0, 0, 90, 0, "-17.1"),
+            booked("return", "shipping", None, 0, 0, 0, 0, -5, "-0.95"),
+        ],
+        0,
+    ),
+    # Of 3 x 10.00 and 3.00 of tax, one comes back on one day and two on another.
+    "partial and repeated refunds": (
+        order(1, total_tax=3.0, line_items=[line(1, 10.0, 3, 3.0)]),
+        [
+            refund(1, (1, 1, 10.0, 1.0)),
+            refund(2, (1, 2, 20.0, 2.0)),
+            FULLY | {"id": 3, "order_id": 404},
+        ],
+        [
+            booked("sale", "product", 1, 3, 30, 0, 0, 0, 3),
+            booked("return", "product", 1, -2, 0, 0, 20, 0, -2),
+            booked("return", "product", 1, -1, 0, 0, 10, 0, -1),
+        ],
+        0,
+    ),
+    # Of 10.00 that come back, 4.00 are kept; then 1.00 is given for a line that is not the order's.
+    "discrepancy": (
+        order(1),
+        [
+            {**FULLY, "order_adjustments": [adjusted("refund_discrepancy", "4.00", "0.40")]},
+            refund(2, (9, 0, 1.0, 0.0)),
+        ],
+        [
+            SOLD,
+            RETURNED,
+            booked("return", "adjustment", None, 0, 0, 0, -4, 0, "0.4"),
+            booked("return", "product", 9, 0, 0, 0, 1),
+        ],
+        "3.4",
+    ),
+    "cancellation after a full refund": (order(1, **CANCELLED), [FULLY], [SOLD, RETURNED], 0),
+    # 10.00, 5.00 of shipping with 1.00 of tax and a tip of 2.00.
+    "cancellation without a refund": (
+        order(1, **CANCELLED, **SHIPPED, total_tax=1.0, total_tip_received=2.0),
+        [],
+        [
+            SOLD,
+            booked("sale", "shipping", None, 0, 0, 0, 0, 5, 1),
+            booked("sale", "tip", None, 0, 0, 0, 0, 0, 0, 2),
+            booked("cancellation", "product", 1, -1, 0, 0, 10),
+            booked("cancellation", "shipping", None, 0, 0, 0, 0, -5, -1),
+            booked("cancellation", "tip", None, 0, 0, 0, 0, 0, 0, -2),
+        ],
+        0,
+    ),
+    # 12.00 are returned for 10.00.
+    "cancellation after too much of a refund": (
+        order(1, **CANCELLED),
+        [refund(1, (1, 1, 12.0, 0.0))],
+        [
+            SOLD,
+            booked("return", "product", 1, -1, 0, 0, 12),
+            booked("cancellation", "product", 1, 0, 0, 0, -2),
+        ],
+        0,
+    ),
+    # 6.00 of 7.00 discount are on shipping; of 6.00 of shipping nothing is left.
+    "shipping discount": (
+        order(
+            1,
+            total_discounts=7.0,
+            total_shipping_price_set={"shop_money": {"amount": 6.0}},
+            shipping_lines=[{"discount_allocations": [{"amount": "6.00"}]}],
+            line_items=[line(1, total_discount=1.0)],
+        ),
+        [],
+        [booked("sale", "product", 1, 1, 10, 1)],
+        9,
+    ),
+    # 2 x 0.335 are 0.67, and not 2 x 0.34; no line carries the discount of 0.10. All comes back.
+    "remainders": (
+        order(1, total_discounts=0.1, line_items=[line(2, 0.335), line(1, 0.335)]),
+        [refund(1, (1, 1, 0.335, 0.0), (2, 1, 0.335, 0.0))],
+        [
+            booked("sale", "product", 1, 1, "0.33", "0.1"),
+            booked("sale", "product", 2, 1, "0.34"),
+            booked("return", "product", 1, -1, 0, 0, "0.33"),
+            booked("return", "product", 2, -1, 0, 0, "0.34"),
+        ],
+        "-0.1",
+    ),
+    "order without lines": (
+        order(1, line_items=[], total_discounts=3.0),
+        [],
+        [booked("sale", "adjustment", None, 0, 0, 3)],
+        -3,
+    ),
+    "gift card": (
+        order(1, line_items=[line(1, 50.0, gift_card=True)]),
+        [refund(1, (1, 1, 50.0, 0.0))],
+        [
+            booked("sale", "gift_card", 1, 1, 50),
+            booked("return", "gift_card", 1, -1, 0, 0, 50),
+        ],
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("sold", "refunds", "expected", "total_sales"), LEDGER.values(), ids=LEDGER
+)
+def test_ledger(
+    tmp_path: Path,
+    write: Write,
+    sold: Row,
+    refunds: list[Row],
+    expected: list[Row],
+    total_sales: int | str,
+) -> None:
+    """The ledger adds up to the order's sale, or to nothing if it is cancelled."""
+    write("shopify/orders", sold, {**sold, "id": 2, "test": True})
+    if refunds:
+        write("shopify/order_refunds", *refunds)
+    found = rows(tmp_path, "fct_sales_ledger")
+
+    def content(row: Row) -> list[str]:
+        return [str(row[name] or 0) for name in expected[0]]
+
+    def plain(row: Row) -> Row:
+        return {name: row[name] for name in expected[0]}
+
+    assert sorted(map(plain, found), key=content) == sorted(expected, key=content)
+    days = {"sale": 1, "return": 2, "cancellation": 3}
+    assert all(row["sale_day"] == date(2024, 3, days[row["movement"]]) for row in found)
+    sale, _ = rows(tmp_path, "fct_sales")
+    is_cancelled = sold.get("cancelled_at") is not None
+    names = ["gross_sales", "discounts", "returns", "net_sales", "shipping", "taxes", "total_sales"]
+    for name in names[3:] if is_cancelled else names:
+        assert sum(row[name] for row in found) == (0 if is_cancelled else sale[name]), name
+    assert cents(total_sales) == (sum(row["total_sales"] for row in found),)
 
 
 # --- days, customers and products -------------------------------------------------------------
 
 
-def test_what_counts(tmp_path: Path, write: Write) -> None:
+def columns_of(landing: Path, name: str, *columns: str, **options: Any) -> list[tuple[Any, ...]]:
+    """Return some columns of a table's rows."""
+    return [tuple(row[column] for column in columns) for row in rows(landing, name, **options)]
+
+
+def test_what_counts_and_currencies(tmp_path: Path, write: Write) -> None:
+    """Of six orders of 10.00, one is a test, one is cancelled, one a guest's and one in euros."""
+    codes = [{"code": "B"}, {"code": "A"}, {"code": "B"}]
     write(
         "shopify/orders",
-        order(1),
+        order(1, discount_codes=codes, shipping_address={"country_code": "BE"}),
         order(2, test=True),
         order(3, cancelled_at=at(hours=1), cancel_reason="fraud"),
-        order(4, customer=None),
-        order(5, currency="EUR"),
+        order(4, customer=None, discount_codes=codes[:1]),
+        order(5, currency="EUR", created_at=at(days=9), processed_at=at(hours=-1)),
+        order(6, created_at=at(days=1, hours=12)),
     )
-    write("shopify/customers", {"id": 7, **meta()}, {"id": 8, **meta()})
-    assert len(rows(tmp_path, "fct_sales")) == 5
-    euro, dollar = rows(tmp_path, "fct_daily_sales")
-    assert (dollar["orders"], dollar["net_sales"], dollar["new_customers"]) == (2, 20, 1)
-    assert (euro["orders"], euro["new_customers"], euro["returning_customers"]) == (1, 1, 0)
-    cohort = one(tmp_path, "fct_customer_cohorts")
-    assert (cohort["orders"], cohort["customers"], cohort["active_customers"]) == (2, 1, 1)
-    buyer, other = rows(tmp_path, "dim_customers")
-    assert (buyer["orders"], buyer["average_order_value"]) == (2, 10)
-    assert (other["orders"], other["net_sales"], other["average_order_value"]) == (0, 0, None)
-    assert (other["first_order_at"], other["last_order_at"]) == (None, None)
+    consent = {"email_marketing_consent": {"state": "unsubscribed"}, "accepts_marketing": True}
+    write(
+        "shopify/customers",
+        {"id": 7, **consent, **meta()},
+        {"id": 8, **meta(), "accepts_marketing": True},
+    )
+    sales = columns_of(tmp_path, "fct_sales", "order_id", "shipping_country", "discount_codes")
+    given = {1: ("BE", ["B", "A", "B"]), 4: (None, ["B"])}
+    assert sales == [(number, *given.get(number, (None, []))) for number in range(1, 7)]
+    figures = ("orders", "net_sales", "new_customers", "returning_customers")
+    first, second = date(2024, 3, 1), date(2024, 3, 3)
+    # The cancelled order counts as an order, and its sale is reversed on the same day.
+    assert columns_of(tmp_path, "fct_daily_sales", "sale_day", "currency", *figures) == [
+        (first, "EUR", 1, 10, 1, 0),
+        (first, "USD", 3, 20, 1, 0),
+        (date(2024, 3, 3), "USD", 1, 10, 0, 1),
+    ]
+    assert columns_of(tmp_path, "fct_daily_orders", "order_day", "currency", *figures) == [
+        (first, "EUR", 1, 10, 1, 0),
+        (first, "USD", 2, 20, 1, 0),
+        (second, "USD", 1, 10, 0, 1),
+    ]
+    cohorts = ("currency", "customers", "active_customers", "orders", "retention_rate")
+    assert columns_of(tmp_path, "fct_customer_cohorts", *cohorts) == [
+        ("EUR", 1, 1, 1, 1.0),
+        ("USD", 1, 1, 2, 1.0),
+    ]
+    customer = ("customer_id", "currency", "orders", "net_sales", "average_days_between_orders")
+    more = ("first_discount_code", "first_product_id", "accepts_email_marketing")
+    assert columns_of(tmp_path, "dim_customers", *customer, *more) == [
+        (7, "EUR", 1, 10, None, None, 5, False),
+        (7, "USD", 2, 20, 1.5, "B", 5, False),
+        (8, None, 0, 0, None, None, None, True),
+    ]
+    write(
+        "shopify/abandoned_checkouts",
+        {"id": 1, **meta(), "currency": "USD", "discount_codes": codes[:2]},
+    )
+    code = ("code", "currency", "orders", "new_customer_orders", "average_order_value")
+    assert columns_of(tmp_path, "fct_discount_codes", *code, "abandoned_checkouts") == [
+        ("A", "USD", 1, 0, 10, 1),  # the customer's first order was the one in euros
+        ("B", "USD", 2, 0, 10, 1),
+    ]
+
+
+def test_gift_cards_and_tips_stand_beside_the_sales(tmp_path: Path, write: Write) -> None:
+    """10.00 of goods, 50.00 of gift cards and 2.00 of tips; the goods come back on the next day.
+
+    The margin of the line and of the days is after a unit cost of 4.00.
+    """
+    lines = [line(1, variant_id=3), line(2, 50.0, gift_card=True)]
+    write("shopify/orders", order(1, total_tip_received=2.0, line_items=lines))
+    write("shopify/order_refunds", FULLY)
+    write("shopify/product_variants", {"id": 3, **meta(), "inventory_item_id": 4})
+    write("shopify/inventory_items", {"id": 4, **meta(), "cost": 4.0})
+    spend = "date,platform,campaign,currency,cost,impressions,clicks\n2024-03-01,x,a,USD,"
+    put(tmp_path, "ads/spend/year=2024/month=03/day=01/1.csv", f"{spend}9,1,1\n".encode())
+    put(tmp_path, "ads/spend/year=2024/month=03/day=02/1.csv", f"{spend}2.5,8,2\n".encode())
+    day = ("orders", "units", "returned_units", "net_sales", "tips", "gift_card_sales")
+    assert columns_of(tmp_path, "fct_daily_sales", *day, "average_order_value") == [
+        (1, 1, 0, 10, 2, 50, 10),
+        (0, 0, 1, -10, 0, 0, None),
+    ]
+    margin = ("returned_quantity", "net_sales", "unit_cost", "cost", "gross_margin")
+    assert columns_of(tmp_path, "fct_order_lines", *margin) == [
+        (1, 0, 4, 0, 0),
+        (0, 50, None, None, None),
+    ]
+    assert compute(tmp_path)["fct_daily_marketing"].rows == [
+        (date(2024, 3, 1), "x", "USD", Decimal("2.5"), 8, 2)
+    ]
+    profit = ("cost_of_goods", "gross_margin", "contribution_margin", "customer_acquisition_cost")
+    assert columns_of(tmp_path, "fct_daily_profit", *profit, "marketing_efficiency_ratio") == [
+        (4, 6, Decimal("3.5"), Decimal("2.5"), 4.0),
+        (-4, -6, -6, None, None),
+    ]
 
 
 def test_days_and_months_are_the_shop_s(tmp_path: Path, write: Write) -> None:
@@ -427,13 +711,13 @@ def test_days_and_months_are_the_shop_s(tmp_path: Path, write: Write) -> None:
     evening = datetime(2024, 3, 1, 1, 30, tzinfo=UTC)
     night = datetime(2024, 3, 1, 5, 30, tzinfo=UTC)
     write("shopify/orders", order(1, created_at=night), order(2, created_at=evening))
-    utc = one(tmp_path, "fct_daily_sales")
-    assert (utc["order_day"], utc["new_customers"]) == (date(2024, 3, 1), 1)
-
-    first, second = rows(tmp_path, "fct_daily_sales", timezone="America/New_York")
-    assert (first["order_day"], second["order_day"]) == (date(2024, 2, 29), date(2024, 3, 1))
-    assert (first["new_customers"], first["returning_customers"]) == (1, 0)
-    assert (second["new_customers"], second["returning_customers"]) == (0, 1)
+    for name, day in (("fct_daily_sales", "sale_day"), ("fct_daily_orders", "order_day")):
+        figures = (day, "new_customers", "returning_customers")
+        assert columns_of(tmp_path, name, *figures) == [(date(2024, 3, 1), 1, 0)]
+        assert columns_of(tmp_path, name, *figures, timezone="America/New_York") == [
+            (date(2024, 2, 29), 1, 0),
+            (date(2024, 3, 1), 0, 1),
+        ]
     cohorts = rows(tmp_path, "fct_customer_cohorts", timezone="America/New_York")
     assert [(row["cohort_month"], row["months_since_first"]) for row in cohorts] == [
         (date(2024, 2, 1), 0),
@@ -454,9 +738,10 @@ def test_cohorts_over_a_year(tmp_path: Path, write: Write) -> None:
         order(5, customer={"id": 9}, created_at=on(2024, 1)),
     )
     assert compute(tmp_path)["fct_customer_cohorts"].rows == [
-        (date(2023, 11, 1), 0, 2, 2, 2, Decimal("20.00")),
-        (date(2023, 11, 1), 2, 2, 1, 2, Decimal("20.00")),
-        (date(2024, 1, 1), 0, 1, 1, 1, Decimal("10.00")),
+        # gross sales, returns, net sales, cumulative, for each customer, retention
+        (date(2023, 11, 1), 0, "USD", 2, 2, 2, 20, 0, 20, 20, 10, 1.0),
+        (date(2023, 11, 1), 2, "USD", 2, 1, 2, 20, 0, 20, 40, 20, 0.5),
+        (date(2024, 1, 1), 0, "USD", 1, 1, 1, 10, 0, 10, 10, 10, 1.0),
     ]
 
 
@@ -466,10 +751,29 @@ def test_average_order_value_rounds_half_away(tmp_path: Path, write: Write) -> N
         order(1, line_items=[line(1, 0.01)]),
         order(2, line_items=[line(2, 0.01, 2)], total_discounts=0.02),
     )
-    found = one(tmp_path, "fct_daily_sales")
-    assert (found["orders"], found["units"]) == (2, 3)
-    # (0.03 - 0.02) / 2 = 0.005
-    assert found["average_order_value"] == Decimal("0.01")
+    for name in ("fct_daily_sales", "fct_daily_orders"):
+        found = one(tmp_path, name)
+        assert (found["orders"], found["units"]) == (2, 3)
+        # (0.03 - 0.02) / 2 = 0.005
+        assert found["average_order_value"] == Decimal("0.01")
+
+
+def test_scores_are_quintiles(tmp_path: Path, write: Write) -> None:
+    """Of seven buyers the two lowest parts have two; equals are cut by their ids."""
+    write("shopify/customers", *({"id": number, **meta()} for number in range(1, 9)))
+    spent = [10.0, 10.0, 10.0, 10.0, 40.0, 30.0, 20.0]
+    write(
+        "shopify/orders",
+        *(
+            order(number, customer={"id": number}, line_items=[line(number, price)])
+            for number, price in enumerate(spent, start=1)
+        ),
+    )
+    scores = ("recency_score", "frequency_score", "monetary_score")
+    assert columns_of(tmp_path, "dim_customers", *scores) == [
+        *((1, 1, 1), (1, 1, 1), (2, 2, 2), (2, 2, 2), (3, 3, 5), (4, 4, 4), (5, 5, 3)),
+        (None, None, None),
+    ]
 
 
 def test_customer_gets_the_latest_profile_of_the_same_email(tmp_path: Path, write: Write) -> None:
@@ -508,27 +812,109 @@ def test_customer_gets_the_latest_profile_of_the_same_email(tmp_path: Path, writ
     assert [row["klaviyo_profile_id"] for row in others] == [None, None]
 
 
-def test_products_take_their_title_from_the_latest_line(tmp_path: Path, write: Write) -> None:
+def test_products_variants_and_stock(tmp_path: Path, write: Write) -> None:
+    """Title and vendor are the latest line's; of 6 units one comes back; 7 are left of variant 3.
+
+    In the 28 days up to the newest order, which is a test, 4 units of variant 3 were sold: 7 * 28
+    / 4 = 49 days of cover.
+    """
+    old, new = line(1, title="Old"), line(9, title="New", variant_id=3)
     write(
         "shopify/orders",
-        order(1, created_at=at(hours=1), line_items=[line(1, title="Old"), line(9, title="New")]),
+        order(1, created_at=at(hours=1), line_items=[old, {**new, "quantity": 1}]),
         order(2, line_items=[line(99, quantity=4), line(100, product_id=None)]),
-        order(3, created_at=at(hours=9), test=True, line_items=[line(101, title="Test")]),
+        order(3, created_at=at(days=26), test=True, line_items=[line(101, title="Test")]),
+        order(4, created_at=at(days=-1), currency="EUR", line_items=[{**new, "quantity": 3}]),
+        order(5, created_at=at(days=-2), currency="EUR", line_items=[{**new, "quantity": 8}]),
     )
-    assert one(tmp_path, "dim_products") == {
-        "product_id": 5,
-        "title": "New",
-        "vendor": "Wax",
-        "first_sold_at": NOON,
-        "last_sold_at": at(hours=1),
-        "units_sold": 6,
-        "gross_sales": Decimal("60.00"),
-    }
+    write("shopify/order_refunds", FULLY)
+    write("shopify/products", {"id": 5, **meta(), "status": "active", "tags": "a, b"})
+    write(
+        "shopify/product_variants",
+        {"id": 3, **meta(), "product_id": 5, "inventory_item_id": 4, "compare_at_price": "12.5"},
+        {"id": 6, **meta(), "product_id": 5, "inventory_item_id": 8},
+    )
+    level = {**meta(), "inventory_item_id": 4, "updated_at": NOON}
+    write(
+        "shopify/inventory_levels",
+        {"id": "4|1", **level, "location_id": 1, "available": 9},
+        {"id": "4|2", **level, "location_id": 2, "available": -2},
+        {"id": "5|2", **level, "location_id": 2, "available": 99, "inventory_item_id": 5},
+    )
+    write(
+        "shopify/locations",
+        {"id": 1, **meta(_airbyte_generation_id=2), "name": "Shop"},
+        {"id": 2, **meta(_airbyte_generation_id=1), "name": "Closed"},
+    )
+    own = ("currency", "title", "first_sold_at", "last_sold_at", "units_sold", "returned_units")
+    amounts = ("gross_sales", "net_sales", "return_rate", "status", "on_hand")
+    assert columns_of(tmp_path, "dim_products", *own, *amounts) == [
+        ("EUR", "New", at(days=-2), at(days=-1), 11, 0, 110, 110, 0.0, "active", 7),
+        ("USD", "New", NOON, at(hours=1), 6, 1, 60, 50, 1 / 6, "active", 7),
+    ]
+    variant = ("variant_id", "compare_at_price", "on_hand", "units_sold", "last_sold_at")
+    assert columns_of(tmp_path, "dim_product_variants", *variant, "days_of_cover") == [
+        (3, Decimal("12.5"), 7, 12, at(hours=1), 49),
+        (6, None, None, 0, None, None),
+    ]
+    assert compute(tmp_path)["fct_inventory"].rows == [
+        (3, 1, "Shop", 9, NOON),
+        (3, 2, None, -2, NOON),
+    ]
+
+
+def test_payments_fulfilments_and_checkouts(tmp_path: Path, write: Write) -> None:
+    write(
+        "shopify/orders",
+        order(1, checkout_id=8, deleted_at=NOON),
+        order(2, checkout_id=8),
+        order(3, checkout_id=8),
+    )
+    paid = {**meta(), "processed_at": NOON, "gateway": "card", "currency": "USD", "order_id": 2}
+    success = {**paid, "status": "success"}
+    write(
+        "shopify/transactions",
+        {**success, "id": 1, "kind": "authorization", "amount": 9.0},
+        {**success, "id": 2, "kind": "capture", "amount": 9.0},
+        {**success, "id": 3, "kind": "refund", "amount": 2.5},
+        {**paid, "id": 4, "kind": "refund", "amount": 9.0, "status": "failure"},
+    )
+    assert columns_of(tmp_path, "fct_payments", "transaction_id", "amount") == [
+        (1, 9),
+        (2, 9),
+        (3, Decimal("-2.5")),
+    ]
+    assert compute(tmp_path)["fct_daily_payments"].rows == [
+        (date(2024, 3, 1), "card", "USD", 9, Decimal("2.5"), Decimal("6.5"), 2)
+    ]
+    profit = one(tmp_path, "fct_daily_profit")
+    assert (profit["payment_refunds"], profit["net_sales"]) == (Decimal("2.5"), 20)
+
+    units = {"line_items": [{"quantity": 2}, {"quantity": 1}], "created_at": at(minutes=90)}
+    write("shopify/fulfillments", {"id": 1, "order_id": 2, **units}, {"id": 2, "order_id": 404})
+    fulfilment = ("fulfillment_id", "units", "hours_to_fulfil")
+    assert columns_of(tmp_path, "fct_fulfillments", *fulfilment) == [(1, 3, 1.5), (2, 0, None)]
+
+    write(
+        "shopify/abandoned_checkouts",
+        {"id": 8, "customer": {"id": 7}, "completed_at": None},
+        {"id": 9, "completed_at": NOON},
+        {"id": 10},
+    )
+    recovered = ("checkout_id", "customer_id", "is_recovered", "recovered_order_id")
+    assert columns_of(tmp_path, "fct_abandoned_checkouts", *recovered) == [
+        (8, 7, True, 2),
+        (9, None, True, None),
+        (10, None, False, None),
+    ]
 
 
 # --- e-mail -----------------------------------------------------------------------------------
 
-METRICS = {"R": "Received Email", "O": "Opened Email", "C": "Clicked Email", "P": "Placed Order"}
+METRICS = {
+    **{"R": "Received Email", "O": "Opened Email", "C": "Clicked Email", "P": "Placed Order"},
+    **{"B": "Bounced Email", "X": "Marked Email as Spam", "S": "Received SMS", "T": "Clicked SMS"},
+}
 
 
 def event(
@@ -569,8 +955,9 @@ def email(write: Write) -> None:
 
 def performance(landing: Path, **options: Any) -> list[tuple[Any, ...]]:
     """Return campaign, recipients, opens, clicks, orders, revenue."""
-    found = compute(landing, **options)["fct_campaign_performance"]
-    return [(row[0], *row[3:]) for row in found.rows]
+    figures = ("recipients", "unique_opens", "unique_clicks", "attributed_orders")
+    columns = ("campaign_id", *figures, "attributed_revenue")
+    return columns_of(landing, "fct_campaign_performance", *columns, **options)
 
 
 @pytest.mark.usefixtures("email")
@@ -596,6 +983,86 @@ def test_profiles_are_counted_once(tmp_path: Path, write: Write) -> None:
         event("7", "C", NOON),
     )
     assert performance(tmp_path) == [("k1", 3, 1, 0, 0, 0), ("k2", 0, 0, 0, 0, 0)]
+
+
+@pytest.mark.usefixtures("email")
+def test_channels_flows_and_all_messages(tmp_path: Path, write: Write) -> None:
+    """A message of a campaign is the campaign's, whatever flow it names; k2 has two messages."""
+    flow = {"name": "Welcome", "updated": NOON}
+    write("klaviyo/flows", *({"id": name, **meta(), "attributes": flow} for name in ("f1", "f2")))
+    write(
+        "klaviyo/events",
+        event("1", "R", at(hours=-5), message="m3", flow="f1"),
+        event("2", "B", at(hours=-5), message="m2", profile="B"),
+        event("3", "X", at(hours=-5), message="k2"),
+        event("4", "T", at(hours=-4), message="m3"),
+        event("5", "O", at(hours=-3), message="n", flow="f1"),
+        event("6", "S", at(hours=-3), message="n", flow="f1"),
+        event("7", "P", NOON, value=5, currency_code="EUR", event_id="12"),
+        event("8", "P", NOON, value=6),
+    )
+    counts = ("received", "unique_opens", "unique_clicks", "bounces", "spam_complaints")
+    columns = ("channel", "currency", *counts, "attributed_orders", "attributed_revenue")
+    assert columns_of(tmp_path, "fct_campaign_performance", "campaign_id", *columns) == [
+        ("k1", None, None, 0, 0, 0, 0, 0, 0, 0),
+        ("k2", "email", None, 1, 0, 0, 1, 1, 0, 0),
+        ("k2", "sms", None, 0, 0, 1, 0, 0, 1, 6),
+        ("k2", "sms", "EUR", 0, 0, 1, 0, 0, 1, 5),
+    ]
+    assert columns_of(tmp_path, "fct_flow_performance", "flow_id", *columns) == [
+        ("f1", "email", None, 0, 1, 0, 0, 0, 1, 6),
+        ("f1", "email", "EUR", 0, 1, 0, 0, 0, 1, 5),
+        ("f1", "sms", None, 1, 0, 0, 0, 0, 0, 0),
+        ("f2", None, None, 0, 0, 0, 0, 0, 0, 0),
+    ]
+
+
+# For 10.01: weight and amount of each touch, by model.
+FIRST_OF_TWO, LAST_OF_TWO = [("1", "10.01"), ("0", "0")], [("0", "0"), ("1", "10.01")]
+HALVES = [("0.5", "5.01"), ("0.5", "5.00")]  # 5.005 each, half away from zero
+MODELS = {
+    1: {model: [("1", "10.01")] for model in ("first", "last", "linear", "position")},
+    2: {"first": FIRST_OF_TWO, "last": LAST_OF_TWO, "linear": HALVES, "position": HALVES},
+    3: {
+        "first": [*FIRST_OF_TWO, ("0", "0")],
+        "last": [("0", "0"), *LAST_OF_TWO],
+        # A third of 10.01 is 3.337.
+        "linear": [("0.33333333", "3.34"), ("0.33333333", "3.34"), ("0.33333334", "3.33")],
+        # 4.004, 2.002 and what is left
+        "position": [("0.4", "4.00"), ("0.2", "2.00"), ("0.4", "4.01")],
+    },
+}
+
+
+@pytest.mark.usefixtures("email")
+@pytest.mark.parametrize("touches", MODELS)
+def test_attribution_models(tmp_path: Path, write: Write, touches: int) -> None:
+    """Of order 12, in the order's currency; the order of nobody is direct."""
+    write("shopify/orders", order(12, currency="CHF"))
+    of_flow = event("t0", "O", at(hours=-9), message="n", flow="f1")
+    others = [event(f"t{number}", "C", at(hours=-number), message="m1") for number in (2, 1)]
+    placed = event("p", "P", NOON, value="10.01", event_id="12")
+    write("klaviyo/events", *[of_flow, *others][:touches], placed)
+    write("klaviyo/events", event("q", "P", NOON, profile=None, value=1), day=2)
+    columns = ("placed_event_id", "order_id", "currency", "touch_event_id", "source_type")
+    found = rows(tmp_path, "fct_attribution")
+    assert {tuple(row[name] for name in (*columns, "source_id")) for row in found} == {
+        ("q", None, None, None, "direct", None),
+        ("p", 12, "CHF", "t0", "flow", "f1"),
+        *[("p", 12, "CHF", f"t{number}", "campaign", "k1") for number in (2, 1)][: touches - 1],
+    }
+    order_of = ["t0", "t2", "t1"]
+    for model, expected in MODELS[touches].items():
+        own = [row for row in found if row["attribution_model"] == model]
+        own.sort(key=lambda row: order_of.index(row["touch_event_id"] or "t0"))
+        given = [
+            (row["weight"], row["attributed_revenue"])
+            for row in own
+            if row["placed_event_id"] == "p"
+        ]
+        assert given == [cents(*pair) for pair in expected], model
+        direct = [row["weight"] for row in own if row["placed_event_id"] == "q"]
+        assert direct == [1]
 
 
 @pytest.mark.usefixtures("email")
