@@ -80,9 +80,9 @@ E-mail, SMS and advertisements
     * ``$value`` in text is a number when it is spelled as one in JSON or SQL; a boolean is none.
     * An event is of one campaign (the greatest id that owns its message) or else of its flow; an
       empty ``$flow`` is none. Campaigns and flows that have not landed have no row.
-    * A campaign has a row for each channel of its events and for its own channel; one without any
-      has a row of no channel, and so has a flow. A channel without orders has one row of no
-      currency. Orders are credited to the channel of the touch.
+    * A campaign or flow has a row for each channel of its events. A campaign without events has
+      one of its own channel, or else e-mail; a flow one of no channel. A channel without orders
+      has one row of no currency. Orders are credited to the channel of the touch.
     * Events without a profile reach nobody, and their orders are direct. Events whose metric is
       not in the newest generation have no name and count nowhere.
     * ``properties`` is the landed text; an object is compact JSON. `diff` compares it as JSON.

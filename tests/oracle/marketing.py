@@ -34,6 +34,7 @@ METRICS = {
     "Received SMS": ("received", "sms"),
     "Clicked SMS": ("clicked", "sms"),
     "Failed to Deliver SMS": ("bounced", "sms"),
+    "Unsubscribed from SMS": ("unsubscribed", "sms"),
     "Unsubscribed from SMS Marketing": ("unsubscribed", "sms"),
     "Placed Order": ("placed_order", None),
 }
@@ -117,7 +118,7 @@ def campaign_performance(campaigns: list[Record], journeys: Journeys) -> list[Re
         }
         for campaign in campaigns
         for row in _performance(
-            journeys, credited, "campaign", campaign["campaign_id"], campaign["channel"]
+            journeys, credited, "campaign", campaign["campaign_id"], campaign["channel"] or "email"
         )
     ]
 
@@ -148,13 +149,12 @@ def _performance(
     credited: dict[Any, dict[Any, list[Record]]],
     source_type: str,
     source_id: str,
-    own_channel: str | None,
+    usual_channel: str | None,
 ) -> Iterable[Record]:
-    """Yield a source's rows; its channels are those of its events and, of a campaign, its own."""
+    """Yield a source's rows; without events its channel is the usual one."""
     source = source_type, source_id
     profiles = journeys.reached.get(source, {})
-    channels = {channel for channel, _ in profiles} | ({own_channel} - {None})
-    for channel in channels or {None}:
+    for channel in {channel for channel, _ in profiles} or {usual_channel}:
         counts = {
             column: len(profiles.get((channel, role), ())) for role, column in _COLUMNS.items()
         }

@@ -1004,7 +1004,7 @@ def test_channels_flows_and_all_messages(tmp_path: Path, write: Write) -> None:
     counts = ("received", "unique_opens", "unique_clicks", "bounces", "spam_complaints")
     columns = ("channel", "currency", *counts, "attributed_orders", "attributed_revenue")
     assert columns_of(tmp_path, "fct_campaign_performance", "campaign_id", *columns) == [
-        ("k1", None, None, 0, 0, 0, 0, 0, 0, 0),
+        ("k1", "email", None, 0, 0, 0, 0, 0, 0, 0),
         ("k2", "email", None, 1, 0, 0, 1, 1, 0, 0),
         ("k2", "sms", None, 0, 0, 1, 0, 0, 1, 6),
         ("k2", "sms", "EUR", 0, 0, 1, 0, 0, 1, 5),
