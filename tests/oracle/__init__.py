@@ -46,7 +46,7 @@ Orders, lines, refunds, customers
       ``total_discount``, null included, less the tax within it. ``tax`` is 0 without tax lines.
     * Every refund column is 0 when its list is missing or empty. An adjustment without a kind is a
       discrepancy.
-    * ``discount_codes`` is an empty list when there are none; null codes are left out.
+    * ``discount_codes`` is null when no list is given; null codes are left out.
 
 Sales
     * The ledger and fct_sales add up the *rounded* columns of orders and refunds, so that their
@@ -70,9 +70,10 @@ Customers, products, stock
     * fct_inventory has the levels whose item is that of a landed variant.
 
 Payments
-    * ``processed_at`` has no substitute. ``refunds`` of fct_daily_payments are positive, and
-      ``net_amount`` = payments - refunds. A null day is a row of its own there, and none of
-      fct_daily_profit.
+    * ``processed_at`` is ``created_at`` where it is null; ``kind`` and ``status`` are in small
+      letters. Without either moment a payment has no part in a day.
+    * ``refunds`` of fct_daily_payments are positive, and ``net_amount`` = payments - refunds. Each
+      sums exact amounts and is rounded once.
 
 E-mail, SMS and advertisements
     * ``message_id`` of a campaign is the first of ``attributes.message`` (when not empty) and the

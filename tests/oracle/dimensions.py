@@ -79,7 +79,7 @@ def _first_order(own: list[Record], lines_of: dict[int, list[Record]]) -> Record
     lowest = min(sold, key=lambda line: _nulls_last(line["order_line_id"]), default={})
     return {
         "first_product_id": lowest.get("product_id"),
-        "first_discount_code": next(iter(first["discount_codes"]), None),
+        "first_discount_code": next(iter(first["discount_codes"] or []), None),
     }
 
 

@@ -269,7 +269,7 @@ def discount_codes(counted: list[Record], checkouts: list[Record]) -> list[Recor
 def _by_code(rows: list[Record]) -> dict[tuple[str, str | None], list[Record]]:
     found: dict[tuple[str, str | None], list[Record]] = {}
     for row in rows:
-        for code in dict.fromkeys(row["discount_codes"]):
+        for code in dict.fromkeys(row["discount_codes"] or []):
             found.setdefault((code, row["currency"]), []).append(row)
     return found
 
@@ -279,22 +279,22 @@ def daily_payments(payments: list[Record], zone: ZoneInfo) -> list[Record]:
     moving = [
         {**row, "payment_day": day_in(zone, row["processed_at"])}
         for row in payments
-        if row["kind"] in ("sale", "capture", "refund")
+        if row["kind"] in ("sale", "capture", "refund") and row["processed_at"] is not None
     ]
     rows = []
     for (day, gateway, currency), own in group(
         moving, "payment_day", "gateway", "currency"
     ).items():
-        net = column_sum(own, "amount")
-        refunds = -column_sum((row for row in own if row["kind"] == "refund"), "amount")
+        refunded = total(row["_amount"] for row in own if row["kind"] == "refund")
+        net = total(row["_amount"] for row in own)
         rows.append(
             {
                 "payment_day": day,
                 "gateway": gateway,
                 "currency": currency,
-                "payments": net + refunds,
-                "refunds": refunds,
-                "net_amount": net,
+                "payments": money(net - refunded),
+                "refunds": money(-refunded),
+                "net_amount": money(net),
                 "transactions": len(own),
             }
         )

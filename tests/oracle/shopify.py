@@ -12,7 +12,9 @@ from .values import (
     exact,
     exact_or_zero,
     integer,
+    is_list,
     items,
+    lower,
     mapping,
     moment,
     money,
@@ -112,7 +114,10 @@ def _processed_or_created(record: Record) -> datetime | None:
     return moment(record.get("processed_at")) or moment(record.get("created_at"))
 
 
-def _codes(record: Record) -> list[str]:
+def _codes(record: Record) -> list[str] | None:
+    """Return the codes as given: none at all when the source has no list."""
+    if not is_list(record.get("discount_codes")):
+        return None
     codes = (text(code.get("code")) for code in items(record.get("discount_codes")))
     return [code for code in codes if code is not None]
 
@@ -283,18 +288,23 @@ def payments(records: list[Record]) -> list[Record]:
     """Return one row per successful transaction; a refund takes away."""
     rows = []
     for transaction_id, record in newest(records, integer, by_column("created_at")).items():
-        if text(record.get("status")) != "success":
+        # The connector's two ways to read transactions differ in the case of these words.
+        kind, status = (lower(record.get(name)) for name in ("kind", "status"))
+        if status != "success":
             continue
-        kind, amount = text(record.get("kind")), exact(record.get("amount"))
+        amount = exact(record.get("amount"))
+        if kind == "refund" and amount is not None:
+            amount = -amount
         rows.append(
             {
                 "transaction_id": transaction_id,
                 "order_id": integer(record.get("order_id")),
-                "processed_at": moment(record.get("processed_at")),
+                "processed_at": _processed_or_created(record),
                 "kind": kind,
                 "gateway": text(record.get("gateway")),
                 "currency": text(record.get("currency")),
-                "amount": money(-amount if amount and kind == "refund" else amount),
+                "amount": money(amount),
+                "_amount": amount,
             }
         )
     return rows

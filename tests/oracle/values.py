@@ -40,6 +40,11 @@ def items(value: Any) -> list[Record]:
     return [mapping(element) for element in value if element is not None]
 
 
+def is_list(value: Any) -> bool:
+    """Tell whether there is a list, also an empty one."""
+    return isinstance(_decoded(value), list)
+
+
 def dig(value: Any, *path: str) -> Any:
     """Follow ``path`` through objects; ``None`` as soon as a step is missing."""
     for name in path:
@@ -136,6 +141,12 @@ def text(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def lower(value: Any) -> str | None:
+    """Return text in small letters."""
+    found = text(value)
+    return None if found is None else found.lower()
 
 
 def json_text(value: Any) -> str | None:

@@ -636,7 +636,7 @@ def test_what_counts_and_currencies(tmp_path: Path, write: Write) -> None:
     )
     sales = columns_of(tmp_path, "fct_sales", "order_id", "shipping_country", "discount_codes")
     given = {1: ("BE", ["B", "A", "B"]), 4: (None, ["B"])}
-    assert sales == [(number, *given.get(number, (None, []))) for number in range(1, 7)]
+    assert sales == [(number, *given.get(number, (None, None))) for number in range(1, 7)]
     figures = ("orders", "net_sales", "new_customers", "returning_customers")
     first, second = date(2024, 3, 1), date(2024, 3, 3)
     # The cancelled order counts as an order, and its sale is reversed on the same day.
@@ -875,7 +875,7 @@ def test_payments_fulfilments_and_checkouts(tmp_path: Path, write: Write) -> Non
     write(
         "shopify/transactions",
         {**success, "id": 1, "kind": "authorization", "amount": 9.0},
-        {**success, "id": 2, "kind": "capture", "amount": 9.0},
+        {**success, "id": 2, "kind": "CAPTURE", "amount": 9.0, "status": "SUCCESS"},
         {**success, "id": 3, "kind": "refund", "amount": 2.5},
         {**paid, "id": 4, "kind": "refund", "amount": 9.0, "status": "failure"},
     )
