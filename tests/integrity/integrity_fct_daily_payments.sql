@@ -1,5 +1,5 @@
--- Per gateway and currency, the days add up to the transactions that moved money; a day rounds by half
--- a cent, and so does a transaction.
+-- Per gateway and currency, the days add up to the transactions that moved money; a day rounds by
+-- half a cent, and so does a transaction.
 with
 
 payments as (

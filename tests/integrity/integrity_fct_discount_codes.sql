@@ -1,24 +1,34 @@
--- Per currency, the codes have each order that counts, and each abandoned checkout, once for each of
--- its codes, and each order with all its sales.
+-- Per currency, the codes have each order that counts, and each abandoned checkout, once for each
+-- of its codes, and each order with all its sales.
 with
 
-uses as (
+sales as (
     select
-        currency,
-        len(list_distinct(discount_codes)) as codes,
-        gross_sales,
-        discounts,
-        net_sales
+        *,
+        len(list_distinct(discount_codes)) as codes
     from {{ ref('fct_sales') }}
     where is_counted and len(list_distinct(discount_codes)) > 0
 ),
 
 checkouts as (
     select
-        currency,
+        *,
         len(list_distinct(discount_codes)) as codes
     from {{ ref('fct_abandoned_checkouts') }}
     where len(list_distinct(discount_codes)) > 0
+),
+
+uses as (
+    select
+        currency,
+        codes as orders,
+        codes * gross_sales as gross_sales,
+        codes * discounts as discounts,
+        codes * net_sales as net_sales,
+        0 as abandoned_checkouts
+    from sales
+    union all
+    select currency, 0, 0, 0, 0, codes from checkouts
 ),
 
 expected as (
@@ -29,18 +39,7 @@ expected as (
         sum(discounts) as discounts,
         sum(net_sales) as net_sales,
         sum(abandoned_checkouts) as abandoned_checkouts
-    from (
-        select
-            currency,
-            codes as orders,
-            codes * gross_sales as gross_sales,
-            codes * discounts as discounts,
-            codes * net_sales as net_sales,
-            0 as abandoned_checkouts
-        from uses
-        union all
-        select currency, 0, 0, 0, 0, codes from checkouts
-    )
+    from uses
     group by currency
 ),
 

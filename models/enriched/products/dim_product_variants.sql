@@ -33,16 +33,20 @@ stock as (
     group by inventory_item_id
 ),
 
+newest as (
+    select max(order_day) as order_day from sales
+),
+
 sold as (
     select
         lines.variant_id,
         cast(coalesce(sum(lines.quantity), 0) as bigint) as units_sold,
         max(sales.order_date) as last_sold_at,
-        coalesce(sum(lines.quantity) filter (
-            sales.order_day > (select max(order_day) - 28 from sales)
-        ), 0) as recent_units
+        coalesce(sum(lines.quantity) filter (sales.order_day > newest.order_day - 28), 0)
+            as recent_units
     from lines
     inner join sales on lines.order_id = sales.order_id
+    cross join newest
     where sales.is_counted
     group by lines.variant_id
 ),

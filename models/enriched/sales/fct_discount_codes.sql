@@ -21,9 +21,10 @@ uses as (
 ),
 
 first_orders as (
-    select min_by(
-        order_id, create_sort_key(order_date, 'asc nulls last', order_id, 'asc nulls last')
-    ) as order_id
+    select
+        min_by(
+            order_id, create_sort_key(order_date, 'asc nulls last', order_id, 'asc nulls last')
+        ) as order_id
     from sales
     where customer_id in (select customer_id from uses)
     group by customer_id
@@ -42,12 +43,19 @@ code_sales as (
     group by code, currency
 ),
 
+checkout_uses as (
+    select
+        unnest(list_distinct(discount_codes)) as code,
+        currency
+    from checkouts
+),
+
 code_checkouts as (
     select
         code,
         currency,
         count(*) as checkouts
-    from (select unnest(list_distinct(discount_codes)) as code, currency from checkouts)
+    from checkout_uses
     group by code, currency
 ),
 
