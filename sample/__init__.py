@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-SOURCES = {"shopify", "klaviyo", "jaffle_shop"}
+SOURCES = {"shopify", "klaviyo", "ads", "jaffle_shop"}
 DAY = 86_400
 # What is rendered at once: bounds memory.
 ROWS_AT_ONCE = 40_000
@@ -123,6 +123,7 @@ def _build(
         "start": midnight,
         "until": midnight + days * DAY,
         "seconds": days * DAY,
+        "half_way": midnight + days * DAY // 2,
         "old_customers": 10 + orders // 20,
         "jaffles": max(20, min(orders // 10, 20_000)),
     }

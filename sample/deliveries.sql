@@ -3,6 +3,8 @@
 -- There is one sync a day, at 02:00 of the following day. Awkward deliveries happen at fixed syncs
 -- (counted from 0) and to fixed shares of the records, so that a week has each of them.
 
+create macro is_csv(stream) as split_part(stream, '/', 1) in ('jaffle_shop', 'ads');
+
 -- What the sources show of a record after each thing that happens to it.
 create table versions as
 with order_versions as (
@@ -26,6 +28,65 @@ union all
 select 'shopify/customers', key_no, version, happened_at from customer_versions
 union all
 select 'shopify/order_refunds', key_no, 0, happened_at from refunds
+union all
+select 'shopify/transactions', key_no, 0, happened_at from transactions
+union all
+select 'shopify/fulfillments', key_no, unnest([
+    {version: 0, happened_at: happened_at},
+    {version: 1, happened_at: if(
+        order_no % 3 = 0 or cancelled_at is not null,
+        greatest(happened_at + days(2), cancelled_at + 60),
+        null
+    )}
+], recursive := true)
+from fulfillments
+union all
+select 'shopify/abandoned_checkouts', key_no, unnest([
+    {version: 0, happened_at: created_at + 600},
+    {version: 1, happened_at: completed_at}
+], recursive := true)
+from checkouts
+union all
+select 'shopify/inventory_levels', key_no, version, happened_at from inventory_levels
+union all
+select 'shopify/discount_codes', key_no, version, happened_at from code_versions
+union all
+-- The catalogue is older than the history. Half-way some words, prices and costs change.
+select 'shopify/products', product_no, unnest([
+    {version: 0, happened_at: getvariable('start') - days(30) + product_no},
+    {version: 1, happened_at: if(
+        coalesce(new_title, new_vendor) is not null, getvariable('half_way'), null
+    )},
+    {version: 2, happened_at: if(
+        title like 'Trail Mix%', getvariable('sold_out_at') + days(1), null
+    )}
+], recursive := true)
+from products
+union all
+select 'shopify/product_variants', variant, version,
+    if(version = 0, getvariable('start') - days(30), getvariable('half_way')) + variant
+from variants
+cross join range(2) as versions (version)
+where version = 0 or product_no % 3 = 0
+union all
+select 'shopify/inventory_items', variant, version,
+    if(version = 0, getvariable('start') - days(30), getvariable('half_way')) + variant
+from variants
+cross join range(2) as versions (version)
+where version = 0 or variant % 4 = 1
+union all
+select 'shopify/locations', number, version, getvariable('start') + version * 50 * 3600
+from range(1, 4) as locations (number)
+cross join range(2) as versions (version)
+where version = 0 or number = 3
+union all
+select 'ads/spend', key_no, unnest([
+    {version: 0, happened_at: getvariable('start') + days(day_no) + 80000},
+    {version: 1, happened_at: if(
+        key_no % 5 = 0, getvariable('start') + days(day_no + 2) + 80000, null
+    )}
+], recursive := true)
+from spend
 union all
 select 'klaviyo/profiles', key_no, version, happened_at from profile_versions
 union all
@@ -51,7 +112,7 @@ union all
 -- Every metric in every generation: one is new in generation 1, one is gone from generation 3.
 select 'klaviyo/metrics', number, generation,
     getvariable('start') + days(generation * greatest(1, getvariable('days') // 6))
-from range(1, 10) as metrics (number), range(7) as generations (generation)
+from range(1, 14) as metrics (number), range(7) as generations (generation)
 where (number, generation) <> (8, 0) and not (number = 9 and generation > 2)
 union all
 select 'jaffle_shop/customers', range + 1, 0,
@@ -69,12 +130,22 @@ with streams (stream, least_parts, repeats) as (values
     ('shopify/orders', 2, true),
     ('shopify/customers', 1, true),
     ('shopify/order_refunds', 1, true),
+    ('shopify/transactions', 1, true),
+    ('shopify/fulfillments', 1, true),
+    ('shopify/abandoned_checkouts', 1, true),
+    ('shopify/inventory_levels', 1, true),
+    ('shopify/discount_codes', 1, true),
+    ('shopify/products', 1, true),
+    ('shopify/product_variants', 1, true),
+    ('shopify/inventory_items', 1, true),
+    ('shopify/locations', 1, false),
     ('klaviyo/profiles', 1, true),
     ('klaviyo/events', 2, true),
     ('klaviyo/campaigns', 1, true),
     ('klaviyo/flows', 1, false),
     ('klaviyo/lists', 1, false),
     ('klaviyo/metrics', 2, false),
+    ('ads/spend', 1, false),
     ('jaffle_shop/customers', 1, false),
     ('jaffle_shop/orders', 1, false),
     ('jaffle_shop/payments', 1, false)
@@ -118,7 +189,7 @@ copies as (
     union all
     -- The next sync delivers some again, with the same time of extraction.
     select * replace (2 as copy, file_sync + rhythm as file_sync) from originals
-    where repeats and roll('twice', key_no, 100) = 0 or rhythm = 2 and key_no % 7 = 0
+    where repeats and roll('twice', key_no, 100) = 0 or is_csv(stream) and key_no % 7 = 0
     union all
     -- Old versions arrive days later, after newer ones, extracted again or not.
     select * replace (
@@ -157,7 +228,7 @@ with counted as (
         count(*) as row_count,
         min(rowid) as first_row,
         getvariable('start') + days(sync + 1) + 7200 as started_at,
-        stream like 'jaffle%' as is_csv
+        is_csv(stream) as is_csv
     from deliveries
     group by all
 ),
@@ -185,7 +256,8 @@ select
         else 120 + 20 * ((part * 7 + last_part + 2) % (last_part + 1))
     end) as arrived_at,
     stream || strftime(started_time, '/year=%Y/month=%m/day=%d/') || case
-        when is_csv then split_part(stream, '/', 2) || '_' || sync // 2 || if(sync = 5, '.csv.gz', '.csv')
+        when is_csv then split_part(stream, '/', 2) || '_' || if(stream like 'ads%', sync, sync // 2)
+            || if(sync = 5, '.csv.gz', '.csv')
         when has_part_name and (sync, part) = (5, 1) then 'part_0.parquet-1'
         when has_part_name then 'part_' || part || '.parquet'
         else strftime(started_time, '%Y_%m_%d_') || started_at * 1000 + if(is_retry, 2400000, 0)
@@ -195,6 +267,8 @@ select
     case when sync >= greatest(3, getvariable('days') * 3 // 5) then case stream
         when 'shopify/orders' then $$'PO-' || order_number as po_number$$
         when 'klaviyo/profiles' then $$'["Engaged"]' as segments$$
+        when 'shopify/transactions'
+            then $${credit_card_company: 'Visa', credit_card_wallet: null::varchar} as payment_details$$
     end end as added,
     -- What it has instead of them: new fields inside of columns, and odd types in single files.
     concat_ws(', ',
@@ -202,7 +276,14 @@ select
             when 'shopify/orders' then 'list_transform(line_items, lambda line: struct_insert(line,'
                 || ' pre_tax_price := line.price * line.quantity)) as line_items'
             when 'klaviyo/profiles' then $$struct_insert(attributes, locale := 'en-US') as attributes$$
+            when 'shopify/fulfillments' then 'list_transform(line_items, lambda line:'
+                ' struct_insert(line, requires_shipping := true)) as line_items'
         end end,
+        case
+            when stream = 'shopify/inventory_levels' and sync = 4
+                then 'available::double as available'
+            when stream = 'shopify/transactions' and sync = 2 then 'amount::varchar as amount'
+        end,
         case when stream = 'shopify/orders' and not is_retry then case
             when (sync, part) = (1, 0) then 'order_number::varchar as order_number'
             when (sync, part) = (1, 1) then 'total_weight::double as total_weight'

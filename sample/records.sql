@@ -6,6 +6,9 @@ create macro money_text(cents) as (cents / 100.0)::decimal(18, 2)::varchar;
 create macro order_id(order_no) as 5010584895677 + order_no * 32768;
 create macro line_id(order_no, line_no) as 12204214845629 + order_no * 32768 + line_no;
 create macro customer_id(customer_no) as 6569096478909 + customer_no * 32768;
+create macro transaction_id(key_no) as 6281479291069 + key_no * 2048;
+create macro checkout_id(key_no) as 30485724037309 + key_no * 4096;
+create macro location_id(location_no) as 62098177213 + location_no * 32768;
 create macro ulid(what, number) as
     '01' || hex(hash(what, number)) || left(hex(hash(number, what, 1)), 8);
 create macro small_id(what, number) as what || lpad(number::varchar, 4, '0');
@@ -65,11 +68,13 @@ select
     currency,
     -- An edit adds one more of the first line, after the totals were agreed.
     money(total_price + if(is_edited, lines[1].price, 0)) as current_total_price,
+    if(order_no % 4 < 2, checkout_id(order_no), null) as checkout_id,
     if(is_guest, null, {id: customer_id(customer_no), email: email(customer_no)}) as customer,
-    if(discount_kind in ('none', 'first line'), [], [{
-        code: upper(discount_kind),
-        amount: money_text(line_discount + shipping_discount)
-    }]) as discount_codes,
+    list_transform(codes, lambda discount: {
+        code: discount.code,
+        amount: money_text(if(discount.type = 'shipping', shipping_discount, line_discount)),
+        type: discount.type
+    }) as discount_codes,
     case
         when not is_guest then email(customer_no)
         when order_no % 2 = 0 then 'guest' || order_no || '@example.net'
@@ -111,8 +116,13 @@ select
     '#' || 1001 + order_no as name,
     if(order_no % 50 = 8, e'Leave at the neighbour''s,\n"2nd floor"', null) as note,
     order_no + 1001 as order_number,
-    to_timestamp(placed_at) as processed_at,
-    place(if(is_guest, order_no, customer_no)) as shipping_address,
+    case
+        when order_no % 71 = 9 then null
+        -- Imported from another system.
+        when order_no % 60 = 17 then to_timestamp(placed_at - 3600 - roll('imported', order_no, days(5)))
+        else to_timestamp(placed_at)
+    end as processed_at,
+    if(order_no % 32 = 2, null, place(if(is_guest, order_no, customer_no))) as shipping_address,
     if(shipping = 0, [], [{
         price: money(shipping),
         discount_allocations:
@@ -161,10 +171,12 @@ select
     list_filter([
         {kind: 'shipping_refund', amount: money_text(-returned_shipping),
             tax_amount: money_text(-tax_of_shipping)},
-        {kind: 'refund_discrepancy', amount: money_text(-discrepancy), tax_amount: '0.00'}
+        {kind: 'refund_discrepancy', amount: money_text(-discrepancy),
+            tax_amount: money_text(-tax_of_discrepancy)}
     ], lambda adjustment: adjustment.amount <> '0.00') as order_adjustments,
     order_id(order_no) as order_id,
-    to_timestamp(happened_at) as processed_at,
+    if(key_no % 23 = 5, null, to_timestamp(happened_at - if(key_no % 23 = 6, 50000, 0)))
+        as processed_at,
     list_transform(lines, lambda line: {
         line_item_id: line_id(order_no, line.line_no),
         quantity: line.quantity,
@@ -172,20 +184,181 @@ select
         total_tax: money(line.tax),
         restock_type: if(key_no % 3 = 0, 'no_restock', 'return')
     }) as refund_line_items,
-    list_transform(
-        pick([
-            ['whole'], ['whole'], ['whole'], ['whole'], [], ['failure', 'whole'], ['pending'],
-            ['third', 'rest'], ['void', 'whole'], ['sale', 'whole']
-        ], 'transactions', key_no),
-        lambda payment: {
-            amount: money_text(case payment
-                when 'third' then amount // 3 when 'rest' then amount - amount // 3 else amount
-            end),
-            kind: if(payment in ('void', 'sale'), payment, 'refund'),
-            status: if(payment in ('failure', 'pending'), payment, 'success')
-        }
-    ) as transactions
+    list_transform(payments, lambda payment: {
+        id: transaction_id(payment.key_no),
+        amount: money_text(payment.amount),
+        kind: payment.kind,
+        status: payment.status
+    }) as transactions
 from refunded;
+
+create view "shopify/transactions" as
+select
+    row_no,
+    columns('^_airbyte'),
+    transaction_id(key_no) as id,
+    money(amount) as amount,
+    to_timestamp(happened_at) as created_at,
+    currency,
+    if(status = 'failure', 'card_declined', null) as error_code,
+    case
+        when order_no // 3 % 10 = 7 then 'manual'
+        else pick(['shopify_payments', 'shopify_payments', 'paypal', 'gift_card'], 'gateway', order_no)
+    end as gateway,
+    kind,
+    order_id(order_no) as order_id,
+    case
+        when key_no % 16 > 3 then transaction_id(order_no * 16 + (order_no // 3 % 10 > 5)::int)
+        when kind in ('capture', 'void') then transaction_id(order_no * 16)
+    end as parent_id,
+    to_timestamp(happened_at + if(key_no % 9 = 0, 2, 0)) as processed_at,
+    status,
+    is_test as test
+from records_of('shopify/transactions')
+inner join transactions using (key_no, happened_at);
+
+create view "shopify/fulfillments" as
+select
+    row_no,
+    columns('^_airbyte'),
+    4382110245053 + key_no * 4096 as id,
+    to_timestamp(sent.happened_at) as created_at,
+    list_transform(lines, lambda line: {
+        id: line_id(order_no, line.line_no),
+        product_id: of_variant('product_id', line.variant),
+        quantity: line.quantity,
+        variant_id: of_variant('variant_id', line.variant)
+    }) as line_items,
+    location_id(if(order_no % 4 = 2, 2, 1)) as location_id,
+    '#' || 1001 + order_no || '.' || key_no % 2 + 1 as name,
+    order_id(order_no) as order_id,
+    case
+        when version = 0 then null when cancelled_at is null then 'delivered' else 'canceled'
+    end as shipment_status,
+    case when version = 1 and cancelled_at is not null then 'cancelled' else 'success' end as status,
+    pick(['UPS', 'Postes "Canada"', 'DHL Express', null], 'carrier', order_no) as tracking_company,
+    to_timestamp(delivered.happened_at) as updated_at
+from records_of('shopify/fulfillments') as delivered
+inner join fulfillments as sent using (key_no);
+
+create view "shopify/abandoned_checkouts" as
+select
+    row_no,
+    columns('^_airbyte'),
+    checkout_id(key_no) as id,
+    if(version = 1, to_timestamp(completed_at), null) as completed_at,
+    to_timestamp(created_at) as created_at,
+    currency,
+    if(customer_no is null, null, {id: customer_id(customer_no), email: email(customer_no)})
+        as customer,
+    list_transform(codes, lambda code: {code: code, amount: '5.00', type: 'percentage'})
+        as discount_codes,
+    coalesce(email(customer_no), if(key_no % 2 = 0, 'looker' || key_no || '@example.net', null))
+        as email,
+    [{
+        price: money_text(of_variant('price', variant)),
+        product_id: of_variant('product_id', variant),
+        quantity: 1::bigint,
+        variant_id: of_variant('variant_id', variant)
+    }] as line_items,
+    ulid('checkout', key_no) as token,
+    money(total_price) as total_price,
+    to_timestamp(happened_at) as updated_at
+from records_of('shopify/abandoned_checkouts')
+inner join checkouts using (key_no);
+
+-- The second version of a product has its new words, the third is its deletion.
+create view "shopify/products" as
+select
+    row_no,
+    columns('^_airbyte'),
+    6796218302653 + 32768 * key_no as id,
+    if(version = 2, null, to_timestamp(getvariable('start') - days(30))) as created_at,
+    if(version = 2, to_timestamp(happened_at), null) as deleted_at,
+    if(version = 2, null, title = 'Gift Card') as is_gift_card,
+    if(version = 2, null, product_type) as product_type,
+    case when version = 2 then null when title = 'Not on sale yet' then 'DRAFT' else 'ACTIVE' end
+        as status,
+    if(version = 2 or key_no % 4 = 0, null, 'all, "no ' || key_no || '"') as tags,
+    case version when 0 then title when 1 then coalesce(new_title, title) end as title,
+    to_timestamp(happened_at) as updated_at,
+    case version when 0 then vendor when 1 then coalesce(new_vendor, vendor) end as vendor
+from records_of('shopify/products')
+inner join products on key_no = product_no;
+
+create view "shopify/product_variants" as
+select
+    row_no,
+    columns('^_airbyte'),
+    variant_id as id,
+    if(version = 1, money_text(price * 5 // 4), null) as compare_at_price,
+    to_timestamp(getvariable('start') - days(30)) as created_at,
+    inventory_item_id,
+    variant_no as position,
+    money(price) as price,
+    product_id,
+    sku,
+    variant_title as title,
+    to_timestamp(happened_at) as updated_at
+from records_of('shopify/product_variants')
+inner join variants on key_no = variant;
+
+create view "shopify/inventory_items" as
+select
+    row_no,
+    columns('^_airbyte'),
+    inventory_item_id as id,
+    money(if(version = 1, cost * 21 // 20, cost)) as cost,
+    to_timestamp(getvariable('start') - days(30)) as created_at,
+    'USD' as currency_code,
+    sku,
+    not is_gift_card as tracked,
+    to_timestamp(happened_at) as updated_at
+from records_of('shopify/inventory_items')
+inner join variants on key_no = variant;
+
+create view "shopify/inventory_levels" as
+select
+    row_no,
+    columns('^_airbyte'),
+    inventory_item_id || '|' || location_id(location_no) as id,
+    available,
+    inventory_item_id,
+    location_id(location_no) as location_id,
+    to_timestamp(happened_at) as updated_at
+from records_of('shopify/inventory_levels')
+inner join inventory_levels using (key_no, version, happened_at);
+
+create view "shopify/locations" as
+select
+    row_no,
+    columns('^_airbyte'),
+    location_id(key_no) as id,
+    version = 0 as active,
+    getvariable('locations')[key_no].city as city,
+    getvariable('locations')[key_no].country_code as country_code,
+    to_timestamp(getvariable('start') - days(300)) as created_at,
+    getvariable('locations')[key_no].name as name,
+    to_timestamp(happened_at) as updated_at
+from records_of('shopify/locations');
+
+create view "shopify/discount_codes" as
+select
+    row_no,
+    columns('^_airbyte'),
+    1108571160765 + key_no * 32768 as id,
+    getvariable('codes')[key_no].code as code,
+    to_timestamp(getvariable('start') - days(10)) as created_at,
+    getvariable('codes')[key_no].discount_type as discount_type,
+    if(key_no = 2, to_timestamp(getvariable('until')), null) as ends_at,
+    to_timestamp(if(key_no = 5, getvariable('until'), getvariable('start') - days(10))) as starts_at,
+    if(version < 5 and key_no < 5, 'ACTIVE', getvariable('codes')[key_no].status) as status,
+    getvariable('codes')[key_no].title || '; one use per customer' as summary,
+    getvariable('codes')[key_no].title as title,
+    to_timestamp(happened_at) as updated_at,
+    usage_count
+from records_of('shopify/discount_codes')
+inner join code_versions using (key_no, version, happened_at);
 
 create view "shopify/customers" as
 select
@@ -194,6 +367,10 @@ select
     to_timestamp(created_at) as created_at,
     if(key_no % 29 = 3, null, place(key_no)) as default_address,
     email(key_no) as email,
+    if(email(key_no) is null, null, {
+        state: ['subscribed', 'not_subscribed', 'unsubscribed'][1 + key_no % 3],
+        opt_in_level: 'single_opt_in'
+    }) as email_marketing_consent,
     first_name(key_no) as first_name,
     customer_id(key_no) as id,
     last_name(key_no) as last_name,
@@ -260,11 +437,19 @@ select
     {
         datetime: to_timestamp(happened_at),
         event_properties: case
-            when order_no is not null
-                then '{"$value":' || money_text(total_price) || ',"OrderId":"' || order_no || '"}'
-            when campaign_no is null then '{"$flow":"Fl0002","$message":"Welcome"}'
-            else '{"$message":"' || ulid(if(key_no % 20 = 3, 'campaign', 'message'), campaign_no)
-                || '","Subject":"It''s \"here\""}'
+            when order_no is not null then '{"$value":' || money_text(total_price)
+                -- Older integrations name the order, and no currency.
+                || if(order_no % 30 = 7, '', ',"$currency_code":"' || currency || '"')
+                || if(order_no % 30 in (7, 8), ',"OrderId":"', ',"$event_id":"')
+                || order_id(order_no) || '"}'
+            when campaign_no is null then '{"$flow":"' || small_id('Fl', flow_no) || '","$message":"'
+                || ['Cart', 'Welcome'][flow_no] || '"}'
+            else '{"$message":"' || case
+                when key_no % 20 = 3 then ulid('campaign', campaign_no)
+                when campaign_no % 8 = 0 and profile_no // 8 % 2 = 1
+                    then ulid('second message', campaign_no)
+                else ulid('message', campaign_no)
+            end || '","Subject":"It''s \"here\""}'
         end
     } as attributes,
     to_timestamp(happened_at) as datetime,
@@ -276,14 +461,14 @@ select
 from records_of('klaviyo/events')
 inner join events using (key_no, happened_at);
 
--- Every fourth campaign has its message only in `relationships`.
+-- Every fourth campaign has its message only in `relationships`, every eighth another one there.
 create view "klaviyo/campaigns" as
 select
     row_no,
     columns('^_airbyte'),
     {
         archived: version = 2,
-        channel: 'email',
+        channel: if(key_no % 8 = 1, 'sms', 'email'),
         created_at: to_timestamp(send_at - days(2)),
         message: if(key_no % 4 = 1, null, ulid('message', key_no)),
         name: pick(getvariable('campaign_names'), 'campaign', key_no) || ' #' || key_no,
@@ -292,9 +477,10 @@ select
         updated_at: to_timestamp(happened_at)
     } as attributes,
     ulid('campaign', key_no) as id,
-    {campaign_messages: if(
-        key_no % 4 = 1, {data: [{type: 'campaign-message', id: ulid('message', key_no)}]}, null
-    )} as relationships,
+    {campaign_messages: if(key_no % 4 = 1 or key_no % 8 = 0, {data: list_transform(
+        if(key_no % 8 = 0, ['message', 'second message'], ['message']),
+        lambda message: {type: 'campaign-message', id: ulid(message, key_no)}
+    )}, null)} as relationships,
     to_timestamp(happened_at) as updated_at
 from records_of('klaviyo/campaigns')
 inner join campaigns on key_no = campaign_no;
@@ -343,6 +529,19 @@ select
     small_id('Mt', key_no) as id,
     to_timestamp(getvariable('start') + if(key_no = 7, version * 3600, 0)) as updated
 from records_of('klaviyo/metrics');
+
+create view "ads/spend" as
+select
+    row_no,
+    getvariable('first_day') + day_no::int as date,
+    getvariable('ads')[1 + ad_no].platform as platform,
+    getvariable('ads')[1 + ad_no].campaign as campaign,
+    getvariable('ads')[1 + ad_no].currency as currency,
+    money_text(if(version = 1, cost * 11 // 10, cost)) as cost,
+    impressions,
+    clicks
+from records_of('ads/spend')
+inner join spend using (key_no);
 
 create view "jaffle_shop/customers" as
 select row_no, key_no as id, first_name(key_no) as first_name, last_name(key_no) as last_name

@@ -23,23 +23,43 @@ set variable list_names = ['Newsletter', 'VIPs, all countries', 'SMS "text" list
 -- "Clicked Email" exists twice, as in an account that also sends over the API.
 set variable metric_names = [
     'Received Email', 'Opened Email', 'Clicked Email', 'Clicked Email', 'Placed Order',
-    'Unsubscribed', 'Active on Site', 'Bounced Email', 'Viewed Product'
+    'Unsubscribed', 'Active on Site', 'Bounced Email', 'Viewed Product', 'Marked Email as Spam',
+    'Unsubscribed from Email Marketing', 'Received SMS', 'Clicked SMS'
+];
+set variable codes = [
+    {code: 'WELCOME15', title: '15 % off, "always"', discount_type: 'ORDER', status: 'ACTIVE'},
+    {code: 'FLASH60', title: 'Today''s flash sale', discount_type: 'ORDER', status: 'EXPIRED'},
+    {code: 'FREESHIP', title: 'Free shipping', discount_type: 'SHIPPING', status: 'ACTIVE'},
+    {code: 'FRIENDS100', title: 'For friends, colleagues', discount_type: 'ORDER', status: 'ACTIVE'},
+    {code: 'Été–10', title: 'Never used', discount_type: 'PRODUCT', status: 'SCHEDULED'}
+];
+set variable locations = [
+    {name: 'Warehouse "East"', city: 'Secaucus', country_code: 'US'},
+    {name: 'Shop, rue de l''Église', city: 'Montréal', country_code: 'CA'},
+    {name: 'Closed pop-up', city: 'Düsseldorf', country_code: 'DE'}
+];
+set variable ads = [
+    {platform: 'google', campaign: 'Brand | "lotus"', currency: 'USD', share: 0.05},
+    {platform: 'google', campaign: 'Shopping, all products', currency: 'USD', share: 0.07},
+    {platform: 'meta', campaign: 'Prospecting – été', currency: 'USD', share: 0.09},
+    {platform: 'meta', campaign: 'Remarketing', currency: 'EUR', share: 0.01}
 ];
 
 -- Prices are in cents. New titles and vendors replace the old ones half-way through the history.
 create table products as
 select *, row_number() over () as product_no
 from (values
-    ('8 Ounce Soy Candle', 'Hartmann Group', 1900, ['Wooden', 'Metal', 'Plastic'], null, null),
-    ('Lip Balm (SPF 15)', 'Apis; Mellifera', 495, ['Mint', 'Honey', 'Plain'], null, null),
-    ('Farmer''s Market Tote', 'O''Reilly Goods', 1575, ['Natural', 'Bleu ciel'], null, null),
-    ('Crème Brûlée Torch', 'L''Atelier', 3290, ['Default Title'], 'Crème brûlée torch', null),
-    (e'Two-line title\nLimited edition', 'Studio №5', 5900, ['Default Title'], null, null),
-    ('抹茶 Matcha, 100g', '京都 Tea Co.', 2450, ['First flush', 'Culinary'], null, null),
-    ('Gift Card', 'Lotus', 2500, ['$25', '$50', '$100'], null, null),
-    ('Wool Socks', 'Norse Knits', 999, ['S', 'M', 'L'], null, 'Norse Knits A/S'),
-    ('Enamel Mug', 'Hartmann Group', 1350, ['White', 'Blue'], 'Mug, "Enamel"', null),
-    ('100% Cotton Towel', 'Çeşme Textiles', 2195, ['Default Title'], null, 'Cesme Textiles'),
-    ('Desk Lamp {brass}', 'Studio №5', 8900, ['Default Title'], null, null),
-    ('Trail Mix 🥜', 'Frantoio d''Oro', 750, ['Default Title'], null, null)
-) as products (title, vendor, price, variants, new_title, new_vendor);
+    ('8 Ounce Soy Candle', 'Hartmann Group', 1900, ['Wooden', 'Metal', 'Plastic'], null, null, 'Home'),
+    ('Lip Balm (SPF 15)', 'Apis; Mellifera', 495, ['Mint', 'Honey', 'Plain'], null, null, 'Beauty'),
+    ('Farmer''s Market Tote', 'O''Reilly Goods', 1575, ['Natural', 'Bleu ciel'], null, null, 'Bags'),
+    ('Crème Brûlée Torch', 'L''Atelier', 3290, ['Default Title'], 'Crème brûlée torch', null, 'Kitchen'),
+    (e'Two-line title\nLimited edition', 'Studio №5', 5900, ['Default Title'], null, null, 'Home'),
+    ('抹茶 Matcha, 100g', '京都 Tea Co.', 2450, ['First flush', 'Culinary'], null, null, 'Food & drink'),
+    ('Gift Card', 'Lotus', 2500, ['$25', '$50', '$100'], null, null, 'Gift cards'),
+    ('Wool Socks', 'Norse Knits', 999, ['S', 'M', 'L'], null, 'Norse Knits A/S', 'Clothing'),
+    ('Enamel Mug', 'Hartmann Group', 1350, ['White', 'Blue'], 'Mug, "Enamel"', null, 'Kitchen'),
+    ('100% Cotton Towel', 'Çeşme Textiles', 2195, ['Default Title'], null, 'Cesme Textiles', 'Home'),
+    ('Desk Lamp {brass}', 'Studio №5', 8900, ['Default Title'], null, null, 'Home'),
+    ('Trail Mix 🥜', 'Frantoio d''Oro', 750, ['Default Title'], null, null, 'Food & drink'),
+    ('Not on sale yet', 'Lotus', 4200, ['Default Title'], null, null, null)
+) as products (title, vendor, price, variants, new_title, new_vendor, product_type);

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         files[f"{file.source}/{file.stream}"] += 1
         rows[f"{file.source}/{file.stream}"] += file.rows
     for stream in sorted(files):
-        print(f"{stream:24} {files[stream]:8,} files {rows[stream]:12,} rows")
+        print(f"{stream:28} {files[stream]:8,} files {rows[stream]:12,} rows")
     return 0
 
 
