@@ -308,7 +308,7 @@ select
     row_no,
     columns('^_airbyte'),
     inventory_item_id as id,
-    money(if(version = 1, cost * 21 // 20, cost)) as cost,
+    money(if(version = 1, cost * 41 // 40, cost)) as cost,
     to_timestamp(getvariable('start') - days(30)) as created_at,
     'USD' as currency_code,
     sku,

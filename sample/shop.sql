@@ -8,7 +8,7 @@
 --   1  two refunds, the first a partial one       6  a tax-inclusive order refunded in full
 --   2  sells the limited edition                   8  a refund with a discrepancy
 --   3  cancelled and refunded                     10  cancelled, never refunded
---   4  FLASH60: 60 % off, below what it costs
+--   4  FLASH70: 70 % off, below what it costs
 --   5  nothing but a gift card
 --
 -- Every 24th order from the 12th on recovers an abandoned checkout, after a click in the flow
@@ -45,7 +45,7 @@ select
     title like '%Limited edition' as is_limited,
     title like 'Trail Mix%' as is_deleted,
     title = 'Not on sale yet' as is_draft,
-    if(is_gift_card or is_deleted, null, price * (45 + roll('cost', variant_id, 13)) // 100) as cost
+    if(is_gift_card or is_deleted, null, price * (50 + roll('cost', variant_id, 10)) // 100) as cost
 from priced;
 
 -- As arrays: they are looked up without a join.
@@ -111,7 +111,7 @@ placed as (
         len(getvariable('on_sale')) // 2 as choice,
         if(placed_at < getvariable('sold_out_at'), 1, 1 + choice) as first_choice,
         case story
-            when 2 then getvariable('limited_edition') when 5 then getvariable('gift_card')
+            when 2 then getvariable('limited_edition') when 4 then 1 when 5 then getvariable('gift_card')
         end as first_variant,
         if(story = 5, 1, pick([1, 1, 2, 2, 3, 3, 4, 4, 5, 6], 'lines', order_no)) as line_count,
         list_transform(range(line_count), lambda line: {
@@ -153,14 +153,14 @@ terms as (
         ) as discount_kind,
         case
             when discount_kind <> 'percent' then 0
-            when story = 4 or order_no % 9 = 1 then 60
+            when story = 4 or order_no % 9 = 1 then 70
             when order_no % 9 = 0 then 100
             else 15
         end as percent,
         pick([0, 0, 0, 495, 495, 495, 795, 1295], 'shipping', order_no) as shipping,
         if(discount_kind = 'shipping' or percent = 100, shipping, 0) as shipping_discount,
         list_filter([
-            {code: map {15: 'WELCOME15', 60: 'FLASH60', 100: 'FRIENDS100'}[percent],
+            {code: map {15: 'WELCOME15', 70: 'FLASH70', 100: 'FRIENDS100'}[percent],
                 type: 'percentage'},
             {code: if(discount_kind = 'shipping' or shipping_discount > 0, 'FREESHIP', null),
                 type: 'shipping'}
@@ -219,7 +219,7 @@ select
         when story in (3, 6) then ['all']
         when story = 1 then ['first line', 'nothing']
         when story = 8 then ['first line']
-        when story = 10 then []
+        when story in (2, 4, 5, 10) then []
         when refund_roll < 7 or cancelled_at is not null and refund_roll < 50 then ['all']
         when refund_roll < 19 then ['first line']
         when refund_roll < 22 then ['first line', if(len(lines) > 1, 'last line', 'shipping')]

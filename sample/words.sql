@@ -28,7 +28,7 @@ set variable metric_names = [
 ];
 set variable codes = [
     {code: 'WELCOME15', title: '15 % off, "always"', discount_type: 'ORDER', status: 'ACTIVE'},
-    {code: 'FLASH60', title: 'Today''s flash sale', discount_type: 'ORDER', status: 'EXPIRED'},
+    {code: 'FLASH70', title: 'Today''s flash sale', discount_type: 'ORDER', status: 'EXPIRED'},
     {code: 'FREESHIP', title: 'Free shipping', discount_type: 'SHIPPING', status: 'ACTIVE'},
     {code: 'FRIENDS100', title: 'For friends, colleagues', discount_type: 'ORDER', status: 'ACTIVE'},
     {code: 'Été–10', title: 'Never used', discount_type: 'PRODUCT', status: 'SCHEDULED'}
