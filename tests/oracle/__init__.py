@@ -51,7 +51,7 @@ Orders, lines, refunds, customers
 Sales
     * The ledger and fct_sales add up the *rounded* columns of orders and refunds, so that their
       columns agree with those tables and with each other; all that is summed from them adds up
-      rounded columns too. So does dim_products, whose figures are those of fct_order_lines.
+      rounded columns too. Only ``gross_sales`` of dim_products sums the exact line values.
     * A return's line is the order line named ``line_item_id``. Of returned lines of one subtotal,
       the remainder goes to the lowest order line. Figures that a movement does not have are 0.
     * A money value beyond decimal(18,2) is null, and 0 in sums.

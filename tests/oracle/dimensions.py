@@ -8,7 +8,17 @@ from fractions import Fraction
 from typing import Any
 
 from .facts import in_time
-from .values import Record, average, column_sum, group, money, nulls_lowest, rate
+from .values import (
+    Record,
+    average,
+    column_sum,
+    group,
+    money,
+    money_or_zero,
+    nulls_lowest,
+    rate,
+    total,
+)
 
 _SCORES = {
     "recency_score": "last_order_at",
@@ -170,7 +180,7 @@ def products(
                 "last_sold_at": max(_moments(own), default=None),
                 "units_sold": units_sold,
                 "returned_units": returned_units,
-                "gross_sales": column_sum(own, "gross_sales"),
+                "gross_sales": money_or_zero(total(row["_gross_sales"] for row in own)),
                 "net_sales": column_sum(own, "net_sales"),
                 "return_rate": rate(returned_units, units_sold),
                 "on_hand": stock_of.get(product_id),

@@ -176,8 +176,10 @@ def attribution(journeys: Journeys) -> list[Record]:
     for order in journeys.placed:
         value, touches = money_or_zero(order["_value"]), order["touches"]
         for model in MODELS:
-            weights = _weights(model, len(touches) or 1)
-            amounts = [money_or_zero(Fraction(value) * Fraction(weight)) for weight in weights]
+            shares = _shares(model, len(touches) or 1)
+            weights = [rounded(share, 8) for share in shares]
+            weights[-1] += 1 - sum(weights)
+            amounts = [money_or_zero(Fraction(value) * share) for share in shares]
             amounts[-1] += value - sum(amounts)
             for touch, weight, amount in zip(
                 touches or [{"source": ("direct", None)}], weights, amounts, strict=True
@@ -198,8 +200,8 @@ def attribution(journeys: Journeys) -> list[Record]:
     return rows
 
 
-def _weights(model: str, touches: int) -> list[Decimal]:
-    """Return each touch's weight, of eight digits; what rounding leaves goes to the last."""
+def _shares(model: str, touches: int) -> list[Fraction]:
+    """Return the share of an order that each of its touches has."""
     if model == "linear":
         exact = [Fraction(1, touches)] * touches
     elif model == "position" and touches > 2:
@@ -210,9 +212,7 @@ def _weights(model: str, touches: int) -> list[Decimal]:
     else:
         exact = [Fraction(0)] * touches
         exact[0 if model == "first" else -1] = Fraction(1)
-    weights = [rounded(weight, 8) for weight in exact]
-    weights[-1] += 1 - sum(weights)
-    return weights
+    return exact
 
 
 def daily_marketing(records: list[Record]) -> list[Record]:
