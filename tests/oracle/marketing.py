@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from datetime import timedelta
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
