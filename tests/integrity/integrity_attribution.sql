@@ -1,4 +1,4 @@
--- Ties fct_attribution to the placed orders: each model has every order once, weights add up to 1 and
+-- Ties fct_attribution to the placed orders: each model has every order, weights add up to 1 and
 -- amounts to the order's value, exactly. The touches of an order are the same in all models.
 with
 
@@ -12,6 +12,10 @@ orders as (
     where roles.role = 'placed_order'
 ),
 
+models as (
+    select unnest(['first', 'last', 'linear', 'position']) as attribution_model
+),
+
 expected as (
     select
         orders.placed_event_id,
@@ -19,9 +23,7 @@ expected as (
         orders.order_value,
         1 as weight
     from orders
-    cross join (
-        select unnest(['first', 'last', 'linear', 'position']) as attribution_model
-    ) as models
+    cross join models
 ),
 
 actual as (

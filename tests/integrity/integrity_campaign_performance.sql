@@ -1,5 +1,5 @@
--- Ties the performance of campaigns and flows to the events below it: every campaign and flow is there,
--- and each order with touches is claimed once, by the last campaign and by the last flow that it knows.
+-- Ties the performance of campaigns and flows to the events below it: every campaign and flow is
+-- there, and an order with touches is claimed once by the last campaign, and once by the last flow.
 with
 
 performance as (

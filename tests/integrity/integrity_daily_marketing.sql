@@ -1,5 +1,5 @@
--- Ties ad spend together: each day, platform, campaign and currency that landed is there once, and the
--- days add up to them.
+-- Ties ad spend together: each day, platform, campaign and currency that landed is there once, and
+-- the days add up to them.
 with
 
 totals as (

@@ -1,7 +1,7 @@
--- Ties the Klaviyo tables to what landed: each key of staging is there once, and nothing else is; so is
--- each event of a profile with a message of a campaign or flow.
--- Metrics are those of the newest generation only, once all of it was fed. Hashes are counted,
--- because millions of them cost less than texts.
+-- Ties the Klaviyo tables to what landed: each key of staging is there once, and nothing else is;
+-- so is each event of a profile with a message of a campaign or flow. Metrics are those of the
+-- newest generation only, once all of it was fed. Hashes are counted, because millions of them cost
+-- less than texts.
 {% set tables = {
     "profiles": "profile_id",
     "events": "event_id",

@@ -17,7 +17,8 @@ special_properties as (
         attributes.event_properties as properties,
         try(json_extract_string(attributes.event_properties, [
             '$."$message"', '$."_message"', '$."$flow"', '$."_flow"', '$."$value"', '$."_value"',
-            '$."$event_id"', '$."_event_id"', '$.OrderId', '$."$currency_code"', '$."_currency_code"'
+            '$."$event_id"', '$."_event_id"', '$.OrderId',
+            '$."$currency_code"', '$."_currency_code"'
         ])) as special
     from newest
 ),
