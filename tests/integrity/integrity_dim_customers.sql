@@ -1,4 +1,5 @@
--- The customers that landed are all there; per currency, with all the orders that count and are theirs.
+-- The customers that landed are all there; per currency, with all the orders that count and are
+-- theirs.
 with
 
 customers as (

@@ -1,5 +1,5 @@
--- Per currency, the products add up to the lines of the orders that count; a product rounds its gross
--- sales by half a cent.
+-- Per currency, the products add up to the lines of the orders that count; a product rounds its
+-- gross sales by half a cent.
 with
 
 expected as (

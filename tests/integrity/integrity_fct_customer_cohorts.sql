@@ -1,5 +1,5 @@
--- Per currency, the cohorts add up to the orders of customers that count, and every customer is in one
--- cohort.
+-- Per currency, the cohorts add up to the orders of customers that count, and every customer is in
+-- one cohort.
 with
 
 expected as (

@@ -1,5 +1,5 @@
--- The lines of an order add up to its row in fct_sales; returns do without what a refund gave back on
--- top, and without lines that are not the order's.
+-- The lines of an order add up to its row in fct_sales; returns do without what a refund gave back
+-- on top, and without lines that are not the order's.
 with
 
 lines as (

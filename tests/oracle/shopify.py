@@ -235,10 +235,11 @@ def _customer(customer_id: int, record: Record) -> Record:
 
 
 def products(records: list[Record]) -> dict[int, Record]:
-    """Return each product's own fields, by its id."""
+    """Return each product's own fields, by its id; a deleted one keeps the last that are known."""
+    contents = [record for record in records if not is_tombstone(record)]
     return {
         product_id: {name: text(record.get(name)) for name in ("product_type", "status", "tags")}
-        for product_id, record in newest(records, integer, by_column("updated_at")).items()
+        for product_id, record in newest(contents, integer, by_column("updated_at")).items()
     }
 
 

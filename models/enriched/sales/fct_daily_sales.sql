@@ -78,7 +78,7 @@ summed as (
         coalesce(sum(gift_card_sales), 0) as gift_card_sales,
         coalesce(sum(new_customers), 0) as new_customers,
         coalesce(sum(returning_customers), 0) as returning_customers
-    from (from amounts union all by name from counts)
+    from (from amounts union all by name from counts) as parts
     group by sale_day, currency
 ),
 

@@ -72,8 +72,8 @@ lines as (
     inner join refunds on lines.refund_id = refunds.refund_id
 ),
 
--- By how much these miss what the orders and refunds say: what was rounded, and discounts that no line
--- carries. An order's taxes that its lines do not account for are those on shipping.
+-- By how much these miss what the orders and refunds say: what was rounded, and discounts that no
+-- line carries. An order's taxes that its lines do not account for are those on shipping.
 totals as (
     select
         order_id,
@@ -219,7 +219,9 @@ sales_and_returns as (
         if(movements.refund_id is null, 'sale', 'return') as movement,
         if(movements.refund_id is null, orders.order_date, refunds.refunded_at) as happened_at,
         concat_ws(
-            '-', movements.refund_id, coalesce(movements.line_number::varchar, movements.line_type)
+            '-',
+            movements.refund_id,
+            coalesce(cast(movements.line_number as varchar), movements.line_type)
         ) as part,
         coalesce(movements.quantity, 0) as quantity,
         coalesce(movements.gross_sales, 0) as gross_sales,
@@ -243,7 +245,7 @@ cancellations as (
         movements.variant_id,
         'cancellation' as movement,
         any_value(orders.cancelled_at) as happened_at,
-        coalesce(movements.order_line_id::varchar, movements.line_type) as part,
+        coalesce(cast(movements.order_line_id as varchar), movements.line_type) as part,
         -sum(movements.quantity) as quantity,
         0 as gross_sales,
         0 as discounts,

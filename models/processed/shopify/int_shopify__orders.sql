@@ -34,9 +34,13 @@ combined as (
         contents.id is not null as has_content,
         coalesce(contents.taxes_included, false) as prices_include_tax,
         coalesce(line_sums.units, 0) as units,
-        coalesce(line_sums.gross_sales, 0) as line_gross_sales,
+        -- A sum of what is within discounts is exact to six places: see tax_within().
+        case
+            when line_sums.tax_within_discount != 0 then round(line_sums.gross_sales, 6)
+            else coalesce(line_sums.gross_sales, 0)
+        end as line_gross_sales,
         coalesce(line_sums.tax, 0) as line_tax,
-        coalesce(line_sums.tax_within_discount, 0) as tax_within_discount,
+        coalesce(round(line_sums.tax_within_discount, 6), 0) as tax_within_discount,
         coalesce({{ exact('contents.total_shipping_price_set.shop_money.amount') }}, 0)
             as shipping_price,
         coalesce(list_sum(list_transform(
@@ -69,20 +73,15 @@ final as (
         currency,
         if(has_content, prices_include_tax, null) as taxes_included,
         if(has_content, units, null) as units,
-        -- What is within a discount is exact to six places: see tax_within().
-        if(
-            has_content,
-            {{ money('if(tax_within_discount = 0, line_gross_sales, round(line_gross_sales, 6))') }},
-            null
-        ) as gross_sales,
-        {{ money(
-            exact('total_discounts') ~ ' - shipping_discount - '
-            ~ 'if(tax_within_discount = 0, 0, round(tax_within_discount, 6))'
-        ) }} as discounts,
+        if(has_content, {{ money('line_gross_sales') }}, null) as gross_sales,
+        {{ money(exact('total_discounts') ~ ' - shipping_discount - tax_within_discount') }}
+            as discounts,
         -- What the lines do not account for of the order's tax is the tax on shipping.
         if(
             has_content,
-            {{ money('shipping_price - shipping_discount - if(prices_include_tax, tax - line_tax, 0)') }},
+            {{ money(
+                'shipping_price - shipping_discount - if(prices_include_tax, tax - line_tax, 0)'
+            ) }},
             null
         ) as shipping,
         {{ money(exact('total_tax')) }} as taxes,
