@@ -34,7 +34,7 @@ union all
 select 'shopify/fulfillments', key_no, unnest([
     {version: 0, happened_at: happened_at},
     {version: 1, happened_at: if(
-        order_no % 3 = 0 or cancelled_at is not null,
+        order_no % 8 = 0 or cancelled_at is not null,
         greatest(happened_at + days(2), cancelled_at + 60),
         null
     )}

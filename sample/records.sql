@@ -202,13 +202,13 @@ select
     currency,
     if(status = 'failure', 'card_declined', null) as error_code,
     case
-        when order_no // 3 % 10 = 7 then 'manual'
+        when order_no % 16 = 14 then 'manual'
         else pick(['shopify_payments', 'shopify_payments', 'paypal', 'gift_card'], 'gateway', order_no)
     end as gateway,
     kind,
     order_id(order_no) as order_id,
     case
-        when key_no % 16 > 3 then transaction_id(order_no * 16 + (order_no // 3 % 10 > 5)::int)
+        when key_no % 16 > 3 then transaction_id(order_no * 16 + (order_no % 16 > 12)::int)
         when kind in ('capture', 'void') then transaction_id(order_no * 16)
     end as parent_id,
     to_timestamp(happened_at + if(key_no % 9 = 0, 2, 0)) as processed_at,

@@ -262,18 +262,30 @@ chosen as (
         if(order_no % 2 = 0 and discrepancy > 0, 20, 0) as tax_of_discrepancy,
         taxes_included
     from planned
+),
+
+priced as (
+    select
+        *,
+        list_transform(picked, lambda line: {
+            line_no: line.line_no,
+            quantity: line.returned,
+            subtotal: (line.price * line.quantity - line.discount) * line.returned // line.quantity,
+            tax: line.tax * line.returned // line.quantity
+        }) as lines
+    from chosen
+),
+
+added as (
+    select
+        *,
+        total([line.subtotal + if(taxes_included, 0, line.tax) for line in lines])
+            + returned_shipping + tax_of_shipping + discrepancy + tax_of_discrepancy as amount
+    from priced
 )
 
 select
     *,
-    list_transform(picked, lambda line: {
-        line_no: line.line_no,
-        quantity: line.returned,
-        subtotal: (line.price * line.quantity - line.discount) * line.returned // line.quantity,
-        tax: line.tax * line.returned // line.quantity
-    }) as lines,
-    total([line.subtotal + if(taxes_included, 0, line.tax) for line in lines])
-        + returned_shipping + tax_of_shipping + discrepancy + tax_of_discrepancy as amount,
     list_transform(
         if(story between 1 and 10, ['whole'], pick([
             ['whole'], ['whole'], ['whole'], ['whole'], [], ['failure', 'whole'], ['pending'],
@@ -288,7 +300,7 @@ select
             end
         }
     ) as payments
-from chosen;
+from added;
 
 -- What is paid at once, later, or at the second attempt, and what is paid back. The last payment
 -- of an order is the one that refunds name.
@@ -297,7 +309,7 @@ with paid as (
     select
         *,
         16 * order_no as first_key,
-        order_no // 3 % 10 as manner,
+        order_no % 16 as manner,
         placed_at + 3600 + roll('captured', order_no, days(1)) as later
     from orders
     where total_price > 0 and not never_landed
@@ -308,15 +320,15 @@ select order_no, currency, is_test, total_price as amount, unnest(case
         {key_no: first_key, kind: 'authorization', status: 'success', happened_at: placed_at + 1},
         {key_no: first_key + 1, kind: 'void', status: 'success', happened_at: cancelled_at}
     ]
-    when manner = 6 then [
+    when manner = 13 then [
         {key_no: first_key, kind: 'authorization', status: 'success', happened_at: placed_at + 1},
         {key_no: first_key + 1, kind: 'capture', status: 'success', happened_at: later}
     ]
-    when manner > 6 then [
-        {key_no: first_key, kind: 'sale', status: if(manner = 7, 'pending', 'failure'),
+    when manner > 13 then [
+        {key_no: first_key, kind: 'sale', status: if(manner = 14, 'pending', 'failure'),
             happened_at: placed_at - 60},
         {key_no: first_key + 1, kind: 'sale', status: 'success',
-            happened_at: if(manner = 7, later, placed_at + 1)}
+            happened_at: if(manner = 14, later, placed_at + 1)}
     ]
     else [{key_no: first_key, kind: 'sale', status: 'success', happened_at: placed_at + 1}]
 end, recursive := true)
@@ -374,7 +386,7 @@ select
     if(range % 15 = 7, 'EUR', 'USD'),
     of_variant('price', variant),
     pick([[], [], ['WELCOME15'], ['FREESHIP']], 'tried', range)
-from range(3 + getvariable('orders') // 8);
+from range(3 + getvariable('orders') // 12);
 
 -- What a customer is after each thing that happens; `version` counts orders.
 create table customer_versions as
