@@ -256,8 +256,8 @@ select
         else 120 + 20 * ((part * 7 + last_part + 2) % (last_part + 1))
     end) as arrived_at,
     stream || strftime(started_time, '/year=%Y/month=%m/day=%d/') || case
-        when is_csv then split_part(stream, '/', 2) || '_' || if(stream like 'ads%', sync, sync // 2)
-            || if(sync = 5, '.csv.gz', '.csv')
+        when is_csv then split_part(stream, '/', 2) || '_'
+            || if(stream like 'ads%', sync, sync // 2) || if(sync = 5, '.csv.gz', '.csv')
         when has_part_name and (sync, part) = (5, 1) then 'part_0.parquet-1'
         when has_part_name then 'part_' || part || '.parquet'
         else strftime(started_time, '%Y_%m_%d_') || started_at * 1000 + if(is_retry, 2400000, 0)
@@ -268,7 +268,7 @@ select
         when 'shopify/orders' then $$'PO-' || order_number as po_number$$
         when 'klaviyo/profiles' then $$'["Engaged"]' as segments$$
         when 'shopify/transactions'
-            then $${credit_card_company: 'Visa', credit_card_wallet: null::varchar} as payment_details$$
+            then $${credit_card_company: 'Visa', avs_result_code: 'Y'} as payment_details$$
     end end as added,
     -- What it has instead of them: new fields inside of columns, and odd types in single files.
     concat_ws(', ',

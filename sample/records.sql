@@ -119,7 +119,8 @@ select
     case
         when order_no % 71 = 9 then null
         -- Imported from another system.
-        when order_no % 60 = 17 then to_timestamp(placed_at - 3600 - roll('imported', order_no, days(5)))
+        when order_no % 60 = 17
+            then to_timestamp(placed_at - 3600 - roll('imported', order_no, days(5)))
         else to_timestamp(placed_at)
     end as processed_at,
     if(order_no % 32 = 2, null, place(if(is_guest, order_no, customer_no))) as shipping_address,
@@ -203,7 +204,9 @@ select
     if(status = 'failure', 'card_declined', null) as error_code,
     case
         when order_no % 16 = 14 then 'manual'
-        else pick(['shopify_payments', 'shopify_payments', 'paypal', 'gift_card'], 'gateway', order_no)
+        else pick(
+            ['shopify_payments', 'shopify_payments', 'paypal', 'gift_card'], 'gateway', order_no
+        )
     end as gateway,
     kind,
     order_id(order_no) as order_id,

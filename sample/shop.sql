@@ -111,7 +111,9 @@ placed as (
         len(getvariable('on_sale')) // 2 as choice,
         if(placed_at < getvariable('sold_out_at'), 1, 1 + choice) as first_choice,
         case story
-            when 2 then getvariable('limited_edition') when 4 then 1 when 5 then getvariable('gift_card')
+            when 2 then getvariable('limited_edition')
+            when 4 then 1
+            when 5 then getvariable('gift_card')
         end as first_variant,
         if(story = 5, 1, pick([1, 1, 2, 2, 3, 3, 4, 4, 5, 6], 'lines', order_no)) as line_count,
         list_transform(range(line_count), lambda line: {
@@ -131,8 +133,9 @@ terms as (
     select
         * exclude (customers_until, currency_roll, choice, first_choice, first_variant, line_count),
         -- The power skews towards old customers: some come back very often.
-        if(is_new, customers_until, (customers_until * power('customer', order_no, 1.7)) // 1)::bigint
-            as buyer,
+        if(
+            is_new, customers_until, (customers_until * power('customer', order_no, 1.7)) // 1
+        )::bigint as buyer,
         -- Flows write to those who have a profile.
         buyer - (is_recovered and buyer % 10 = 4)::int as customer_no,
         roll('guest', order_no, 12) = 0 and not is_recovered as is_guest,
@@ -522,11 +525,12 @@ stocked as (
         location_no,
         inventory_item_id,
         day_no,
-        if(is_limited, 0, roll('reserve', variant * 4 + location_no, 20) - 1) + coalesce(sum(units) over (
-            partition by variant, location_no, if(is_limited, 0, day_no // 7)
-            order by day_no desc
-            rows between unbounded preceding and 1 preceding
-        ), 0) as available
+        if(is_limited, 0, roll('reserve', variant * 4 + location_no, 20) - 1)
+            + coalesce(sum(units) over (
+                partition by variant, location_no, if(is_limited, 0, day_no // 7)
+                order by day_no desc
+                rows between unbounded preceding and 1 preceding
+            ), 0) as available
     from variants
     cross join range(1, 3) as locations (location_no)
     cross join range(getvariable('days')) as calendar (day_no)
@@ -562,7 +566,11 @@ select
     version,
     getvariable('start') + version * getvariable('seconds') // 6 as happened_at,
     coalesce(sum(uses) over (partition by number order by version), 0)::bigint as usage_count
-from (select unnest(getvariable('codes')).code as code, generate_subscripts(getvariable('codes'), 1) as number)
+from (
+    select
+        unnest(getvariable('codes')).code as code,
+        generate_subscripts(getvariable('codes'), 1) as number
+)
 cross join range(6) as versions (version)
 left join counted using (code, version);
 
