@@ -134,6 +134,18 @@ def test_a_change_of_variables_rebuilds(reference_copy: Lake, sample: Delivery) 
     assert not differences(reference_copy.tables(), before)
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "zone", ["America/St_Johns", "Asia/Kathmandu", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
+)
+def test_days_are_those_of_the_shop(zone: str, reference_copy: Lake, sample: Delivery) -> None:
+    """In every time zone, with clocks that change or not, the days add up and are the oracle's."""
+    build = reference_copy.build(variables={"shop_timezone": zone})
+    assert build.ok, build
+    expected = compute(sample.out, files=reference_copy.loaded(), timezone=zone)
+    assert not differences(reference_copy.tables(), expected)
+
+
 def test_reconcile_says_what_is_wrong(shop: Shop) -> None:
     """Clean on a good lake; on one with a row too few it fails and names the file."""
     lake = shop.lake
