@@ -149,9 +149,10 @@ def _write_files(connection: duckdb.DuckDBPyConnection, landing: Path) -> Iterat
         columns = f"* replace ({replaced})" if replaced else "*"
         table = connection.execute(
             f'select {columns}, {added or ""} from "{stream}"'
-            f" where row_no between {first} and {last} order by row_no"
+            f" where row_no between {first} and {last}"
         ).to_arrow_table()
-        table = _typed(table.drop_columns("row_no"))
+        # Arrow sorts nested rows several times faster.
+        table = _typed(table.sort_by("row_no").drop_columns("row_no"))
         for file in files:
             rows = table.slice(file["first_row"] - first, file["row_count"])
             delivered = DeliveredFile(file["path"], file["arrived_at"], rows.num_rows)
