@@ -229,7 +229,7 @@ select
     list_transform(lines, lambda line: {
         id: line_id(order_no, line.line_no),
         product_id: of_variant('product_id', line.variant),
-        quantity: line.quantity,
+        quantity: line.quantity::bigint,
         variant_id: of_variant('variant_id', line.variant)
     }) as line_items,
     location_id(if(order_no % 4 = 2, 2, 1)) as location_id,
