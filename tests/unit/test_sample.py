@@ -24,7 +24,8 @@ NEWEST = """
     create view {source}_{stream} as
     from read_parquet('{out}/{source}/{stream}/**/*', union_by_name=true, hive_partitioning=false)
     qualify row_number() over (
-        partition by id order by _airbyte_extracted_at desc, _airbyte_raw_id desc
+        partition by id
+        order by greatest(*columns('^(created_at|updated_at|deleted_at|updated|datetime)$')) desc
     ) = 1
 """
 STORIES = {
