@@ -22,11 +22,11 @@ STREAMS = {
 # The newest version of each record, and what each story needs to be true of them, as SQL.
 NEWEST = """
     create view {source}_{stream} as
+    select
+        *,
+        greatest(*columns('^(created_at|updated_at|deleted_at|updated|datetime)$')) as changed_at
     from read_parquet('{out}/{source}/{stream}/**/*', union_by_name=true, hive_partitioning=false)
-    qualify row_number() over (
-        partition by id
-        order by greatest(*columns('^(created_at|updated_at|deleted_at|updated|datetime)$')) desc
-    ) = 1
+    qualify row_number() over (partition by id order by changed_at desc) = 1
 """
 STORIES = {
     "a product sells out and its sales stop": """
