@@ -163,19 +163,19 @@ def test_a_formula(copy: Copy) -> None:
     assert after.keys() == before.keys()
     assert after != before
     for day, currency, net_sales, orders in copy.lake.query(
-        "select order_day, currency, net_sales, orders from fct_daily_sales"
+        "select order_day, currency, net_sales, orders from fct_daily_orders"
     ):
         expected = (net_sales / orders).copy_abs().quantize(CENT, ROUND_HALF_UP)
         assert after[day, currency] == expected.copy_sign(net_sales)
     logged = (copy.project / "logs/dbt.log").read_text()
-    assert "fct_daily_sales: create, its code or variables changed" in logged
+    assert "fct_daily_orders: create, its code or variables changed" in logged
 
 
 def _averages(lake: Lake) -> Any:
     return (
         ((day, currency), average)
         for day, currency, average in lake.query(
-            "select order_day, currency, average_order_value from fct_daily_sales"
+            "select order_day, currency, average_order_value from fct_daily_orders"
         )
     )
 
@@ -183,7 +183,7 @@ def _averages(lake: Lake) -> Any:
 @pytest.mark.slow
 def test_a_stream(copy: Copy) -> None:
     """All rows of the new stream are there, and reconcile finds nothing."""
-    folder = copy.lake.landing / "shopify/products"
+    folder = copy.lake.landing / "shopify/price_rules"
     landed = 0
     for day in range(1, 4):
         at = f"timestamptz '2025-01-{day:02} 00:00:00+00'"
@@ -193,20 +193,20 @@ def test_a_stream(copy: Copy) -> None:
         duckdb.sql(
             f"copy (select uuid()::varchar as _airbyte_raw_id, {at} as _airbyte_extracted_at,"
             f" {day}::bigint as _airbyte_generation_id, {{'sync_id': {day}::bigint}} as"
-            f" _airbyte_meta, range as id, 'Product ' || range as title, {at} as updated_at,"
-            f" 'not declared' as vendor from range({day * 3})) to '{file}'"
+            f" _airbyte_meta, range as id, 'Rule ' || range as title, {at} as updated_at,"
+            f" 'not declared' as value_type from range({day * 3})) to '{file}'"
         )
     printed = copy.follow("Add a stream")
-    assert "vendor" in printed, "what lands was not shown"
-    assert "shopify.products" in printed
+    assert "value_type" in printed, "what lands was not shown"
+    assert "shopify.price_rules" in printed
     assert "Landing, ledger, files and staging agree." in printed
     staged = copy.lake.query(
-        "select count(*), count(distinct _source_file), count(distinct id), min(vendor)"
-        " from staging.stg_shopify__products"
+        "select count(*), count(distinct _source_file), count(distinct id), min(value_type)"
+        " from staging.stg_shopify__price_rules"
     )
     assert staged == [(landed, 3, 9, "not declared")]
     for name, text in (
-        ("macros/feeder/after_feeding.sql", 'ref("stg_shopify__products")'),
-        ("docs/models.md", "`stg_shopify__products`"),
+        ("macros/feeder/after_feeding.sql", 'ref("stg_shopify__price_rules")'),
+        ("docs/models.md", "`stg_shopify__price_rules`"),
     ):
         assert text in (copy.project / name).read_text()
