@@ -50,7 +50,9 @@ STREAMS: dict[tuple[str, str], tuple[str, ...]] = {
         *("id", "order_id", "created_at", "processed_at", "refund_line_items"),
         *("order_adjustments", "transactions"),
     ),
-    ("shopify", "products"): ("id", "updated_at", "product_type", "status", "tags"),
+    ("shopify", "products"): (
+        *("id", "created_at", "updated_at", "deleted_at", "product_type", "status", "tags"),
+    ),
     ("shopify", "product_variants"): (
         *("id", "product_id", "updated_at", "sku", "title", "price", "compare_at_price"),
         "inventory_item_id",

@@ -180,7 +180,7 @@ def test_figures_that_cannot_be_are_told(shop: Lake) -> None:
     """A row changed by hand breaks an identity; another has a currency that nobody knows."""
     shop.change("update main.fct_sales set net_sales = net_sales + 1 where order_id = 41003")
     shop.change("update main.fct_sales set currency = 'XXQ' where order_id = 41004")
-    shop.change("update main.fct_daily_sales set taxes = 1 where order_day = '2025-03-05'")
+    shop.change("update main.fct_daily_sales set taxes = 1 where sale_day = '2025-03-05'")
     build = shop.build(*WATCHING, command="test", variables={"shop_currencies": ["USD"]})
     told = warnings(build)
     assert build.code == 1

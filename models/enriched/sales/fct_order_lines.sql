@@ -55,6 +55,7 @@ joined as (
         booked.returns,
         booked.net_sales,
         inventory_items.exact_unit_cost,
+        inventory_items.currency as unit_cost_currency,
         inventory_items.exact_unit_cost
         * (coalesce(lines.quantity, 0) - coalesce(booked.returned_quantity, 0)) as cost
     from lines
@@ -89,6 +90,7 @@ final as (
         {{ money('returns') }} as returns,
         {{ money('net_sales') }} as net_sales,
         {{ money('exact_unit_cost') }} as unit_cost,
+        unit_cost_currency,
         {{ money('cost') }} as cost,
         {{ money('net_sales - ' ~ money('cost')) }} as gross_margin
     from joined
