@@ -518,7 +518,7 @@ from int_transactions
 where status = 'success';
 
 create table fct_daily_payments as
-select processed_at::date as payment_day, gateway, currency, sum(amount) as amount
+select processed_at::date as day, gateway, currency, sum(amount) as amount
 from fct_payments
 where kind in ('sale', 'capture', 'refund')
 group by all;

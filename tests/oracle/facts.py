@@ -277,19 +277,17 @@ def _by_code(rows: list[Record]) -> dict[tuple[str, str | None], list[Record]]:
 def daily_payments(payments: list[Record], zone: ZoneInfo) -> list[Record]:
     """Return one row per day, gateway and currency, of the payments that move money."""
     moving = [
-        {**row, "payment_day": day_in(zone, row["processed_at"])}
+        {**row, "day": day_in(zone, row["processed_at"])}
         for row in payments
         if row["kind"] in ("sale", "capture", "refund") and row["processed_at"] is not None
     ]
     rows = []
-    for (day, gateway, currency), own in group(
-        moving, "payment_day", "gateway", "currency"
-    ).items():
+    for (day, gateway, currency), own in group(moving, "day", "gateway", "currency").items():
         refunded = total(row["_amount"] for row in own if row["kind"] == "refund")
         net = total(row["_amount"] for row in own)
         rows.append(
             {
-                "payment_day": day,
+                "day": day,
                 "gateway": gateway,
                 "currency": currency,
                 "payments": money(net - refunded),
@@ -314,7 +312,7 @@ def daily_profit(
     """
     sold = group(daily, "sale_day", "currency")
     spent = group(marketing, "day", "currency")
-    refunded = group((row for row in payments if row["refunds"]), "payment_day", "currency")
+    refunded = group((row for row in payments if row["refunds"]), "day", "currency")
     goods = group((row for row in ledger if row["line_type"] == "product"), "sale_day", "currency")
     rows = []
     for key in {**sold, **spent, **refunded}:

@@ -54,7 +54,7 @@ fct_customer_cohorts | cohort_month months_since_first currency | customers acti
 fct_discount_codes | code currency | orders new_customer_orders gross_sales discounts net_sales
   average_order_value abandoned_checkouts
 fct_payments | transaction_id | order_id processed_at kind gateway currency amount
-fct_daily_payments | payment_day gateway currency | payments refunds net_amount transactions
+fct_daily_payments | day gateway currency | payments refunds net_amount transactions
 fct_fulfillments | fulfillment_id | order_id created_at status shipment_status tracking_company
   units hours_to_fulfil
 fct_abandoned_checkouts | checkout_id | created_at customer_id email currency total_price

@@ -8,7 +8,7 @@ payments as (
 
 final as (
     select
-        payment_day,
+        payment_day as day,
         gateway,
         currency,
         {{ money("coalesce(sum(exact_amount) filter (kind != 'refund'), 0)") }} as payments,
