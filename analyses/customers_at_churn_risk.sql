@@ -1,10 +1,13 @@
--- Good customers who are late: they have bought at least three times, and have been silent for more
--- than twice their own usual time between orders. Those who may be written to come first.
+-- Good customers who are late: they have bought at least three times in a currency, and nothing in
+-- any for more than twice their own usual time between orders. Those who may be written to come
+-- first, then those who have spent most among the customers of their currency.
 with
 
 customers as (
-    select * from {{ ref('dim_customers') }}
-    where orders >= 3
+    select
+        *,
+        max(last_order_at) over (partition by customer_id) as last_order_in_any_currency_at
+    from {{ ref('dim_customers') }}
 ),
 
 latest as (
@@ -14,30 +17,37 @@ latest as (
 rhythms as (
     select
         customers.*,
-        date_diff('day', customers.first_order_at, customers.last_order_at)
-        / (customers.orders - 1) as usual_days_between_orders,
-        date_diff('day', customers.last_order_at, latest.as_of) as days_since_last_order
+        date_diff('day', customers.last_order_in_any_currency_at, latest.as_of)
+            as days_since_last_order
     from customers
     cross join latest
+    where customers.orders >= 3
 ),
 
 final as (
     select
-        customer_id,
         email,
-        first_name,
-        last_name,
+        currency,
         orders,
         net_sales,
-        predicted_clv,
-        round(usual_days_between_orders, 1) as usual_days_between_orders,
+        round(average_days_between_orders, 1) as usual_days_between_orders,
         days_since_last_order,
+        coalesce(email_consent = 'SUBSCRIBED', false) as may_be_emailed,
+        first_name,
+        last_name,
+        segment,
+        monetary_score,
+        predicted_clv,
         last_event_at,
-        coalesce(email_consent = 'SUBSCRIBED', false) as may_be_emailed
+        customer_id
     from rhythms
-    where days_since_last_order > 2 * greatest(usual_days_between_orders, 1)
+    where days_since_last_order > 2 * greatest(average_days_between_orders, 1)
 )
 
 select * from final
-order by may_be_emailed desc, net_sales desc, customer_id
-limit 200
+order by
+    may_be_emailed desc,
+    monetary_score desc,
+    orders desc,
+    customer_id,
+    currency

@@ -5,14 +5,14 @@
 {% set daily_sales = ref('fct_daily_sales') %}
 {% set before = var('compare_with_snapshot', none) %}
 {% if execute and before is none and load_relation(daily_sales) %}
-    {#- Never before the first build, when there was no table yet. -#}
+    {#- Never before the table was built in its present form: it may have had other columns. -#}
     {% set before = run_query(
         "select greatest(
             (select max(snapshot_id) - 1 from " ~ daily_sales ~ "),
             (
                 select min(begin_snapshot)
                 from __ducklake_metadata_" ~ daily_sales.database ~ ".ducklake_table
-                where table_name = '" ~ daily_sales.identifier ~ "'
+                where table_name = '" ~ daily_sales.identifier ~ "' and end_snapshot is null
             )
         )"
     ).columns[0].values()[0] %}
@@ -30,7 +30,7 @@ before_it as (
 
 final as (
     select
-        coalesce(after_it.order_day, before_it.order_day) as order_day,
+        coalesce(after_it.sale_day, before_it.sale_day) as sale_day,
         coalesce(after_it.currency, before_it.currency) as currency,
         before_it.orders as orders_before,
         after_it.orders as orders_after,
@@ -39,7 +39,7 @@ final as (
         coalesce(after_it.net_sales, 0) - coalesce(before_it.net_sales, 0) as net_sales_change
     from after_it
     full join before_it on
-        after_it.order_day = before_it.order_day
+        after_it.sale_day = before_it.sale_day
         and after_it.currency is not distinct from before_it.currency
     where
         after_it.orders is distinct from before_it.orders
@@ -48,4 +48,4 @@ final as (
 )
 
 select * from final
-order by order_day, currency
+order by sale_day, currency
