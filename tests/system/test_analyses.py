@@ -77,7 +77,7 @@ def test_it_has_an_answer_on_any_day(
         ),
         (
             "revenue_by_month where refunds_paid > 0",
-            "(select currency, refunds as refunds_paid from fct_daily_payments) where refunds_paid > 0",
+            "(select *, refunds as refunds_paid from fct_daily_payments) where refunds > 0",
             ["refunds_paid"],
         ),
         (
