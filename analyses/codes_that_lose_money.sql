@@ -1,6 +1,6 @@
 -- What the orders of each discount code earned after what their goods cost, those that lost most
--- first, per currency. Lines whose cost is unknown are left out of the margin. An order with two
--- codes counts for both, so codes do not add up.
+-- first, per currency. Lines whose cost is not known in it have no margin. An order with two codes
+-- counts for both, so codes do not add up.
 with
 
 codes as (
@@ -17,13 +17,20 @@ order_codes as (
     where is_counted
 ),
 
+order_lines as (
+    select
+        *,
+        cost is not null and coalesce(unit_cost_currency, currency) = currency as has_margin
+    from {{ ref('fct_order_lines') }}
+),
+
 order_margins as (
     select
         order_id,
-        sum(gross_margin) as gross_margin,
-        sum(cost) as cost,
-        count(*) filter (cost is null) as lines_without_cost
-    from {{ ref('fct_order_lines') }}
+        sum(gross_margin) filter (has_margin) as gross_margin,
+        sum(cost) filter (has_margin) as cost,
+        count(*) filter (not has_margin) as lines_without_margin
+    from order_lines
     group by order_id
 ),
 
@@ -33,7 +40,8 @@ code_margins as (
         order_codes.currency,
         sum(order_margins.cost) as cost_of_goods,
         sum(order_margins.gross_margin) as gross_margin,
-        coalesce(sum(order_margins.lines_without_cost), 0) as lines_without_cost
+        cast(coalesce(sum(order_margins.lines_without_margin), 0) as bigint)
+            as lines_without_margin
     from order_codes
     left join order_margins on order_codes.order_id = order_margins.order_id
     group by order_codes.code, order_codes.currency
@@ -50,7 +58,7 @@ final as (
         codes.gross_sales,
         codes.discounts,
         code_margins.cost_of_goods,
-        code_margins.lines_without_cost,
+        code_margins.lines_without_margin,
         codes.new_customer_orders,
         codes.abandoned_checkouts,
         codes.discount_status

@@ -16,8 +16,7 @@ monthly as (
         currency,
         sum(ad_spend) as ad_spend,
         sum(new_customers) as new_customers,
-        sum(net_sales) as net_sales,
-        sum(gross_margin) as gross_margin
+        sum(net_sales) as net_sales
     from daily_profit
     group by all
 ),
@@ -39,7 +38,6 @@ final as (
         monthly.new_customers,
         round(monthly.ad_spend / nullif(monthly.new_customers, 0), 2) as cost_of_a_new_customer,
         customer_values.value_so_far,
-        round(100 * monthly.gross_margin / nullif(monthly.net_sales, 0), 1) as margin_percent,
         round(100 * monthly.ad_spend / nullif(monthly.net_sales, 0), 1)
             as ad_spend_percent_of_net_sales
     from monthly

@@ -1,9 +1,12 @@
 -- The products that earn most and least after what they cost, in turn: the best, the worst, the
--- second best and so on, per currency. Only lines whose cost is known have a margin.
+-- second best and so on, per currency. Only lines whose cost is known in it have a margin.
 with
 
 order_lines as (
-    select * from {{ ref('fct_order_lines') }}
+    select
+        *,
+        cost is not null and coalesce(unit_cost_currency, currency) = currency as has_margin
+    from {{ ref('fct_order_lines') }}
     where is_counted
 ),
 
@@ -16,10 +19,10 @@ sums as (
         product_id,
         currency,
         sum(quantity - returned_quantity) as units_kept,
-        sum(quantity - returned_quantity) filter (cost is null) as units_without_cost,
+        sum(quantity - returned_quantity) filter (not has_margin) as units_without_margin,
         sum(net_sales) as net_sales,
-        sum(net_sales) filter (cost is not null) as net_sales_with_cost,
-        sum(gross_margin) as gross_margin
+        sum(net_sales) filter (has_margin) as net_sales_with_margin,
+        sum(gross_margin) filter (has_margin) as gross_margin
     from order_lines
     group by product_id, currency
 ),
@@ -43,11 +46,11 @@ final as (
         ranked.place_from_best,
         ranked.net_sales,
         ranked.gross_margin,
-        round(100 * ranked.gross_margin / nullif(ranked.net_sales_with_cost, 0), 1)
+        round(100 * ranked.gross_margin / nullif(ranked.net_sales_with_margin, 0), 1)
             as margin_percent,
         ranked.place_from_worst,
         ranked.units_kept,
-        coalesce(ranked.units_without_cost, 0) as units_without_cost,
+        coalesce(ranked.units_without_margin, 0) as units_without_margin,
         products.vendor,
         products.product_type,
         ranked.product_id

@@ -1,5 +1,5 @@
 -- What each day left after goods and ads, and the seven days up to it, which a weekend does not
--- upset, per currency.
+-- upset, per currency. Goods cost what they do in the shop's own currency: read that one.
 with
 
 daily_profit as (

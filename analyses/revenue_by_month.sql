@@ -1,6 +1,6 @@
 -- What each month brought in and what went back, per currency, and its growth over the year before.
--- Returns are booked when they are processed, refunds when they are paid. The newest month is
--- compared with as many days of the year before as have passed.
+-- Returns are booked when they are processed, refunds when they are paid, in the currency in which
+-- they are. The newest month is compared with as many days of the year before as have passed.
 with
 
 daily_sales as (

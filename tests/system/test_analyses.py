@@ -15,6 +15,7 @@ from tests.system.lake import PROJECT, Lake
 
 ANALYSES = sorted(path.stem for path in (PROJECT / "analyses").glob("*.sql"))
 CLOCK = r"\b(now|today|current_(date|time|timestamp)|get_current_\w+|localtime\w*)\b"
+FIRST_DAY = "select min(sale_day) from fct_daily_sales where currency = 'USD'"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def lake(
     with lake.connection(writes=True) as connection:
         connection.execute(
             "update fct_daily_sales set net_sales = net_sales - 1, returns = returns + 1"
-            " where sale_day = '2025-01-09' and currency = 'USD'"
+            f" where currency = 'USD' and sale_day = ({FIRST_DAY})"
         )
     return lake
 
@@ -85,10 +86,11 @@ def test_it_has_an_answer_on_any_day(
             "fct_daily_profit",
             ["net_sales", "gross_margin", "ad_spend", "contribution_margin"],
         ),
+        ("products_by_margin", "fct_order_lines where is_counted", ["net_sales"]),
         (
-            "products_by_margin",
-            "fct_order_lines where is_counted",
-            ["net_sales", "gross_margin"],
+            "products_by_margin where gross_margin is not null",
+            "fct_order_lines where is_counted and currency = unit_cost_currency",
+            ["gross_margin"],
         ),
         *(
             (
@@ -107,7 +109,7 @@ def test_it_has_an_answer_on_any_day(
         (
             "lifetime_value_by_first_product",
             "(select *, 1 as customers from dim_customers where orders > 0)",
-            ["customers", "orders", "net_sales"],
+            ["customers", "net_sales"],
         ),
         ("cost_of_a_new_customer", "fct_daily_profit", ["ad_spend", "new_customers"]),
         *(
@@ -127,8 +129,9 @@ def test_it_adds_up(
     """To what the facts say, in each currency."""
 
     def sums(table: str) -> list[tuple[Any, ...]]:
+        wanted = ", ".join(f"sum({column})" for column in columns)
         return answers.execute(
-            f"select currency, sum(columns({columns})) from {table} group by all order by all"
+            f"select currency, {wanted} from {table} group by currency order by currency"
         ).fetchall()
 
     assert sums(answer) == sums(fact)
@@ -209,7 +212,7 @@ STORIES = {
     ),
     "the one day that changed is named, with what changed": (
         "select sale_day, currency, net_sales_change from what_a_late_delivery_changed",
-        "select date '2025-01-09', 'USD', -1",
+        f"select ({FIRST_DAY}), 'USD', -1",
     ),
 }
 
