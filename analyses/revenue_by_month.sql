@@ -30,7 +30,7 @@ days as (
     from daily_sales
     union all by name
     select
-        payment_day as day,
+        day,
         currency,
         refunds as refunds_paid
     from daily_payments
