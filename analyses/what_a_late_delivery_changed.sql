@@ -32,11 +32,11 @@ final as (
     select
         coalesce(after_it.sale_day, before_it.sale_day) as sale_day,
         coalesce(after_it.currency, before_it.currency) as currency,
-        before_it.orders as orders_before,
-        after_it.orders as orders_after,
         before_it.net_sales as net_sales_before,
         after_it.net_sales as net_sales_after,
-        coalesce(after_it.net_sales, 0) - coalesce(before_it.net_sales, 0) as net_sales_change
+        coalesce(after_it.net_sales, 0) - coalesce(before_it.net_sales, 0) as net_sales_change,
+        before_it.orders as orders_before,
+        after_it.orders as orders_after
     from after_it
     full join before_it on
         after_it.sale_day = before_it.sale_day
