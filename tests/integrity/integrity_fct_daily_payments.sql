@@ -4,7 +4,7 @@ with
 
 payments as (
     select * from {{ ref('fct_payments') }}
-    where kind in ('sale', 'capture', 'refund') and payment_day is not null
+    where kind in ('sale', 'capture', 'refund') and payment_day is not null and not is_test
 ),
 
 expected as (

@@ -279,7 +279,9 @@ def daily_payments(payments: list[Record], zone: ZoneInfo) -> list[Record]:
     moving = [
         {**row, "day": day_in(zone, row["processed_at"])}
         for row in payments
-        if row["kind"] in ("sale", "capture", "refund") and row["processed_at"] is not None
+        if row["kind"] in ("sale", "capture", "refund")
+        and row["processed_at"] is not None
+        and not row["_is_test"]
     ]
     rows = []
     for (day, gateway, currency), own in group(moving, "day", "gateway", "currency").items():

@@ -64,7 +64,7 @@ STREAMS: dict[tuple[str, str], tuple[str, ...]] = {
     ("shopify", "locations"): ("id", "updated_at", "name"),
     ("shopify", "transactions"): (
         *("id", "order_id", "created_at", "processed_at", "kind", "status", "gateway"),
-        *("currency", "amount"),
+        *("currency", "amount", "test"),
     ),
     ("shopify", "fulfillments"): (
         *("id", "order_id", "created_at", "updated_at", "status", "shipment_status"),

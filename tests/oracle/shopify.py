@@ -306,6 +306,7 @@ def payments(records: list[Record]) -> list[Record]:
                 "currency": text(record.get("currency")),
                 "amount": money(amount),
                 "_amount": amount,
+                "_is_test": boolean(record.get("test")) or False,
             }
         )
     return rows

@@ -1,9 +1,9 @@
 with
 
--- What is authorized or voided moves no money.
+-- What is authorized, voided or a test moves no money.
 payments as (
     select * from {{ ref('fct_payments') }}
-    where kind in ('sale', 'capture', 'refund') and payment_day is not null
+    where kind in ('sale', 'capture', 'refund') and payment_day is not null and not is_test
 ),
 
 final as (

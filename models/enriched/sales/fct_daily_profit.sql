@@ -18,7 +18,7 @@ inventory_items as (
 ),
 
 payments as (
-    select * from {{ ref('fct_payments') }} where kind = 'refund'
+    select * from {{ ref('fct_payments') }} where kind = 'refund' and not is_test
 ),
 
 marketing as (
