@@ -1,0 +1,71 @@
+"""Objects and lists as text that does not tell by which types they came to be text."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any, NoReturn
+
+import duckdb
+
+from lotus_lake.schema import PLAIN_JSON
+
+_LAST_EXACT_INTEGER = 2**53
+_REGISTERING = threading.Lock()
+
+
+def register(connection: duckdb.DuckDBPyConnection) -> None:
+    """Register the function on a DuckDB instance, unless it has it."""
+    with _REGISTERING:
+        try:
+            connection.create_function(
+                PLAIN_JSON,
+                plain_json,
+                ["VARCHAR"],  # type: ignore[list-item]
+                "VARCHAR",  # type: ignore[arg-type]
+                null_handling="special",  # type: ignore[arg-type]
+            )
+        except (duckdb.CatalogException, duckdb.NotImplementedException):
+            pass  # it is there
+
+
+def plain_json(document: str | None) -> str | None:
+    """The text of a JSON document: keys sorted, members without a value left out.
+
+    A text in it that is a number, a truth value, an object or a list, written as here, stands
+    without quotes: it may have been one before its column became text. A document that is a text is
+    that text.
+    """
+    if document is None:
+        return None
+    value = json.loads(document)
+    return value if value is None or isinstance(value, str) else _written(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(member) for key, member in value.items() if member is not None}
+    if isinstance(value, list):
+        return [_plain(element) for element in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < _LAST_EXACT_INTEGER:
+        return int(value)
+    return _without_quotes(value) if isinstance(value, str) else value
+
+
+def _without_quotes(text: str) -> Any:
+    try:
+        value = json.loads(text, parse_constant=_no_number)
+        if value is None or isinstance(value, str):
+            return text
+        value = _plain(value)
+        return value if _written(value) == text else text
+    except (ValueError, RecursionError):
+        return text
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(name)
