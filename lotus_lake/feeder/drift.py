@@ -43,6 +43,9 @@ def growths(
     found = []
     for name, type_ in columns.items():
         for path, old, new in differences(before.get(name), type_):
+            # What was text has been declared since.
+            if old is not None and join(old, new) == old:
+                continue
             parts = [
                 (part, probe.file)
                 for group in groups

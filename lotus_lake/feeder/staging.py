@@ -124,21 +124,21 @@ class Staging:
         try:
             for path in json_texts(old, new, declared):
                 found = self._connection.execute(
-                    "select json_group_structure(value)::varchar"
+                    "select json_group_structure(value::json)::varchar"
                     f" from ({values_at(column, path, rows)}) where value <> ''"
                 ).fetchone()
                 inner = Type.of_json(json.loads(found[0])) if found and found[0] else None
                 old = replace_at(old, path, Type.json_of(inner or Type.scalar("NULL")))
             conversion = convert(value, old, new, declared=declared)
-            checks = {(column, ()): conversion.exact or "true"}
-            fits = not failing(self._connection, rows, checks)
-        except (Conflict, duckdb.InvalidInputException):
+            exact = conversion.exact
+            fits = not exact or not failing(self._connection, rows, {(column, ()): exact})
+        except (Conflict, duckdb.ConversionException):
             fits = False
         if not fits:
             raise LakeError(
-                f"Stream {self._stream.label}: column {column} is declared as {declared.sql()}, but "
-                "it was fed before it was declared, and values of it that became text do not fit. "
-                "Declare it as it is in staging, or undo the deliveries that brought these values "
+                f"Stream {self._stream.label}: column {column} is declared as {declared.sql()} "
+                "since it was fed, but staging has text there, and not each fits. Declare it as it "
+                "is in staging, or undo the deliveries that brought what does not fit "
                 "(docs/operations.md). Nothing of this feed was written."
             )
         return conversion
