@@ -30,7 +30,14 @@ _TIMESTAMPS = [
 # Numbers of a JSON document. An integer may be any; a column for it is a BIGINT. Among numbers of
 # which some are no integers, or longer, an integer is a double: from 2^53 on it would be rounded.
 _JSON_INTEGER, _JSON_DOUBLE = "JSON INTEGER", "JSON DOUBLE"
-_JSON_READ_AS = {"NULL": "JSON", _JSON_INTEGER: "HUGEINT", _JSON_DOUBLE: "JSON"}
+# Objects without a field, and nothing else.
+JSON_EMPTY = "JSON EMPTY"
+_JSON_READ_AS = {
+    "NULL": "JSON",
+    JSON_EMPTY: "JSON",
+    _JSON_INTEGER: "HUGEINT",
+    _JSON_DOUBLE: "JSON",
+}
 _JSON_BECOMES = {"JSON": "VARCHAR", _JSON_INTEGER: "BIGINT", _JSON_DOUBLE: "DOUBLE"}
 _LAST_EXACT_INTEGER = 2**53
 
@@ -127,12 +134,18 @@ class Type:
 
     @property
     def unknown(self) -> bool:
-        """Whether nothing but nulls was seen, so that no column can be made of it yet."""
+        """Whether nothing but nulls and empty objects was seen: no column can be made of it yet."""
         if self.kind == "struct":
             return not self.fields or all(child.unknown for _, child in self.fields)
         if self.kind == "list":
             return self.element is not None and self.element.unknown
-        return self.name == "NULL"
+        return self.name in ("NULL", JSON_EMPTY)
+
+    @property
+    def has_empty(self) -> bool:
+        """Whether there are places where nothing but empty objects was seen."""
+        parts = [child for _, child in self.fields] + ([self.element] if self.element else [])
+        return self.name == JSON_EMPTY or any(part.has_empty for part in parts)
 
     @property
     def depth(self) -> int:
@@ -431,7 +444,7 @@ def convert(
         return Conversion("null")
     if source.kind == "json" and source.element is not None:
         return _convert_json(value, source.element, target, depth, declared)
-    if source.name == "JSON":
+    if source.name in ("JSON", JSON_EMPTY):
         return _convert_mixed(value, target)
     if source.name == _JSON_INTEGER:
         return convert(value, Type.scalar("HUGEINT"), target, depth)

@@ -260,7 +260,7 @@ JSON: list[Any] = [
     *(7, 2**53 + 1, 2**63, 2**70, 1.5, 3.0, 1e300, "x", True, None, {"a": 1}, {"b": {"c": 1.5}}),
     *({"a": [1, "x", {"z": 1.0, "b": None}]}, [1, 2.5], [2**53 + 1, 0.5], [1, "x"], [], [{}], {}),
 ]
-UNDECLARED = 60
+UNDECLARED = 24
 
 
 def odd_files(seed: int) -> dict[str, Content]:
