@@ -18,12 +18,8 @@ def register(connection: duckdb.DuckDBPyConnection) -> None:
     """Register the function on a DuckDB instance, unless it has it."""
     with _REGISTERING:
         try:
-            connection.create_function(
-                PLAIN_JSON,
-                plain_json,
-                ["VARCHAR"],  # type: ignore[list-item]
-                "VARCHAR",  # type: ignore[arg-type]
-                null_handling="special",  # type: ignore[arg-type]
+            connection.create_function(  # type: ignore[call-overload]
+                PLAIN_JSON, plain_json, ["VARCHAR"], "VARCHAR", null_handling="special"
             )
         except (duckdb.CatalogException, duckdb.NotImplementedException):
             pass  # it is there

@@ -52,10 +52,12 @@ def growths(
                 if (part := _part(group, name, path)) is not None
                 for probe in group.probes
             ]
-            # Where no type is another, it was a value that did not fit.
-            bringers = [file for part, file in parts if old is None or join(old, part) != old] or [
-                file for part, file in parts
-            ]
+            # Where no file has another type, it was a value that did not fit.
+            bringers = [
+                file
+                for part, file in parts
+                if old is None or (join(old, part) != old and join(part, new) == new)
+            ] or [file for _, file in parts]
             # A column that was declared since then may be in no file.
             if bringers:
                 first = min(bringers, key=lambda file: file.order)

@@ -483,8 +483,8 @@ def fed(
             f"create or replace temp table fed_{number} as {' union all '.join(parts)}"
         )
         column, table = new, f"fed_{number}"
-    rows = connection.execute(f"select value from {table} order by file").fetchall()
-    return sorted_fields(column), [repr(in_order(value)) for (value,) in rows]
+    values = connection.execute(f"select value from {table} order by file").fetchall()
+    return sorted_fields(column), [repr(in_order(value)) for (value,) in values]
 
 
 def in_order(value: Any) -> Any:
