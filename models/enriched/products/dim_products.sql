@@ -41,22 +41,14 @@ sold as (
             and lines.order_line_id = sold_lines.order_line_id
 ),
 
--- The latest title is that of any currency.
-latest_lines as (
-    select
-        product_id,
-        max_by(
-            { title: title, vendor: vendor },
-            create_sort_key(order_date, 'asc nulls first', order_line_id, 'asc nulls first')
-        ) as latest_line
-    from sold
-    group by product_id
-),
-
 sums as (
     select
         product_id,
         currency,
+        max_by(
+            { title: title, vendor: vendor },
+            create_sort_key(order_date, 'asc nulls first', order_line_id, 'asc nulls first')
+        ) as latest_line,
         min(order_date) as first_sold_at,
         max(order_date) as last_sold_at,
         coalesce(sum(quantity), 0) as units_sold,
@@ -80,8 +72,8 @@ final as (
     select
         sums.product_id,
         sums.currency,
-        latest_lines.latest_line.title as title,
-        latest_lines.latest_line.vendor as vendor,
+        sums.latest_line.title as title,
+        sums.latest_line.vendor as vendor,
         products.product_type,
         products.status,
         products.tags,
@@ -94,7 +86,6 @@ final as (
         {{ money('sums.net_sales') }} as net_sales,
         cast(stock.on_hand as bigint) as on_hand
     from sums
-    inner join latest_lines on sums.product_id = latest_lines.product_id
     left join products on sums.product_id = products.product_id
     left join stock on sums.product_id = stock.product_id
 )
