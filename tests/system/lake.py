@@ -41,6 +41,12 @@ WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "
 # Tests that say that something waits for a person; everything that could be built is built.
 _MAY_WARN = {"quarantine_is_empty", "schema_has_not_drifted"}
 
+_KEYS_OF_SNAPSHOTS = {
+    "snap_klaviyo__campaigns": "campaign_id",
+    "snap_shopify__customers": "customer_id",
+    "snap_shopify__inventory": "variant_id, location_id",
+}
+
 # What one run writes about itself; everything else has to be the same however files were fed.
 _OF_THE_RUN = {"_cursor_version", "dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to"}
 
@@ -387,12 +393,12 @@ class Lake:
                 " select 'twice', source, stream, count(*), null, null, null"
                 " from meta.feeder_files group by source, stream, path, etag having count(*) > 1"
             ).fetchall()
-            # A state of a customer or campaign that was recorded twice, or that is open twice.
+            # A state that was recorded twice, or that is open twice.
             for (name,) in connection.execute(
                 "select table_name from duckdb_tables()"
                 " where database_name = 'lakehouse' and schema_name = 'snapshots'"
             ).fetchall():
-                key = "campaign_id" if "campaigns" in name else "customer_id"
+                key = _KEYS_OF_SNAPSHOTS[name]
                 problems += connection.execute(
                     f"select '{name}', {key}, dbt_valid_to, count(*) from snapshots.{name}"
                     f" group by {key}, dbt_valid_to having count(*) > 1"

@@ -233,8 +233,8 @@ def test_undo_and_replay(reference_copy: Lake, sample: Delivery, reference: Refe
 
     A dry run changes nothing. Every table follows with the next build.
     """
-    day = "2025-01-15"
-    folder = "shopify/orders/year=2025/month=01/day=15/"
+    day = "2025-03-12"
+    folder = "shopify/orders/year=2025/month=03/day=12/"
     stream = {"source": "shopify", "stream": "orders"}
     followers = ("--select", "stg_shopify__orders+")
     before = reference_copy.snapshot()
