@@ -27,6 +27,7 @@ _DELIVERY = {
 
 OPERATIONS: dict[str, tuple[Callable[..., Iterable[str]], dict[str, str]]] = {
     "check_variables": (check_variables, {}),
+    "inline_meta": (starting.inline_meta, {}),
     "declare_streams": (starting.declare_streams, {}),
     "check_landing": (starting.check_landing, {}),
     "undo_delivery": (deliveries.undo, _DELIVERY),

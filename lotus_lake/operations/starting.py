@@ -8,12 +8,44 @@ from typing import Any
 
 import duckdb
 
-from lotus_lake.connection import CONNECT_CONFIG
+from lotus_lake.config import LakeError
+from lotus_lake.connection import ALIAS, CONNECT_CONFIG
 from lotus_lake.operations.lake import CURSORS, Lake, Warned
+from lotus_lake.races import attempts, is_conflict, roll_back
 from lotus_lake.schema import literal, quote
 from lotus_lake.streams import Stream, declaration
 
 _HOURS = {"minute": 1 / 60, "hour": 1, "day": 24}
+
+
+def inline_meta(lake: Lake) -> Iterator[str]:
+    """Keep small inserts into schema meta in the catalog, and those into other schemas out of it.
+
+    Setting the option crashes DuckDB 1.5.5 when the schema has a view. So both happen in one
+    transaction: another run may make the first view meanwhile, but not for this one.
+
+    Raises:
+        LakeError: The lake cannot be written, or other runs kept changing it.
+    """
+    yield from ()
+    for _ in attempts():
+        try:
+            lake.connection.execute("begin")
+            if not lake.fetch(
+                "select 1 from duckdb_views()"
+                f" where database_name = '{ALIAS}' and schema_name = 'meta'"
+            ):
+                option = f"call {ALIAS}.set_option('data_inlining_row_limit'"
+                lake.connection.execute(f"{option}, 0)")
+                # The rows of one run.
+                lake.connection.execute(f"{option}, 1000, schema => 'meta')")
+            lake.connection.execute("commit")
+            return
+        except duckdb.Error as error:
+            roll_back(lake.connection)
+            if not is_conflict(error):
+                raise
+    raise LakeError("Other runs kept changing the lake meanwhile: let them end, and run again.")
 
 
 def declare_streams(

@@ -6,19 +6,14 @@
 {% macro create_meta_tables() %}
     {# The newest of all: a lake that has it has the rest. #}
     {% set found = run_query(
-        "select count(*), count(*) filter (view_name = 'table_changes') from duckdb_views()
-        where database_name = '" ~ target.database ~ "' and schema_name = 'meta'"
-    ).rows[0] %}
-    {% if found[1] == 1 %}
+        "select 1 from duckdb_views() where database_name = '" ~ target.database ~ "'
+        and schema_name = 'meta' and view_name = 'table_changes'"
+    ) %}
+    {% if found.rows %}
         {{ return("") }}
     {% endif %}
     {% do run_query("create schema if not exists " ~ target.database ~ ".meta") %}
-    {# Before the views: with one in the schema, the call crashes DuckDB. #}
-    {% if found[0] == 0 %}
-        {% do run_query("call " ~ target.database ~ ".set_option('data_inlining_row_limit', 0)") %}
-        {# The rows of one run. #}
-        {% do run_query("call " ~ target.database ~ ".set_option('data_inlining_row_limit', 1000, schema => 'meta')") %}
-    {% endif %}
+    {% do lotus_lake.operate("inline_meta") %}
     {% do run_query("
         begin;
         create table if not exists " ~ target.database ~ ".meta.feeder_cursors (
