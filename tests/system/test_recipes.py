@@ -125,7 +125,7 @@ def copy(reference: Reference, shared: Path, tmp_path_factory: pytest.TempPathFa
     return Copy(home / "project", lake)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_column_then_a_fact(copy: Copy, reference: Reference) -> None:
     """The column has the figures that landed, and the branch showed it; the fact those that its
     days add up to, and a second build has nothing to do."""
@@ -180,7 +180,7 @@ def _averages(lake: Lake) -> Any:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_stream(copy: Copy) -> None:
     """All rows of the new stream are there, and reconcile finds nothing."""
     folder = copy.lake.landing / "shopify/price_rules"

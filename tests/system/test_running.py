@@ -109,7 +109,7 @@ def _both(lake: Lake, *arguments: str) -> list[Build]:
     return [one.wait() for one in running]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_change_of_variables_rebuilds(reference_copy: Lake, sample: Delivery) -> None:
     """A lake built in UTC becomes, by a variable, the one that was always in New York; and back.
 

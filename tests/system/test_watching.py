@@ -18,7 +18,7 @@ import pytest
 
 from tests.system.lake import Build, Crash, Lake
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 START = date(2025, 3, 3)
 USUAL_DAYS = 42
