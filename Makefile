@@ -62,10 +62,10 @@ build: setup ## Feed what landed and build every table (a sample shop, if there 
 test: setup ## Test what a change can break, with a PostgreSQL and an S3 server of its own
 	@$(BIN)/python -m pytest -m "not slow and not nightly" $$PYTEST_ARGS
 
-test-ci: setup ## Run what .ci/run tests beyond that: kills, rights, recipes, deployment
+test-ci: setup ## Run what .ci/run tests beyond that: kills, rights, deployment
 	@$(BIN)/python -m pytest -m slow $$PYTEST_ARGS
 
-test-slow: setup ## Run what is left to the night: faults, 50 kills, browsers, S3 on SeaweedFS
+test-slow: setup ## Run what is left to the night: faults, 50 kills, recipes, browsers, S3 on SeaweedFS
 	@$(BIN)/python -m pytest -m nightly $$PYTEST_ARGS
 	@LAKE_TEST_S3=seaweedfs $(BIN)/python -m pytest $$PYTEST_ARGS $(S3_TESTS)
 
