@@ -67,9 +67,12 @@ def without_values(message: str) -> str:
     """
     if not _OF_A_VALUE.search(message):
         return message
-    said, line, code = message.rpartition("\nLINE ")
-    said = re.sub(r"(['\"]).*['\"]", f"'{HIDDEN}'", said or code, flags=re.DOTALL)
-    return f"{said}{line}{code}" if line else said
+    # dbt indents what DuckDB says. The code has quotes, too.
+    lines = re.fullmatch(r"(.*)(\n\s*LINE \d+: .*)", message, flags=re.DOTALL)
+    said, code = lines.groups() if lines else (message, "")
+    if not re.search(r"(['\"]).*['\"]", said, flags=re.DOTALL):  # the line was the value's
+        said, code = message, ""
+    return re.sub(r"(['\"]).*['\"]", f"'{HIDDEN}'", said, flags=re.DOTALL) + code
 
 
 def _is_hidden(column: Mapping[str, Any]) -> bool:
