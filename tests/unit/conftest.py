@@ -24,6 +24,8 @@ from lotus_lake.config import LakeConfig
 from lotus_lake.connection import CONNECT_CONFIG, attach, extension_file, prepare_catalog
 from lotus_lake.feeder import Feeder, Outcome
 from lotus_lake.landing import Landing, LocalLanding
+from lotus_lake.operations.lake import Lake
+from lotus_lake.operations.starting import inline_meta
 from lotus_lake.streams import LINEAGE_COLUMNS, Stream
 from tests.system import services
 
@@ -215,7 +217,11 @@ def empty_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     connection = connect()
     attach_lake(connection, folder)
     connection.execute("create schema lakehouse.staging")
-    for statement in meta_tables_sql():
+    config = LakeConfig(f"{folder}/landing", f"sqlite:{folder}/catalog.sqlite", f"{folder}/data/")
+    schema, *tables = meta_tables_sql()
+    connection.execute(schema)
+    list(inline_meta(Lake(connection, config)))
+    for statement in tables:
         connection.execute(statement)
     connection.execute(
         "insert into lakehouse.meta.feeder_cursors"
