@@ -21,6 +21,7 @@ Shown = Mapping[str, Collection[str]]
 
 # Errors of DuckDB that quote a value; its others quote names.
 _OF_A_VALUE = re.compile(r"(Conversion|Invalid Input|Out of Range|Constraint) Error")
+_VALUE = re.compile(r"['\"].*['\"]", re.DOTALL)
 
 
 def read_manifest(manifest: Path) -> dict[str, Any]:
@@ -69,10 +70,9 @@ def without_values(message: str) -> str:
         return message
     # dbt indents what DuckDB says. The code has quotes, too.
     lines = re.fullmatch(r"(.*)(\n\s*LINE \d+: .*)", message, flags=re.DOTALL)
-    said, code = lines.groups() if lines else (message, "")
-    if not re.search(r"(['\"]).*['\"]", said, flags=re.DOTALL):  # the line was the value's
-        said, code = message, ""
-    return re.sub(r"(['\"]).*['\"]", f"'{HIDDEN}'", said, flags=re.DOTALL) + code
+    # Without a value before it, the line is the value's own.
+    said, code = lines.groups() if lines and _VALUE.search(lines[1]) else (message, "")
+    return _VALUE.sub(f"'{HIDDEN}'", said) + code
 
 
 def _is_hidden(column: Mapping[str, Any]) -> bool:

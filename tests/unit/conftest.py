@@ -56,7 +56,7 @@ def connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def attach_lake(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+def attach_lake(connection: duckdb.DuckDBPyConnection, folder: Path) -> LakeConfig:
     """Attach the lake in a folder, which is made if there is none."""
     config = LakeConfig(
         f"{folder}/landing", f"sqlite:{folder}/catalog.sqlite", f"{folder}/lake data/"
@@ -68,6 +68,7 @@ def attach_lake(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
         f"attach 'ducklake:{config.catalog}' as lakehouse"
         f" (data_path '{config.data_url}', data_inlining_row_limit 0)",
     )
+    return config
 
 
 def meta_tables_sql() -> list[str]:
@@ -215,9 +216,8 @@ def empty_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A catalog with the meta tables and one stream's cursor, to be copied."""
     folder = tmp_path_factory.mktemp("empty")
     connection = connect()
-    attach_lake(connection, folder)
+    config = attach_lake(connection, folder)
     connection.execute("create schema lakehouse.staging")
-    config = LakeConfig(f"{folder}/landing", f"sqlite:{folder}/catalog.sqlite", f"{folder}/data/")
     schema, *tables = meta_tables_sql()
     connection.execute(schema)
     list(inline_meta(Lake(connection, config)))
