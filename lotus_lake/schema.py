@@ -1,13 +1,15 @@
 """Types of columns, how a file's type fits a staging column, and how the column has to grow.
 
 A value is never changed silently: what fits every value of a type is cast, what fits only some is
-checked value by value, and the rest is a conflict that puts the file into quarantine.
+checked value by value, and the rest is a conflict that puts the file into quarantine. So it is with
+what a stream declares. Any other part has the join of all types that landed, at worst text, so that
+it does not matter which came first.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,7 @@ from duckdb.sqltypes import DuckDBPyType
 
 _INTEGERS = ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"]
 _UNSIGNED = ["UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"]
+_FLOATS = ["FLOAT", "DOUBLE"]
 _TIMESTAMPS = [
     "TIMESTAMP",
     "TIMESTAMP_S",
@@ -25,11 +28,21 @@ _TIMESTAMPS = [
 ]
 
 # Numbers of a JSON document. An integer may be any; a column for it is a BIGINT. Among numbers of
-# which some are no integers, or longer, an integer is a double: from 2^53 on it was rounded.
+# which some are no integers, or longer, an integer is a double: from 2^53 on it would be rounded.
 _JSON_INTEGER, _JSON_DOUBLE = "JSON INTEGER", "JSON DOUBLE"
-_JSON_READ_AS = {"NULL": "JSON", _JSON_INTEGER: "HUGEINT", _JSON_DOUBLE: "DOUBLE"}
+# Objects without a field, and nothing else.
+JSON_EMPTY = "JSON EMPTY"
+_JSON_READ_AS = {
+    "NULL": "JSON",
+    JSON_EMPTY: "JSON",
+    _JSON_INTEGER: "HUGEINT",
+    _JSON_DOUBLE: "JSON",
+}
 _JSON_BECOMES = {"JSON": "VARCHAR", _JSON_INTEGER: "BIGINT", _JSON_DOUBLE: "DOUBLE"}
 _LAST_EXACT_INTEGER = 2**53
+
+# The SQL function of lotus_lake.plain_json, which the feeder registers.
+PLAIN_JSON = "plain_json"
 
 
 class Conflict(Exception):
@@ -121,12 +134,18 @@ class Type:
 
     @property
     def unknown(self) -> bool:
-        """Whether nothing but nulls was seen, so that no column can be made of it yet."""
+        """Whether nothing but nulls and empty objects was seen: no column can be made of it yet."""
         if self.kind == "struct":
             return not self.fields or all(child.unknown for _, child in self.fields)
         if self.kind == "list":
             return self.element is not None and self.element.unknown
-        return self.name == "NULL"
+        return self.name in ("NULL", JSON_EMPTY)
+
+    @property
+    def has_empty(self) -> bool:
+        """Whether there are places where nothing but empty objects was seen."""
+        parts = [child for _, child in self.fields] + ([self.element] if self.element else [])
+        return self.name == JSON_EMPTY or any(part.has_empty for part in parts)
 
     @property
     def depth(self) -> int:
@@ -187,39 +206,120 @@ def literal(text: str) -> str:
 # -- how a column grows -------------------------------------------------------------------------
 
 
-def merge(target: Type, source: Type, *, top: bool = True) -> Type:
+def merge(target: Type, source: Type, declared: Type | None = None, *, top: bool = True) -> Type:
     """The type that a staging column needs so that it can hold a file's type too.
 
     Fields are added to structs, also inside lists, and a top-level number is widened within its
-    family; the rest is left to :func:`convert`.
+    family; the rest is left to :func:`convert`. Parts that are not declared are joined.
+
+    Args:
+        target: The column's type.
+        source: The file's.
+        declared: The type that the stream declares; the target's unless told otherwise.
+        top: Whether it is a whole column.
     """
+    declared = declared or target
     if source.kind == "json" and source.element is not None:
-        return merge(target, source.element, top=top)
+        return merge(target, source.element, declared, top=top)
     if target.kind == "struct" and source.kind == "struct":
-        fields = [
-            (name, merge(child, other, top=False) if (other := source.child(name)) else child)
-            for name, child in target.fields
-        ]
-        fields += [
-            (name, child.known())
-            for name, child in source.fields
-            if target.child(name) is None and not child.unknown
-        ]
-        return Type.struct(fields)
+        return _with_fields(
+            target,
+            source,
+            lambda name, child, other: _merge_part(child, other, declared.child(name)),
+            lambda name, child: (
+                _merge_part(known, child, known) if (known := declared.child(name)) else child
+            ),
+        )
     if target.kind == "list" and source.kind == "list" and target.element and source.element:
-        return Type.list_of(merge(target.element, source.element, top=False))
+        return Type.list_of(_merge_part(target.element, source.element, declared.element))
     source = source.known()
     # DuckLake cannot change the type of a nested field.
-    if top and (
-        (target.name in _INTEGERS[:4] and source.name in _INTEGERS[:4] and _wider(source, target))
-        or (target.name == "FLOAT" and source.name == "DOUBLE")
-    ):
-        return source
-    return target
+    return source if top and _widens(target, source) else target
 
 
-def _wider(one: Type, other: Type) -> bool:
-    return _INTEGERS.index(one.name) > _INTEGERS.index(other.name)
+def _merge_part(target: Type, source: Type, declared: Type | None) -> Type:
+    return merge(target, source, declared, top=False) if declared else join(target, source)
+
+
+def join(one: Type, other: Type) -> Type:
+    """The type of a part that no stream declares, of which some files have one type, some another.
+
+    In whatever order types are joined, the result is the same. Integers among doubles, and unsigned
+    ones among others, may turn out not to fit: then it is text, see :func:`carry`.
+    """
+    if other.unknown:
+        return one
+    if one.kind == "struct" and other.kind == "struct":
+        return _with_fields(
+            one,
+            other,
+            lambda _, child, counterpart: join(child, counterpart),
+            lambda _, child: child,
+        )
+    if one.element and other.element:
+        return Type.list_of(join(one.element, other.element))
+    other = other.known()
+    if one == other:
+        return one
+    numbers = [one.name, other.name]
+    if all(name in _UNSIGNED for name in numbers):
+        return Type.scalar(max(numbers, key=_UNSIGNED.index))
+    if all(name in (*_INTEGERS, *_UNSIGNED) for name in numbers):
+        # DuckLake has nothing wider than BIGINT that keeps every integer.
+        return Type.scalar(_INTEGERS[min(max(map(_signed, numbers)), 3)])
+    if all(name in (*_INTEGERS, *_UNSIGNED, *_FLOATS) for name in numbers):
+        return Type.scalar("DOUBLE")
+    return Type.scalar("VARCHAR")
+
+
+def _signed(name: str) -> int:
+    """Which of the signed integers holds an integer type."""
+    return _INTEGERS.index(name) if name in _INTEGERS else _UNSIGNED.index(name) + 1
+
+
+def _with_fields(
+    target: Type,
+    source: Type,
+    of_both: Callable[[str, Type, Type], Type],
+    of_new: Callable[[str, Type], Type],
+) -> Type:
+    """A struct with the fields of two."""
+    fields = [
+        (name, of_both(name, child, other) if (other := source.child(name)) else child)
+        for name, child in target.fields
+    ]
+    fields += [
+        (name, of_new(name, child.known()))
+        for name, child in source.fields
+        if target.child(name) is None and not child.unknown
+    ]
+    return Type.struct(fields)
+
+
+def _widens(old: Type, new: Type) -> bool:
+    """Whether DuckLake can change a column's type from one to the other."""
+    signed = _INTEGERS[:4]
+    return (old.name, new.name) == ("FLOAT", "DOUBLE") or (
+        old.name in signed
+        and new.name in signed
+        and signed.index(new.name) > signed.index(old.name)
+    )
+
+
+def redeclared(old: Type, declared: Type) -> Type:
+    """A staging column's type, with the declared type where it is text and was declared since."""
+    if old.name == "VARCHAR":
+        return declared
+    if old.kind == "struct":
+        return Type.struct(
+            [
+                (name, redeclared(child, known) if (known := declared.child(name)) else child)
+                for name, child in old.fields
+            ]
+        )
+    if old.element and declared.element:
+        return Type.list_of(redeclared(old.element, declared.element))
+    return old
 
 
 def differs_in_list(one: Type, other: Type) -> bool:
@@ -237,10 +337,24 @@ def differs_in_list(one: Type, other: Type) -> bool:
     )
 
 
+def needs_writing(old: Type, new: Type, *, top: bool = True) -> bool:
+    """Whether a column's values have to be written anew to get from one type to the next.
+
+    DuckLake adds fields to structs and widens whole columns; lists see :func:`differs_in_list`.
+    """
+    if old.kind == "struct" and new.kind == "struct":
+        return any(
+            needs_writing(child, counterpart, top=False)
+            for name, child in old.fields
+            if (counterpart := new.child(name))
+        )
+    return old.sql() != new.sql() and not (top and _widens(old, new))
+
+
 def growth(table: str, column: str, old: Type | None, new: Type) -> list[str]:
     """The ALTER statements that take a staging column from one type to the next.
 
-    Not for types of which :func:`differs_in_list` is true.
+    Not for types of which :func:`needs_writing` is true.
     """
     if old is None:
         return [f"alter table {table} add column {quote(column)} {new.sql()}"]
@@ -300,50 +414,62 @@ class Conversion:
     Args:
         value: SQL of the converted value.
         exact: SQL that is true where nothing is lost; None where nothing can be.
+        doubts: Places of parts that have to become text unless the SQL beside them is true.
     """
 
     value: str
     exact: str | None = None
+    doubts: tuple[tuple[tuple[str, ...], str], ...] = ()
 
 
-def convert(value: str, source: Type, target: Type, depth: int = 0) -> Conversion:
+def convert(
+    value: str, source: Type, target: Type, depth: int = 0, declared: Type | None = None
+) -> Conversion:
     """Convert a value from a file's type to a staging column's.
 
     Args:
         value: SQL of the value as the file has it.
         source: Its type.
         target: The column's type, already grown by :func:`merge`.
+        depth: How many values it lies inside.
+        declared: The type that the stream declares; the target's unless told otherwise.
 
     Raises:
         Conflict: No value of that type could ever fit.
     """
+    declared = declared or target
     if source == target:
         return Conversion(value)
     if source.name == "NULL":
         return Conversion("null")
     if source.kind == "json" and source.element is not None:
-        return _convert_json(value, source.element, target, depth)
-    if source.name == "JSON":
+        return _convert_json(value, source.element, target, depth, declared)
+    if source.name in ("JSON", JSON_EMPTY):
         return _convert_mixed(value, target)
     if source.name == _JSON_INTEGER:
         return convert(value, Type.scalar("HUGEINT"), target, depth)
     if source.name == _JSON_DOUBLE:
+        value = f"cast({value} as double)"
         inner = convert(value, Type.scalar("DOUBLE"), target, depth)
-        exact = f"({value} is null or abs({value}) < {_LAST_EXACT_INTEGER})"
+        exact = _below_last_exact(value)
         return Conversion(inner.value, f"({exact} and {inner.exact})" if inner.exact else exact)
+
+    def part(value: str, source: Type, target: Type, depth: int, known: Type | None) -> Conversion:
+        if known:
+            return convert(value, source, target, depth, known)
+        return carry(value, source, target, depth)
+
     if source.kind == "struct" and target.kind == "struct":
-        return _convert_struct(value, source, target, depth)
+        return _convert_struct(
+            value,
+            source,
+            target,
+            lambda name, value, child, into: part(value, child, into, depth, declared.child(name)),
+        )
     if source.kind == "list" and target.kind == "list" and source.element and target.element:
         name = f"element_{depth}"
-        inner = convert(name, source.element, target.element, depth + 1)
-        if inner == Conversion(name):
-            return Conversion(value)
-        exact = (
-            f"coalesce(list_bool_and(list_transform({value}, lambda {name}: {inner.exact})), true)"
-        )
-        return Conversion(
-            f"list_transform({value}, lambda {name}: {inner.value})", inner.exact and exact
-        )
+        inner = part(name, source.element, target.element, depth + 1, declared.element)
+        return _convert_list(value, name, inner)
     if target.name == "VARCHAR":
         text = f"to_json({value})" if source.nested else value
         return Conversion(f"cast({text} as varchar)")
@@ -352,37 +478,124 @@ def convert(value: str, source: Type, target: Type, depth: int = 0) -> Conversio
     return _convert_scalar(value, source.name, target.name)
 
 
-def _convert_struct(value: str, source: Type, target: Type, depth: int) -> Conversion:
-    parts, checks, plain = [], [], True
+def carry(value: str, source: Type, target: Type, depth: int = 0) -> Conversion:
+    """Convert a value of a part that no stream declares.
+
+    What a value becomes does not depend on the types that its column had on the way: a text is the
+    same whether its number was an integer or a double before, or its object had other fields.
+
+    Args:
+        value: SQL of the value.
+        source: Its type.
+        target: The type that it was joined to, see :func:`join`.
+        depth: How many values it lies inside.
+    """
+    # What nothing is known of is null, as it is when no other file has told its type yet.
+    if source.unknown:
+        return Conversion("null")
+    if source == target:
+        return Conversion(value)
+    if target.name == "VARCHAR":
+        return Conversion(_text(value, source, depth))
+    if source.kind == "struct":
+        return _convert_struct(
+            value, source, target, lambda _, value, child, into: carry(value, child, into, depth)
+        )
+    if source.element and target.element:
+        name = f"element_{depth}"
+        inner = carry(name, source.element, target.element, depth + 1)
+        return _convert_list(value, name, inner)
+    if target.name == "DOUBLE" and source.name not in _FLOATS:
+        value = f"cast({value} as double)"
+        return Conversion(value, doubts=(((), _below_last_exact(value)),))
+    inner = convert(value, source, target)
+    return Conversion(inner.value, doubts=(((), inner.exact),) if inner.exact else ())
+
+
+def _text(value: str, source: Type, depth: int) -> str:
+    """SQL of a value's text, which does not tell what type the value had."""
+    if source.nested:
+        texts = _of_texts(source.known())
+        carried = carry(value, source, texts, depth).value
+        return f"{PLAIN_JSON}(cast(to_json(cast({carried} as {texts.sql()})) as varchar))"
+    if source.name in ("JSON", _JSON_DOUBLE):
+        return f"{PLAIN_JSON}(cast({value} as varchar))"
+    if source.name in _FLOATS:
+        return (
+            f"case when {value} = trunc({value}) and {_below_last_exact(value)}"
+            f" then cast(cast({value} as bigint) as varchar)"
+            f" else cast(cast({value} as double) as varchar) end"
+        )
+    return f"cast({value} as varchar)"
+
+
+def _of_texts(type_: Type) -> Type:
+    """The same structs and lists, of texts."""
+    if type_.kind == "struct":
+        return Type.struct([(name, _of_texts(child)) for name, child in type_.fields])
+    return Type.list_of(_of_texts(type_.element)) if type_.element else Type.scalar("VARCHAR")
+
+
+def _below_last_exact(number: str) -> str:
+    return f"({number} is null or abs({number}) < {_LAST_EXACT_INTEGER})"
+
+
+def _convert_struct(
+    value: str,
+    source: Type,
+    target: Type,
+    convert_field: Callable[[str, str, Type, Type], Conversion],
+) -> Conversion:
+    parts, checks, doubts, plain = [], [], [], True
     for name, child in source.fields:
         field = f"{value}.{quote(name)}"
         into = target.child(name)
         if into is None:  # nothing but nulls
             plain = False
             continue
-        part = convert(field, child, into, depth)
+        part = convert_field(name, field, child, into)
         plain = plain and part == Conversion(field)
         parts.append(f"{quote(name)} := {part.value}")
         if part.exact:
             checks.append(part.exact)
+        doubts += [((name, *path), sure) for path, sure in part.doubts]
     if plain:
         return Conversion(value)
     packed = f"struct_pack({', '.join(parts)})" if parts else f"cast(null as {target.sql()})"
     exact = f"({value} is null or ({' and '.join(checks)}))" if checks else None
-    return Conversion(f"case when {value} is not null then {packed} end", exact)
+    return Conversion(f"case when {value} is not null then {packed} end", exact, tuple(doubts))
 
 
-def _convert_json(value: str, inner: Type, target: Type, depth: int) -> Conversion:
+def _convert_list(value: str, element: str, inner: Conversion) -> Conversion:
+    """Convert a list, given the conversion of its elements and what that calls them."""
+    if inner == Conversion(element):
+        return Conversion(value)
+    each = f"list_transform({value}, lambda {element}: "
+
+    def all_of(check: str) -> str:
+        return f"coalesce(list_bool_and({each}{check})), true)"
+
+    return Conversion(
+        f"{each}{inner.value})",
+        inner.exact and all_of(inner.exact),
+        tuple((("[]", *path), all_of(sure)) for path, sure in inner.doubts),
+    )
+
+
+def _convert_json(value: str, inner: Type, target: Type, depth: int, declared: Type) -> Conversion:
     structure = literal(json.dumps(inner.json_structure()))
     parsed = f"from_json(nullif({value}, ''), {structure})"
     # A list of one, so that each text is parsed once and not once for each field.
     name = f"parsed_{depth}"
-    conversion = convert(name, inner, target, depth + 1)
+    conversion = convert(name, inner, target, depth + 1, declared)
     if conversion == Conversion(name):
         return Conversion(parsed)
     once = f"list_transform([{parsed}], lambda {name}: "
-    exact = conversion.exact and f"{once}{conversion.exact})[1]"
-    return Conversion(f"{once}{conversion.value})[1]", exact)
+    return Conversion(
+        f"{once}{conversion.value})[1]",
+        conversion.exact and f"{once}{conversion.exact})[1]",
+        tuple((path, f"{once}{sure})[1]") for path, sure in conversion.doubts),
+    )
 
 
 def _convert_mixed(value: str, target: Type) -> Conversion:
@@ -503,20 +716,24 @@ def words(type_: Type) -> str:
     return {"struct": "an object", "list": "a list"}.get(type_.kind, type_.name)
 
 
-def json_texts(source: Type, target: Type) -> Iterator[tuple[str, ...]]:
-    """Paths at which a file has text where the column has an object or a list.
+def json_texts(
+    source: Type, target: Type, declared: Type | None = None
+) -> Iterator[tuple[str, ...]]:
+    """Paths at which a file has text where the column has a declared object or list.
 
     A step of a path is a field's name, or ``[]`` for the elements of a list.
     """
+    declared = declared or target
     if source.name == "VARCHAR" and target.nested:
         yield ()
     elif source.kind == "struct" and target.kind == "struct":
         for name, child in source.fields:
-            into = target.child(name)
-            if into is not None:
-                yield from ((name, *rest) for rest in json_texts(child, into))
-    elif source.kind == "list" and target.kind == "list" and source.element and target.element:
-        yield from (("[]", *rest) for rest in json_texts(source.element, target.element))
+            into, known = target.child(name), declared.child(name)
+            if into is not None and known is not None:
+                yield from ((name, *rest) for rest in json_texts(child, into, known))
+    elif source.element and target.element and declared.element:
+        inner = json_texts(source.element, target.element, declared.element)
+        yield from (("[]", *rest) for rest in inner)
 
 
 def replace_at(source: Type, path: tuple[str, ...], new: Type) -> Type:
@@ -528,7 +745,7 @@ def replace_at(source: Type, path: tuple[str, ...], new: Type) -> Type:
         return Type.list_of(replace_at(source.element, tuple(rest), new))
     return Type.struct(
         [
-            (name, replace_at(child, tuple(rest), new) if name == step else child)
+            (name, replace_at(child, tuple(rest), new) if name.lower() == step.lower() else child)
             for name, child in source.fields
         ]
     )

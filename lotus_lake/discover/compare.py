@@ -146,7 +146,9 @@ def _refusal(
     """Why the feeder would not feed a file."""
     quarantine = Quarantine()
     fitter = Fitter(connection, stream, landing, prober)
-    fitter.fit(Group([probe], dict(probe.schema)), Columns(stream.columns), quarantine)
+    fitter.fit(
+        Group([probe], dict(probe.schema)), Columns(stream.columns, stream.columns), quarantine
+    )
     return quarantine.get(probe.file.path)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lotus_lake.feeder.fitting import Group, Quarantine
 from lotus_lake.landing import order_of
 from lotus_lake.probe import Probe
-from lotus_lake.schema import Type, differences, part_at, words
+from lotus_lake.schema import Type, differences, join, part_at, words
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,21 @@ def growths(
     found = []
     for name, type_ in columns.items():
         for path, old, new in differences(before.get(name), type_):
-            bringers = [
-                probe.file
+            # What was text has been declared since.
+            if old is not None and join(old, new) == old:
+                continue
+            parts = [
+                (part, probe.file)
                 for group in groups
                 if (part := _part(group, name, path)) is not None
-                and (old is None or part.sql() == new.sql())
                 for probe in group.probes
             ]
+            # Where no file has another type, it was a value that did not fit.
+            bringers = [
+                file
+                for part, file in parts
+                if old is None or (join(old, part) != old and join(part, new) == new)
+            ] or [file for _, file in parts]
             # A column that was declared since then may be in no file.
             if bringers:
                 first = min(bringers, key=lambda file: file.order)

@@ -24,6 +24,7 @@ from lotus_lake.feeder.plan import Plan, Planner
 from lotus_lake.feeder.rows import Writer
 from lotus_lake.feeder.staging import Staging
 from lotus_lake.landing import Landing, open_landing
+from lotus_lake.plain_json import register as register_plain_json
 from lotus_lake.probe import OUT_OF_MEMORY_REASON, Prober, is_out_of_memory, is_transient
 from lotus_lake.races import FileChanged, LostRace, attempts, is_conflict, roll_back, sign
 from lotus_lake.schema import literal
@@ -127,6 +128,7 @@ class Feeder:
         self._staging = Staging(connection, stream, self._ledger)
         self._most_files = stream.feed_max_files
         self._changes: Counter[str] = Counter()
+        register_plain_json(connection)
         fitter = Fitter(connection, stream, landing, self._prober)
         self._planner = Planner(stream, self._staging, fitter)
         self._writer = Writer(connection, stream, landing, self._prober)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import duckdb
 
@@ -12,14 +13,23 @@ from lotus_lake.probe import Probe, Prober, Unreadable, is_transient
 from lotus_lake.schema import (
     Conflict,
     Type,
+    carry,
     convert,
     from_epoch,
+    join,
     json_texts,
     merge,
     quote,
+    redeclared,
     replace_at,
 )
 from lotus_lake.streams import AIRBYTE_COLUMNS, EXTRACTED_AT, Stream
+
+# These are declared, whatever else a stream declares.
+_AIRBYTE = {name: Type.parse(sql) for name, sql in AIRBYTE_COLUMNS.items()}
+
+# A column, and the steps to a part of it.
+Part: TypeAlias = tuple[str, tuple[str, ...]]
 
 
 class Columns:
@@ -27,6 +37,7 @@ class Columns:
 
     Args:
         types: The columns that it has.
+        declared: The columns that the stream declares.
 
     Attributes:
         types: Type of each column, by its name in the table.
@@ -34,19 +45,30 @@ class Columns:
             are nothing but nulls yet, and have no type.
     """
 
-    def __init__(self, types: Mapping[str, Type]) -> None:
+    def __init__(self, types: Mapping[str, Type], declared: Mapping[str, Type]) -> None:
         self.types = dict(types)
         self.names = {name.lower(): name for name in types}
+        self._declared = {
+            name.lower(): type_ for name, type_ in (_AIRBYTE | dict(declared)).items()
+        }
 
     def type_of(self, column: str) -> Type | None:
         """The type of a column of a file; None when the table has no such column."""
         return self.types.get(self.names.get(column.lower(), column))
 
+    def declared(self, column: str) -> Type | None:
+        """The type that is declared of a column."""
+        return self._declared.get(column.lower())
+
     def declare(self, name: str, type_: Type) -> None:
-        """Add a column, unless there is one of this name."""
-        if name.lower() not in self.names:
-            self.types[name] = type_
-            self.names[name.lower()] = name
+        """Add a column; one of this name that became text gets the declared type."""
+        name = self.names.setdefault(name.lower(), name)
+        self.types[name] = redeclared(self.types[name], type_) if name in self.types else type_
+
+    def make_text(self, column: str, path: tuple[str, ...]) -> None:
+        """Let a part of a column be text."""
+        name = self.names[column.lower()]
+        self.types[name] = replace_at(self.types[name], path, Type.scalar("VARCHAR"))
 
     def grow(self, schema: Mapping[str, Type]) -> None:
         """Add or widen what a file with this schema brings.
@@ -56,10 +78,12 @@ class Columns:
         """
         for column, type_ in schema.items():
             name = self.names.setdefault(column.lower(), column)
+            declared = self.declared(column)
             if name in self.types:
-                self.types[name] = merge(self.types[name], type_)
+                old = self.types[name]
+                self.types[name] = merge(old, type_, declared) if declared else join(old, type_)
             elif not type_.unknown:
-                self.types[name] = type_.known()
+                self.types[name] = merge(declared, type_) if declared else type_.known()
 
     def grown(self, schema: Mapping[str, Type]) -> Columns:
         """The columns as they would be with a file of this schema.
@@ -67,8 +91,8 @@ class Columns:
         Raises:
             Conflict: A type can never fit.
         """
-        columns = Columns({})
-        columns.types, columns.names = dict(self.types), dict(self.names)
+        columns = Columns(self.types, self._declared)
+        columns.names = dict(self.names)
         columns.grow(schema)
         return columns
 
@@ -82,6 +106,7 @@ class Group:
         schema: Their columns, with what texts of JSON hold.
         values: SQL of each column's converted value.
         exact: SQL that is true when a column's conversion is lossless; of those that may not be.
+        doubts: SQL that is true unless a part has to become text.
         check: SQL that is true of each row, or stops at one that the stream does not take.
         register: Whether the files are registered, not copied.
     """
@@ -90,6 +115,7 @@ class Group:
     schema: dict[str, Type]
     values: dict[str, str] = field(default_factory=dict)
     exact: dict[str, str] = field(default_factory=dict)
+    doubts: dict[Part, str] = field(default_factory=dict)
     check: str = "true"
     register: bool = False
 
@@ -104,21 +130,27 @@ class Group:
         Raises:
             Conflict: A column has none; the error names it.
         """
-        self.values, self.exact = {}, {}
+        self.values, self.exact, self.doubts = {}, {}, {}
         for column, type_ in self.schema.items():
             target = columns.type_of(column)
             if target is None:
                 if type_.unknown:
                     continue
                 target = type_.known()
-            converted = from_epoch if column.lower() == EXTRACTED_AT else convert
+            declared = columns.declared(column)
             try:
-                conversion = converted(quote(column), type_, target)
+                if declared is None:
+                    conversion = carry(quote(column), type_, target)
+                elif column.lower() == EXTRACTED_AT:
+                    conversion = from_epoch(quote(column), type_, target)
+                else:
+                    conversion = convert(quote(column), type_, target, declared=declared)
             except Conflict as conflict:
                 raise Conflict(f"column {column} is {conflict}", column) from conflict
             self.values[column] = conversion.value
             if conversion.exact:
                 self.exact[column] = conversion.exact
+            self.doubts |= {(column, path): sure for path, sure in conversion.doubts}
 
 
 class Quarantine(dict[str, str]):
@@ -160,8 +192,8 @@ class Fitter:
         texts = [
             (column, path)
             for column, type_ in group.schema.items()
-            if (target := columns.type_of(column)) is not None
-            for path in json_texts(type_, target)
+            if (target := columns.type_of(column)) and (declared := columns.declared(column))
+            for path in json_texts(type_, target, declared)
         ]
         if texts and len(group.probes) > 1:
             return [
@@ -223,6 +255,18 @@ class Fitter:
             ) from reason
         return found if found.name == "NULL" else Type.json_of(found)
 
+    def misfits(self, group: Group) -> set[Part]:
+        """The parts that have to become text for the values of a group."""
+        if not group.doubts:
+            return set()
+        try:
+            return failing(self._connection, self._prober.relation(group.probes), group.doubts)
+        except duckdb.Error as error:
+            if is_transient(error) or isinstance(error, duckdb.OutOfMemoryException):
+                raise
+            # Found out file by file, when the feed itself fails.
+            return set()
+
     def _inexact(self, group: Group) -> dict[str, tuple[str, str]]:
         """Files with values that would not survive their conversion: the first column, and why."""
         if not group.exact:
@@ -254,3 +298,18 @@ class Fitter:
                     "without loss",
                 )
         return found
+
+
+def failing(
+    connection: duckdb.DuckDBPyConnection, relation: str, checks: Mapping[Part, str]
+) -> set[Part]:
+    """The parts whose checks are not true of each row.
+
+    Args:
+        connection: Where the relation can be read.
+        relation: SQL of the rows.
+        checks: SQL of each part's check.
+    """
+    fits = ", ".join(f"bool_and(coalesce({check}, false))" for check in checks.values())
+    row = connection.execute(f"select {fits} from {relation}").fetchone()
+    return {part for part, fit in zip(checks, row or (), strict=True) if fit is False}

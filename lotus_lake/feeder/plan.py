@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lotus_lake.feeder.checks import check_sql
 from lotus_lake.feeder.fitting import Columns, Fitter, Group, Quarantine
 from lotus_lake.feeder.staging import Staging
 from lotus_lake.probe import Probe
-from lotus_lake.schema import Type, differs_in_list, growth, quote
+from lotus_lake.schema import Type, differs_in_list, growth, needs_writing, quote
 from lotus_lake.streams import Stream
 
 
@@ -58,17 +58,17 @@ class Planner:
         Files that do not fit are added to ``quarantine``, and leave no column behind.
         """
         before = self._staging.columns()
-        columns = Columns(before)
+        columns = Columns(before, self._stream.columns)
         # Columns declared since the table was made.
         for name, type_ in self._stream.columns.items():
             columns.declare(name, type_)
         groups = self._grouped(probes, columns, quarantine)
+        kept = self._conversions(groups, before, columns)
         for group in groups:
-            group.write_conversions(columns)
             group.check = check_sql(self._stream, group, columns)
-        if any(differs_in_list(type_, columns.types[name]) for name, type_ in before.items()):
+        if any(needs_writing(type_, columns.types[name]) for name, type_ in before.items()):
             # DuckLake registers nothing in a table that was made in the same transaction.
-            ddl = self._staging.write_anew(before, columns.types)
+            ddl = self._staging.write_anew(kept, columns.types)
             return Plan(groups, columns.types, ddl)
         if self._stream.feed_mode == "register":
             self._choose_registered(groups, columns)
@@ -98,6 +98,23 @@ class Planner:
             Group([probe for part in parts for probe in part.probes], parts[0].schema)
             for parts in fitting.values()
         ]
+
+    def _conversions(
+        self, groups: Sequence[Group], before: Mapping[str, Type], columns: Columns
+    ) -> Mapping[str, str]:
+        """Write the conversions of the files, and return those of the columns in staging.
+
+        What files, or the rows in staging, show not to fit the join of its types becomes text.
+        """
+        for group in groups:
+            group.write_conversions(columns)
+        kept = self._staging.conversions(before, columns)
+        misfits = self._staging.misfits(kept).union(*map(self._fitter.misfits, groups))
+        if not misfits:
+            return {name: conversion.value for name, conversion in kept.items()}
+        for column, path in misfits:
+            columns.make_text(column, path)
+        return self._conversions(groups, before, columns)
 
     def _choose_registered(self, groups: Sequence[Group], columns: Columns) -> None:
         """Which groups need no conversion, and lack nothing that DuckLake believes to be there."""

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 
 import duckdb
 
+from lotus_lake.config import LakeError
+from lotus_lake.feeder.fitting import Columns, Part, failing
 from lotus_lake.feeder.ledger import Ledger
-from lotus_lake.schema import Type, literal, quote
+from lotus_lake.schema import (
+    Conflict,
+    Conversion,
+    Type,
+    carry,
+    convert,
+    json_texts,
+    literal,
+    quote,
+    replace_at,
+    values_at,
+)
 from lotus_lake.streams import LINEAGE_COLUMNS, Stream
 
 
@@ -87,23 +101,76 @@ class Staging:
             ).fetchall()
         }
 
-    def write_anew(self, before: Mapping[str, Type], columns: Mapping[str, Type]) -> list[str]:
+    def conversions(self, before: Mapping[str, Type], columns: Columns) -> dict[str, Conversion]:
+        """How the values of its columns get into the columns that it is to have.
+
+        Args:
+            before: The columns that it has.
+            columns: Those that it is to have.
+
+        Raises:
+            LakeError: A column that became text was declared since, and values of it do not fit.
+        """
+        return {
+            name: self._conversion(name, type_, columns.types[name], columns.declared(name))
+            for name, type_ in before.items()
+        }
+
+    def _conversion(self, column: str, old: Type, new: Type, declared: Type | None) -> Conversion:
+        value = f"staging.{quote(column)}"
+        if declared is None or old == new:
+            return carry(value, old, new)
+        rows = f"{self._stream.table} as staging"
+        try:
+            for path in json_texts(old, new, declared):
+                found = self._connection.execute(
+                    "select json_group_structure(value::json)::varchar"
+                    f" from ({values_at(column, path, rows)}) where value <> ''"
+                ).fetchone()
+                inner = Type.of_json(json.loads(found[0])) if found and found[0] else None
+                old = replace_at(old, path, Type.json_of(inner or Type.scalar("NULL")))
+            conversion = convert(value, old, new, declared=declared)
+            exact = conversion.exact
+            fits = not exact or not failing(self._connection, rows, {(column, ()): exact})
+        except (Conflict, duckdb.ConversionException):
+            fits = False
+        if not fits:
+            raise LakeError(
+                f"Stream {self._stream.label}: column {column} is declared as {declared.sql()} "
+                "since it was fed, but staging has text there, and not each fits. Declare it as it "
+                "is in staging, or undo the deliveries that brought what does not fit "
+                "(docs/operations.md). Nothing of this feed was written."
+            )
+        return conversion
+
+    def misfits(self, conversions: Mapping[str, Conversion]) -> set[Part]:
+        """The parts that have to become text for the rows that it has."""
+        doubts = {
+            (name, path): sure
+            for name, conversion in conversions.items()
+            for path, sure in conversion.doubts
+        }
+        rows = f"{self._stream.table} as staging"
+        return failing(self._connection, rows, doubts) if doubts else set()
+
+    def write_anew(self, kept: Mapping[str, str], columns: Mapping[str, Type]) -> list[str]:
         """The statements that put a table with all the rows and these columns in place of staging.
 
-        So no file is left whose lists have fewer fields than the table's: see differs_in_list().
+        DuckLake cannot change types inside others, and no file may be left whose lists have fewer
+        fields than the table's: see differs_in_list().
         Registered rows become the lake's own, and get the lineage that they lacked. Their table
         stays, under another name: with a dropped table, DuckLake's clean-up would delete the landed
         files.
 
         Args:
-            before: The columns that the table has.
+            kept: SQL of each column's value, by the columns that the table has.
             columns: Those that it is to have.
         """
         table, before_it = self._stream.table, f"{self._stream.table}__before"
         definition = ", ".join(f"{quote(name)} {type_.sql()}" for name, type_ in columns.items())
         values = {
-            name: f"staging.{quote(name)}::{columns[name].sql()} as {quote(name)}"
-            for name in before
+            name: f"cast({value} as {columns[name].sql()}) as {quote(name)}"
+            for name, value in kept.items()
         }
         ledger = self._ledger.files
         joined, end = "", f"drop table {before_it}"

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from lotus_lake.probe import Limits, Unreadable
 from lotus_lake.scan.names import too_deep, too_many
-from lotus_lake.schema import Type
+from lotus_lake.schema import JSON_EMPTY, Type
 
 # DuckDB reads other whole numbers as doubles.
 _LEAST, _TOO_GREAT = -(2**63), 2**64
@@ -28,12 +28,13 @@ class _Seen:
             return Type.struct([(name, seen.type()) for name, seen in self.fields.items()])
         if self.kinds == {"LIST"}:
             return Type.list_of(self.element.type() if self.element else Type.scalar("NULL"))
-        # As json_group_structure() names them; of objects without a field nothing is known.
+        if self.kinds == {"OBJECT"}:
+            return Type.scalar(JSON_EMPTY)
+        # As json_group_structure() names them.
         if self.kinds == {"BIGINT", "DOUBLE"}:
             return Type.of_json("DOUBLE")
         mixed = "JSON" if self.kinds else "NULL"
-        scalar = len(self.kinds) == 1 and self.kinds.isdisjoint({"OBJECT", "LIST"})
-        return Type.of_json(next(iter(self.kinds)) if scalar else mixed)
+        return Type.of_json(next(iter(self.kinds)) if len(self.kinds) == 1 else mixed)
 
 
 class Documents:

@@ -203,7 +203,11 @@ class Scanner:
             documents = Documents(self._limits)
             texts.rewrite_json(text, pieces, documents, self._limits)
             check_columns(documents.type, self._limits)
-            columns = [(name, type_) for name, type_ in documents.type.fields if not type_.unknown]
+            columns = [
+                (name, type_)
+                for name, type_ in documents.type.fields
+                if type_.has_empty or not type_.unknown
+            ]
         pieces.close()
         if pieces.rows == 0 or not columns:
             raise Unreadable("it has no rows")

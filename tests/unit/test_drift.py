@@ -1,4 +1,5 @@
-"""Schemas that change: what fits is fed exactly, what would lose something is quarantined.
+"""Schemas that change: what fits is fed exactly, what would lose something is quarantined, and what
+no source declares ends in the same columns whatever landed first.
 
 Which value fits which type is tested in test_schema.py.
 """
@@ -6,14 +7,20 @@ Which value fits which type is tested in test_schema.py.
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import permutations
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from .conftest import TABLE, SmallLake, json_lines
+from lotus_lake.config import LakeError
+from lotus_lake.schema import Type
+
+from .conftest import FOLDER, TABLE, Content, SmallLake, json_lines
 
 AWKWARD = "it's \"quoted\", 100 % ünïcödé 🪷\nsecond line\t\\ back; -- not a comment $$ {} NULL ''"
 NOON = datetime(2024, 5, 1, 12, 30, 0, 123456, tzinfo=UTC)
@@ -225,7 +232,7 @@ def test_a_column_of_nulls_takes_no_type(lake: SmallLake) -> None:
 
 
 def test_integers_widen_and_old_rows_stay(lake: SmallLake) -> None:
-    """In a column that files brought; inside an object nothing can widen, and nothing is lost."""
+    """Also inside an object, for which the table is written anew."""
     small = pa.array([{"n": 7}], pa.struct({"n": pa.int32()}))
     lake.land("part_0.parquet", pa.table({"n": pa.array([5], pa.int32()), "o": small}))
     lake.feed()
@@ -233,8 +240,154 @@ def test_integers_widen_and_old_rows_stay(lake: SmallLake) -> None:
     lake.land("part_2.parquet", [{"n": 6, "o": {"n": 2**40}}])
     lake.feed()
     assert lake.types()["n"] == "BIGINT"
-    assert lake.rows("n, o.n") == [(5, 7), (2**40, None)]
-    assert [*lake.reasons()] == ["part_2.parquet"]
+    assert lake.rows("n, o.n") == [(5, 7), (6, 2**40), (2**40, None)]
+    assert lake.reasons() == {}
+    assert changes(lake) == {
+        ("n", "widened", "INTEGER", "BIGINT", "part_1.parquet"),
+        ("o.n", "widened", "INTEGER", "BIGINT", "part_2.parquet"),
+    }
+
+
+# -- what no source declares -------------------------------------------------------------------
+
+PARQUET: list[Any] = [
+    *(7, 2**60, 2.5, 3.0, 1e18, "x", "12", "3.0", '{"a":1}', True, NOON, NOON.date(), None),
+    *(Decimal("1.50"), {"a": 1}, {"a": 1.0}, {"a": "1", "b": 2.5}, {"a": {"b": None, "c": 1}}),
+    *({"a": None}, [1], [2.5, None], ["x", "1"], [{"a": 1}], [{"a": "x", "b": None}], [None], []),
+    *(pa.scalar(7, pa.int32()), pa.scalar(2**63, pa.uint64()), pa.scalar(0.1, pa.float32())),
+]
+JSON: list[Any] = [
+    *(7, 2**53 + 1, 2**63, 2**70, 1.5, 3.0, 1e300, "x", True, None, {"a": 1}, {"b": {"c": 1.5}}),
+    *({"a": [1, "x", {"z": 1.0, "b": None}]}, [1, 2.5], [2**53 + 1, 0.5], [1, "x"], [], [{}], {}),
+]
+UNDECLARED = 24
+
+
+def odd_files(seed: int) -> dict[str, Content]:
+    """Three files with many columns and fields that no source declares, of types by chance."""
+    draw = random.Random(seed)
+    files: dict[str, Content] = {}
+    for name in ("a.parquet", "b.parquet"):
+        values = {f"u{number}": pa.array([draw.choice(PARQUET)]) for number in range(UNDECLARED)}
+        inner = pa.StructArray.from_arrays([pa.array([1]), *values.values()], ["a", *values])
+        nested = {"o": inner, "l": pa.ListArray.from_arrays([0, 1], inner)}
+        files[name] = pa.table({"name": [name], **values, **nested})
+    row = {f"u{number}": draw.choice(JSON) for number in range(UNDECLARED)}
+    inner_row = {"a": 1, **row}
+    files["c.jsonl"] = json_lines({"name": "c", **row, "o": inner_row, "l": [inner_row]})
+    return files
+
+
+def fed_in_order(lake: SmallLake, contents: Sequence[Content], *, at_once: bool) -> Any:
+    """What staging has, whatever the order of columns and fields; of a lake that forgot before."""
+    lake.query(f"drop table if exists {TABLE}")
+    lake.query("delete from lakehouse.meta.feeder_files")
+    lake.query("update lakehouse.meta.feeder_cursors set cursor_version = 0, files_loaded = 0")
+    for file in lake.file(FOLDER).rglob("*.*"):
+        file.unlink()
+    for number, content in enumerate(contents):
+        lake.land(f"{number}.{'jsonl' if isinstance(content, bytes) else 'parquet'}", content)
+        if not at_once:
+            lake.feed()
+    lake.feed()
+    assert lake.reasons() == {}
+    types = {name: in_order(Type.parse(type_)) for name, type_ in sorted(lake.types().items())}
+    return types, [in_order(list(row)) for row in lake.rows(", ".join(types), "name")]
+
+
+def in_order(what: Any) -> Any:
+    """A type or a value in which the order of fields does not matter."""
+    if isinstance(what, Type):
+        if what.kind == "struct":
+            return {name: in_order(child) for name, child in sorted(what.fields)}
+        return [in_order(what.element)] if what.element else what.name
+    if isinstance(what, dict):
+        return {name: in_order(what[name]) for name in sorted(what)}
+    return [in_order(element) for element in what] if isinstance(what, list) else what
+
+
+@pytest.mark.parametrize(("seed", "feed_mode"), [(1, "copy"), (2, "register")])
+def test_undeclared_parts_never_depend_on_the_order_of_the_files(
+    lake: SmallLake, seed: int, feed_mode: str
+) -> None:
+    lake.settings = {
+        "columns": {"name": "varchar", "o": "struct(a bigint)", "l": "struct(a bigint)[]"},
+        "feed_mode": feed_mode,
+    }
+    first, *others = permutations(odd_files(seed).values())
+    expected = fed_in_order(lake, first, at_once=True)
+    assert fed_in_order(lake, first, at_once=False) == expected
+    for number, order in enumerate(others):
+        assert fed_in_order(lake, order, at_once=number % 2 == seed % 2) == expected
+
+
+def test_odd_files_of_the_sample(lake: SmallLake) -> None:
+    """Text wins, a whole number becomes a double, and an object text as it may have landed."""
+    lake.settings["columns"] = {"id": "bigint"}
+    client = {"browser_ip": "10.0.0.1", "session_hash": None}
+    plain = {"order_number": 1001, "total_weight": 140, "client_details": client}
+    rows: list[dict[str, Any]] = [
+        {"id": 1, **plain},
+        {"id": 2, **plain, "order_number": "1002"},
+        {"id": 3, **plain, "total_weight": 140.5},
+        {"id": 4, **plain, "client_details": json.dumps(client)},
+    ]
+    short = '{"browser_ip":"10.0.0.1"}'
+    for order in (rows, rows[::-1]):
+        fed_in_order(lake, [[{"name": str(row["id"]), **row}] for row in order], at_once=False)
+        assert lake.types() == {
+            "id": "BIGINT",
+            "name": "VARCHAR",
+            "order_number": "VARCHAR",
+            "total_weight": "DOUBLE",
+            "client_details": "VARCHAR",
+        }
+        assert lake.rows("id, order_number, total_weight, client_details") == [
+            (1, "1001", 140.0, short),
+            (2, "1002", 140.0, short),
+            (3, "1001", 140.5, short),
+            (4, "1001", 140.0, json.dumps(client)),
+        ]
+
+
+def test_integers_that_no_double_is_become_text(lake: SmallLake) -> None:
+    """Of one file, and of those that are in staging."""
+    lake.land("a.jsonl", '{"id": 1, "new": 9007199254740993}\n{"id": 2, "new": 0.5}\n')
+    lake.land("b.parquet", [{"id": 3, "late": 2**53 + 1, "small": 2**53 - 1}])
+    lake.feed()
+    lake.land("c.parquet", [{"id": 4, "late": 2.0, "small": 2.0}])
+    lake.feed()
+    assert lake.types()["small"] == "DOUBLE"
+    assert lake.rows("id, new, late, small", "id") == [
+        (1, "9007199254740993", None, None),
+        (2, "0.5", None, None),
+        (3, None, "9007199254740993", 2.0**53 - 1),
+        (4, None, "2", 2.0),
+    ]
+    assert changes(lake) == {
+        ("late", "widened", "BIGINT", "VARCHAR", "c.parquet"),
+        ("small", "widened", "BIGINT", "DOUBLE", "c.parquet"),
+    }
+
+
+def test_what_became_text_and_is_declared_later_is_converted(lake: SmallLake) -> None:
+    """If every value fits; else a line says what to do, and nothing is fed."""
+    lake.land("0.parquet", [{"id": 1, "n": 1, "o": {"a": 1}, "s": {"n": 7}, "odd": 1}])
+    lake.land("1.parquet", [{"id": 2, "n": "2", "o": '{"a": "2"}', "s": {"n": "8"}, "odd": "x"}])
+    lake.feed()
+    assert {*lake.types().values()} == {"BIGINT", "VARCHAR", "STRUCT(n VARCHAR)"}
+    declared = {"id": "bigint", "n": "bigint", "o": "struct(a bigint)", "s": "struct(n bigint)"}
+    lake.land("2.parquet", [{"id": 3, "n": 3.0}])
+    with pytest.raises(LakeError, match="column odd is declared as DOUBLE since"):
+        lake.feed(columns={**declared, "odd": "double"})
+    assert lake.rows("id") == [(1,), (2,)]
+    lake.feed(columns=declared)
+    assert lake.rows("id, n, o, s, odd") == [
+        (1, 1, {"a": 1}, {"n": 7}, "1"),
+        (2, 2, {"a": 2}, {"n": 8}, "x"),
+        (3, 3, None, None, None),
+    ]
+    assert changes(lake) == set()
 
 
 # -- values ------------------------------------------------------------------------------------
@@ -302,7 +455,6 @@ def test_what_would_lose_something_is_quarantined(lake: SmallLake) -> None:
         "a fraction as text.csv": "id\n12.7\n",
         "too large an integer.jsonl": '{"id": 18446744073709551615}\n',
         "integers and doubles.jsonl": '{"id": 9007199254740993}\n{"id": 1.5}\n',
-        "a new column of both.jsonl": '{"id": 1, "new": 9007199254740993}\n{"id": 2, "new": 0.5}\n',
     }
     for name, text in texts.items():
         lake.land(name, text)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import permutations
 from struct import pack, unpack
 from typing import Any
 
@@ -15,12 +16,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lotus_lake.plain_json import plain_json, register
 from lotus_lake.schema import (
     Conflict,
     Type,
+    carry,
     convert,
+    join,
     literal,
     merge,
+    replace_at,
 )
 
 
@@ -28,6 +33,7 @@ from lotus_lake.schema import (
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as opened:
         opened.execute("set TimeZone = 'UTC'; set threads = 1")
+        register(opened)
         yield opened
 
 
@@ -343,3 +349,164 @@ def same(before: Any, after: Any, source: str, target: str) -> bool:
 )
 def test_a_column_grows_to_hold_both(old: str, new: str, merged: str) -> None:
     assert merge(Type.parse(old), Type.parse(new)) == Type.parse(merged)
+
+
+# -- what no stream declares --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "joined"),
+    [
+        ("int", "bigint", "bigint"),
+        ("utinyint", "uinteger", "uinteger"),
+        ("utinyint", "tinyint", "smallint"),
+        ("ubigint", "int", "bigint"),
+        ("float", "double", "double"),
+        ("int", "float", "double"),
+        ("bigint", "varchar", "varchar"),
+        ("decimal(9,2)", "double", "varchar"),
+        ("date", "timestamp", "varchar"),
+        ("struct(a int)", "varchar", "varchar"),
+        ("struct(a int)", "int[]", "varchar"),
+        ("struct(a int)", "struct(A bigint, b int)", "struct(a bigint, b int)"),
+        ("struct(a int)[]", "struct(a varchar)[]", "struct(a varchar)[]"),
+    ],
+)
+def test_undeclared_types_are_joined(one: str, other: str, joined: str) -> None:
+    assert join(Type.parse(one), Type.parse(other)) == Type.parse(joined)
+    assert merge(Type.parse(f"struct(x {one})"), Type.parse(f"struct(x {other})"), DECLARED) == (
+        Type.parse(f"struct(x {joined})")
+    )
+
+
+DECLARED = Type.parse("struct(y int)")
+
+
+@pytest.mark.parametrize(
+    ("value", "source", "text"),
+    [
+        ("12", "bigint", "12"),
+        ("12", "double", "12"),
+        ("-0.0", "double", "0"),
+        ("0.1", "float", "0.10000000149011612"),
+        ("1e18", "double", "1e+18"),
+        ("'nan'", "double", "nan"),
+        ("'12.0'", "varchar", "12.0"),
+        ("'2025-01-15T10:00:00Z'", "timestamptz", "2025-01-15 10:00:00+00"),
+        ("{'b': 2.0, 'a': null}", "struct(b double, a int)", '{"b":2}'),
+        ("{'b': 'é', 'a': 1.5}", "struct(b varchar, a double)", '{"a":1.5,"b":"é"}'),
+        ("{'a': '1', 'b': '1.0'}", "struct(a varchar, b varchar)", '{"a":1,"b":"1.0"}'),
+        ("[1, null]", "int[]", "[1,null]"),
+        ("null", "struct(a int)", None),
+    ],
+)
+def test_a_text_does_not_tell_its_type(
+    connection: duckdb.DuckDBPyConnection, value: str, source: str, text: str | None
+) -> None:
+    carried = carry("value", Type.parse(source), Type.scalar("VARCHAR")).value
+    rows = connection.execute(f"select {carried} from (select {value}::{source} as value)")
+    assert rows.fetchall() == [(text,)]
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [
+        ('{"b": 1.0, "a": [9007199254740993, 1e300, null], "c": null}',)
+        + ('{"a":[9007199254740993,1e+300,null],"b":1}',),
+        ('"1.0"', "1.0"),
+        ("null", None),
+        ('{"a": "{\\"b\\":1}"}', '{"a":{"b":1}}'),
+        ('{"a": "{ }", "b": "NaN", "c": "null", "d": "true"}',)
+        + ('{"a":"{ }","b":"NaN","c":"null","d":true}',),
+    ],
+)
+def test_plain_json(document: str, text: str | None) -> None:
+    assert plain_json(document) == text
+
+
+LEAVES: dict[str, st.SearchStrategy[str]] = {
+    "integer": st.sampled_from(["0", "7"]),
+    "bigint": st.sampled_from(["7", "9007199254740993", "-1152921504606846976"]),
+    "utinyint": st.sampled_from(["7", "200"]),
+    "ubigint": st.sampled_from(["7", "9007199254740993", "18446744073709551615"]),
+    "float": st.sampled_from(["0.1", "3"]),
+    "double": st.sampled_from(["2.5", "3", "-0.0", "'nan'", "1e18", "1e-7", "9007199254740992"]),
+    "decimal(9,2)": st.sampled_from(["1.50", "1.25"]),
+    "varchar": st.sampled_from(
+        ["'x'", "'7'", "'3.0'", "'null'", """'{"a":1}'""", """'["a", 1]'"""]
+    ),
+    "boolean": st.sampled_from(["true"]),
+    "timestamp": st.sampled_from(["'2025-01-15 10:00:00'"]),
+}
+
+
+def leaf(draw: st.DrawFn) -> tuple[str, str]:
+    """A scalar's value and type."""
+    type_ = draw(st.sampled_from(sorted(LEAVES)))
+    return f"cast({draw(st.none() | LEAVES[type_]) or 'null'} as {type_})", type_
+
+
+@st.composite
+def landed_values(draw: st.DrawFn, depth: int = 2) -> tuple[str, str]:
+    """What a file has: SQL of a value, and its type."""
+    kind = draw(st.sampled_from(["leaf", "struct", "list"])) if depth else "leaf"
+    if kind == "struct":
+        names = draw(st.lists(st.sampled_from("ab"), min_size=1, max_size=2, unique=True))
+        parts = {name: draw(landed_values(depth - 1)) for name in names}
+        value = ", ".join(f"{name} := {value}" for name, (value, _) in parts.items())
+        types = ", ".join(f"{name} {type_}" for name, (_, type_) in parts.items())
+        return f"struct_pack({value})", f"struct({types})"
+    if kind == "list":
+        value, type_ = draw(landed_values(depth - 1))
+        return f"[{value}]", f"{type_}[]"
+    return leaf(draw)
+
+
+def fed(
+    connection: duckdb.DuckDBPyConnection, files: list[tuple[int, tuple[str, str]]]
+) -> tuple[Any, list[Any]]:
+    """The type of a column that is fed file by file, and its values in the order of the numbers."""
+    column, table = Type.scalar("NULL"), "(select 0 as file, null as value limit 0)"
+    for number, (value, type_) in files:
+        source = Type.parse(type_)
+        new = source if column.unknown else join(column, source)
+        landed = f"(select {number} as file, {value} as value)"
+        for old, rows in ((column, table), (source, landed)):
+            for path, sure in carry("value", old, new).doubts:
+                if connection.execute(f"select 1 from {rows} where not {sure}").fetchall():
+                    new = replace_at(new, path, Type.scalar("VARCHAR"))
+        parts = [
+            f"select file, ({carry('value', old, new).value})::{new.sql()} as value from {rows}"
+            for old, rows in ((column, table), (source, landed))
+        ]
+        connection.execute(
+            f"create or replace temp table fed_{number} as {' union all '.join(parts)}"
+        )
+        column, table = new, f"fed_{number}"
+    values = connection.execute(f"select value from {table} order by file").fetchall()
+    return sorted_fields(column), [repr(in_order(value)) for (value,) in values]
+
+
+def in_order(value: Any) -> Any:
+    """A value in which the order of fields does not matter."""
+    if isinstance(value, dict):
+        return {name: in_order(value[name]) for name in sorted(value)}
+    return [in_order(element) for element in value] if isinstance(value, list) else value
+
+
+def sorted_fields(type_: Type) -> Any:
+    """A type in which the order of fields does not matter."""
+    if type_.kind == "struct":
+        return sorted((name, sorted_fields(child)) for name, child in type_.fields)
+    return [sorted_fields(type_.element)] if type_.element else type_.name
+
+
+@given(st.lists(landed_values(), min_size=3, max_size=3))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_order_ends_in_the_same_column(
+    connection: duckdb.DuckDBPyConnection, files: list[tuple[str, str]]
+) -> None:
+    first, *others = permutations(enumerate(files))
+    expected = fed(connection, list(first))
+    for order in others:
+        assert fed(connection, list(order)) == expected
