@@ -1,8 +1,10 @@
 # Everything here runs in the project's own virtual environment; nothing else has to be installed.
-# The lake itself needs only dbt: with .venv active, `dbt build` does the whole job.
+# The lake itself needs only dbt: with .venv active, `dbt build` does the whole job, and `lake` (see
+# `lake --help`) whatever is no build.
 
 VENV := .venv
 BIN := $(VENV)/bin
+LAKE := $(BIN)/python -m lotus_lake
 INSTALLED := $(VENV)/.installed
 
 # The first of these that can make a virtual environment; set PYTHON to choose another.
@@ -14,7 +16,6 @@ LINT_LAKE := env LAKE_LANDING_URL=target/lint/landing DBT_TARGET=local DBT_TARGE
 	LAKE_CATALOG=sqlite:target/lint/catalog.sqlite LAKE_DATA_URL=target/lint/data/
 
 export PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
-export RECONCILE_ARGS ?= {}
 S3_TESTS := tests/unit/test_landing.py tests/system/test_production.py
 
 # What the command line sets is text: make does not expand it, and recipes take it from the
@@ -22,11 +23,8 @@ S3_TESTS := tests/unit/test_landing.py tests/system/test_production.py
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),\
 	$(eval override export $(name) := $$(value $(name)))))
 
-# Stops unless the command line, or the environment, sets a variable.
-needed = $(if $(value $(1)),,$(error Say which: make $@ $(1)=...))
-
 .DEFAULT_GOAL := help
-.PHONY: help setup build branch branch-list branch-drop diff pr sql watch as-of test test-ci test-slow lint .lint-sql .lint-dbt format status reconcile sample docs docs-serve airbyte-catalog discover audit lock clean
+.PHONY: help setup build test test-ci test-slow lint .lint-sql .lint-dbt .lint-declared format sample docs lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,7 +55,7 @@ build: setup ## Feed what landed and build every table (a sample shop, if there 
 	@if [ -z "$${LAKE_LANDING_URL:-}" ] && [ "$${DBT_TARGET:-local}" = local ] \
 		&& [ ! -d .lake/landing/raw ]; then $(MAKE) --no-print-directory sample; fi
 	@rm -f "$${DBT_TARGET_PATH:-target}/run_results.json"; \
-		$(BIN)/dbt build; code=$$?; $(BIN)/python scripts/build_summary.py; exit $$code
+		$(BIN)/dbt build; code=$$?; $(LAKE) status --build; exit $$code
 
 test: setup ## Test what a change can break, with a PostgreSQL and an S3 server of its own
 	@$(BIN)/python -m pytest -m "not slow and not nightly" $$PYTEST_ARGS
@@ -78,8 +76,7 @@ lint: setup ## Check Python, SQL, YAML and the project's conventions
 		|| { echo "lint: mypy found the above. Mend the types" >&2; exit 1; }
 	@$(BIN)/yamllint --strict . \
 		|| { echo "lint: yamllint found the above. Mend the YAML" >&2; exit 1; }
-	@$(MAKE) --no-print-directory .lint-sql .lint-dbt
-	@$(MAKE) --no-print-directory airbyte-catalog CHECK=1
+	@$(MAKE) --no-print-directory .lint-sql .lint-dbt .lint-declared
 
 # LINT_FILES names the files to check, for a commit that changed only these; without it all are checked.
 .lint-sql: setup
@@ -100,6 +97,17 @@ lint: setup ## Check Python, SQL, YAML and the project's conventions
 			echo "lint: the dbt project breaks the conventions above; each says what to do" \
 				"(dbt-bouncer.yml)"; exit 1; } >&2
 
+# Builds a lake where nothing landed. Its staging tables have the declared columns and no others, so
+# that DuckDB refuses a model that reads more than is delivered.
+.lint-declared: setup
+	@mkdir -p target/lint/landing
+	@rm -rf target/lint/catalog.sqlite* target/lint/data
+	@$(LINT_LAKE) $(BIN)/dbt --quiet build --exclude-resource-type test unit_test \
+		|| { echo "lint: the models above do not build on the declared columns alone." \
+			"Declare what they read in their source's YAML (models/landing)," \
+			"then run: lake catalog" >&2; exit 1; }
+	@$(LINT_LAKE) $(LAKE) catalog --check
+
 format: setup ## Format Python and SQL, and mend what can be mended
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
@@ -107,78 +115,11 @@ format: setup ## Format Python and SQL, and mend what can be mended
 	@$(LINT_LAKE) $(BIN)/sqlfluff fix --quiet --disable-progress-bar --nocolor \
 		|| { echo "format: what is left has to be mended by hand; make lint shows it" >&2; exit 1; }
 
-status: setup ## Show what every stream has fed, what waits, and what is in quarantine
-	@$(BIN)/python -m lotus_lake.status
-
-sql: setup ## Open DuckDB's shell on the lake, read-only (QUERY='select ...' runs just that)
-	@$(BIN)/python -m lotus_lake.shell $$SQL_ARGS $${QUERY:+-c "$$QUERY"}
-
-watch: setup ## Build models and their tests, again on each save (SELECT=fct_sales)
-	@$(BIN)/python -m lotus_lake.watch "$$SELECT"
-
-as-of: setup ## What did it say then, and which delivery changed it? (TABLE=... AT=2026-03-01 WHERE=...)
-	$(call needed,TABLE)$(call needed,AT)
-	@$(BIN)/python scripts/as_of.py $${WHERE:+--where="$$WHERE"} -- "$$TABLE" "$$AT"
-
-branch: setup ## Make a branch of the whole lake to try things on (NAME=...)
-	$(call needed,NAME)
-	@$(BIN)/python scripts/operation.py branch name="$$NAME"
-
-branch-list: setup ## List the branches, and which are stale
-	@$(BIN)/dbt run-operation branch_list
-
-branch-drop: setup ## Drop a branch (NAME=...), or those that are old enough (OLDER_THAN=days)
-	$(if $(value OLDER_THAN),,$(call needed,NAME))
-	@$(BIN)/python scripts/operation.py branch_drop \
-		"$${OLDER_THAN:+older_than=$$OLDER_THAN}" "$${NAME:+name=$$NAME}"
-
-diff: setup ## Show what a branch changes in the numbers (NAME=...)
-	$(call needed,NAME)
-	@$(BIN)/python scripts/diff.py $$DIFF_ARGS -- "$$NAME"
-
-pr: setup ## Build what this checkout changes on a branch, twice, and show the effect (NAME=...)
-	$(call needed,NAME)
-	@$(BIN)/python scripts/pull_request.py -- "$$NAME"
-
-reconcile: setup ## Compare landing zone, ledger, files and staging (RECONCILE_ARGS='{stream: ...}')
-	@$(BIN)/dbt run-operation reconcile --args "$$RECONCILE_ARGS"
-
 sample: setup ## Write a sample landing zone to .lake/landing/raw (SAMPLE_ARGS='--orders ...')
 	@$(BIN)/python scripts/generate_landing.py --out .lake/landing/raw $$SAMPLE_ARGS
 
 docs: setup ## Write the site (guides, status, data catalog, column lineage) to target/site
-	@$(BIN)/dbt docs generate
-	@$(BIN)/python scripts/docs.py
-
-docs-serve: setup ## Show the site on this machine (PORT=8000)
-	@$(BIN)/python scripts/docs.py --serve="$${PORT:-8000}"
-
-discover: setup ## Compare what landed with what is declared (STREAM=..., YAML=1); ADD=... makes a new stream
-	@mkdir -p target/lint
-	@$(LINT_LAKE) $(BIN)/dbt --quiet parse
-	@$(BIN)/python scripts/discover.py --manifest target/lint/manifest.json $(if $(YAML),--yaml) \
-		$${ADD:+--add="$$ADD"} $${KEY:+--key="$$KEY"} $${CURSOR:+--cursor="$$CURSOR"} \
-		$$DISCOVER_ARGS -- $$STREAM
-	@$(if $(ADD),$(MAKE) --no-print-directory airbyte-catalog)
-
-# The check builds a lake where nothing landed. Its staging tables have the declared columns and no
-# others, so that DuckDB refuses a model that reads more than Airbyte delivers.
-airbyte-catalog: setup ## Write Airbyte's catalogs from the declared streams (CHECK=1 only checks)
-	@mkdir -p target/lint/landing
-ifdef CHECK
-	@rm -rf target/lint/catalog.sqlite* target/lint/data
-	@$(LINT_LAKE) $(BIN)/dbt --quiet build --exclude-resource-type test unit_test \
-		|| { echo "airbyte-catalog: the models above do not build on the declared columns alone." \
-			"Declare what they read in their source's YAML (models/landing)," \
-			"then run: make airbyte-catalog" >&2; exit 1; }
-else
-	@$(LINT_LAKE) $(BIN)/dbt --quiet parse
-endif
-	@$(BIN)/python scripts/airbyte_catalog.py --manifest target/lint/manifest.json $(if $(CHECK),--check)
-
-audit: setup ## Compare the pinned packages with known vulnerabilities (asks the network)
-	@$(BIN)/uv tool run pip-audit@2.10.1 --disable-pip --require-hashes \
-		-r requirements.lock -r requirements-dev.lock
+	@$(LAKE) docs
 
 lock: setup ## Pin the dependencies of pyproject.toml, with hashes, in requirements*.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-strip-extras \

@@ -67,7 +67,7 @@ class Backups:
         if not config.sqlite_path:
             raise LakeError(
                 f"A catalog in PostgreSQL is backed up with pg_dump and restored with pg_restore: "
-                f"{_RUNBOOK} says how. `backup.py check` works with both."
+                f"{_RUNBOOK} says how. `lake backup --check` works with both."
             )
         self._config = config
         self._catalog = config.sqlite_path
@@ -114,7 +114,7 @@ class Backups:
         ]
         if not matching:
             raise LakeError(
-                f"There is no backup {name or ''} in {self.url}: `backup.py list` shows them."
+                f"There is no backup {name or ''} in {self.url}: `lake backup --list` shows them."
             )
         return matching[-1]
 
@@ -222,7 +222,7 @@ def advice(config: LakeConfig) -> str:
         return f"Its backups cannot be listed: {error}"
     found = f"{len(names):,}, the newest {names[-1]}" if names else "none"
     return (
-        f"Backups in {backups.url}: {found}. To restore: `python scripts/backup.py restore` "
+        f"Backups in {backups.url}: {found}. To restore: `lake restore` "
         "(--at names another folder)."
     )
 

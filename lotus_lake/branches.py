@@ -160,7 +160,7 @@ def create(lake: LakeConfig, name: str) -> Branch:
     if config.branch in _records(lake):
         raise LakeError(
             f"There is a branch {config.branch} already: build on it, or drop it first with "
-            f"`make branch-drop NAME={config.branch}`."
+            f"`lake branch drop {config.branch}`."
         )
     if lake.sqlite_path and not lake.sqlite_path.exists():
         raise LakeError(f"There is no lake at {lake.catalog_name} to branch: run `make build`.")
@@ -192,7 +192,7 @@ def drop(lake: LakeConfig, name: str) -> int:
                 cursor.execute("select lotus_lake_branches.drop_branch(%s)", [config.branch])
     files = _delete_data(config)
     if not known and not files:
-        raise LakeError(f"There is no branch {config.branch}. `make branch-list` shows what is.")
+        raise LakeError(f"There is no branch {config.branch}. `lake branch list` shows what is.")
     return files
 
 
@@ -240,8 +240,8 @@ def require(config: LakeConfig) -> Branch:
     found = find(config)
     if found is None:
         raise LakeError(
-            f"There is no branch {config.branch} of this lake. Make it with `make branch "
-            f"NAME={config.branch}`; `make branch-list` shows what is there."
+            f"There is no branch {config.branch} of this lake. Make it with `lake branch "
+            f"create {config.branch}`; `lake branch list` shows what is there."
         )
     return found
 
@@ -275,12 +275,13 @@ def _new(config: LakeConfig, base_snapshot: int) -> Branch:
 
 
 def _by() -> str:
-    return os.environ.get("LAKE_BRANCH_BY") or os.environ.get("USER") or _user()
+    return os.environ.get("LAKE_BRANCH_BY") or user()
 
 
-def _user() -> str:
+def user() -> str:
+    """The user of this process."""
     try:
-        return getpass.getuser()
+        return os.environ.get("USER") or getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         return str(os.getuid())
 

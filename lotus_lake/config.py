@@ -99,7 +99,7 @@ class LakeConfig:
             if not values.get("LAKE_BRANCH"):
                 raise LakeError(
                     "DBT_TARGET is pr, but LAKE_BRANCH is not set: set it to the name of a branch. "
-                    "`make branch-list` shows them, `make branch NAME=...` makes one."
+                    "`lake branch list` shows them, `lake branch create NAME` makes one."
                 )
             return config.of_branch(values["LAKE_BRANCH"])
         return config

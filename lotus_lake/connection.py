@@ -16,11 +16,12 @@ import duckdb
 
 from lotus_lake.config import LakeConfig, LakeError, foreign_catalog, is_s3, local_path
 from lotus_lake.s3 import reason
+from lotus_lake.scheduler.exits import Unreachable
 
 ALIAS = "lakehouse"
 
 
-class NoLakeError(LakeError):
+class NoLakeError(Unreachable):
     """There is no catalog at the catalog's place."""
 
 
@@ -34,18 +35,17 @@ CONNECT_CONFIG = {
 def connect(config: LakeConfig, alias: str = ALIAS) -> duckdb.DuckDBPyConnection:
     """Open an in-memory DuckDB with the lake attached read-only, as ``lakehouse`` by default.
 
-    For commands that look at the lake; everything that writes goes through dbt. A SQLite catalog
-    is copied first: DuckDB reads each of its tables at another moment, so beside maintenance, which
-    replaces rows, it could miss files (docs/maintenance.md).
+    For commands that only read it. A SQLite catalog is copied first: DuckDB reads each of its
+    tables at another moment, so beside maintenance, which replaces rows, it could miss files
+    (docs/maintenance.md).
 
     Raises:
-        LakeError: There is no lake yet, or it cannot be read.
+        Unreachable: There is no lake yet, or it cannot be read.
     """
     connection = duckdb.connect(config={str(key): value for key, value in CONNECT_CONFIG.items()})
     load(connection, config)
-    no_lake = NoLakeError(f"There is no lake at {config.catalog_name} yet: run `make build` first.")
     if config.sqlite_path and not _is_there(connection, config):
-        raise _lost(connection, config) or no_lake
+        raise _lost(connection, config) or _no_lake(config)
     read = config
     if config.sqlite_path:
         folder = tempfile.TemporaryDirectory(prefix="lotus-lake-")
@@ -55,11 +55,50 @@ def connect(config: LakeConfig, alias: str = ALIAS) -> duckdb.DuckDBPyConnection
     try:
         attach(connection, read, attach_sql(read, alias, read_only=True))
     except NoLakeError as error:
-        raise (_lost(connection, config) or no_lake) from error
+        raise (_lost(connection, config) or _no_lake(config)) from error
     except LakeError as error:
         copy, original = (one.catalog.removeprefix("sqlite:") for one in (read, config))
-        raise LakeError(str(error).replace(copy, original)) from error
+        raise Unreachable(str(error).replace(copy, original)) from error
     return connection
+
+
+def connect_to_write(config: LakeConfig) -> duckdb.DuckDBPyConnection:
+    """Open an in-memory DuckDB with the lake attached, as dbt has it.
+
+    Raises:
+        LakeError: The catalog, or the folder to spill to, cannot be used.
+        Unreachable: There is no lake yet, or it cannot be read.
+    """
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        **CONNECT_CONFIG,
+        "memory_limit": os.environ.get("LAKE_MEMORY_LIMIT") or "2GB",
+        "temp_directory": str(make_spill_folder()),
+        "enable_external_file_cache": config.uses_s3,
+    }
+    connection = duckdb.connect(config=settings)
+    load(connection, config)
+    if not _is_there(connection, config):
+        raise _lost(connection, config) or _no_lake(config)
+    prepare_catalog(config)
+    attach(connection, config, attach_sql(config, ALIAS, create=False))
+    connection.execute("set TimeZone = 'UTC'; set preserve_insertion_order = false")
+    forget_unknown_bounds(connection)
+    return connection
+
+
+def forget_unknown_bounds(connection: duckdb.DuckDBPyConnection) -> None:
+    """Take from DuckLake's statistics the columns whose least value it does not know.
+
+    Its next commit would give them wrong bounds (docs/decisions/0013; runs of dbt have a macro of
+    this name).
+    """
+    unknown = f"__ducklake_metadata_{ALIAS}.ducklake_table_column_stats where min_value is null"
+    if connection.execute(f"select 1 from {unknown} limit 1").fetchall():
+        connection.execute(f"delete from {unknown}")
+
+
+def _no_lake(config: LakeConfig) -> NoLakeError:
+    return NoLakeError(f"There is no lake at {config.catalog_name} yet: run `dbt build` first.")
 
 
 def with_copied_catalog(config: LakeConfig, copy: Path) -> LakeConfig:
@@ -81,7 +120,7 @@ def with_copied_catalog(config: LakeConfig, copy: Path) -> LakeConfig:
         ):
             source.backup(target)
     except sqlite3.Error as error:
-        raise LakeError(
+        raise Unreachable(
             f"LAKE_CATALOG ({config.catalog_name}) cannot be read: {error}. Check that it is the "
             "lake's SQLite catalog and that this user may read it."
         ) from error
@@ -154,7 +193,7 @@ def _is_there(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> bool
         return True  # what is wrong with it is said when it is attached
 
 
-def _lost(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> LakeError | None:
+def _lost(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> Unreachable | None:
     """What to say where there is no catalog although the data path holds the files of a lake."""
     from lotus_lake.backup import advice
 
@@ -165,10 +204,10 @@ def _lost(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> LakeErro
             "from glob(?) limit 1", [f"{config.data_url}**/*.parquet"]
         ).fetchone()
     except duckdb.Error as error:
-        return LakeError(f"LAKE_DATA_URL ({config.data_url}) cannot be listed: {reason(error)}.")
+        return Unreachable(f"LAKE_DATA_URL ({config.data_url}) cannot be listed: {reason(error)}.")
     if not found:
         return None
-    return LakeError(
+    return Unreachable(
         f"There is no catalog at {config.catalog_name}, but files of a lake, such as {found[0]}: "
         "the catalog is lost, or LAKE_CATALOG names another place. Nothing was changed. "
         f"{advice(config)} To start a new lake on purpose, set LAKE_DATA_URL to an empty place, or "

@@ -13,7 +13,8 @@ from stat import S_ISLNK, S_ISREG
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from lotus_lake import s3
-from lotus_lake.config import LakeError, is_s3, local_path
+from lotus_lake.config import is_s3, local_path
+from lotus_lake.scheduler.exits import Unreachable
 
 if TYPE_CHECKING:
     import pyarrow.fs
@@ -151,7 +152,7 @@ class LocalLanding:
         self._real_root = os.path.realpath(self._root)
         self._undecoded: dict[str, str] = {}  # names as they are told -> as they are
         if not os.path.isdir(self._root):
-            raise LakeError(
+            raise Unreachable(
                 f"The landing zone {url} is not there. Set LAKE_LANDING_URL to the folder that "
                 "holds {source}/{stream}/year=…/month=…/day=…; nothing was changed."
             )
@@ -278,8 +279,8 @@ class LocalLanding:
         except OSError as error:
             raise self._refused(folder, error) from error
 
-    def _refused(self, path: str, error: OSError) -> LakeError:
-        return LakeError(
+    def _refused(self, path: str, error: OSError) -> Unreachable:
+        return Unreachable(
             f"The landing zone cannot be read at {path}: {error.strerror}. Give this user "
             "the right to list and read it."
         )
@@ -463,8 +464,8 @@ class S3Landing:
         except (BotoCoreError, ClientError) as error:
             raise self._away(error) from error
 
-    def _away(self, error: Exception) -> LakeError:
-        return LakeError(
+    def _away(self, error: Exception) -> Unreachable:
+        return Unreachable(
             f"The landing zone {self.url} cannot be listed: {s3.reason(error)}. Check "
             "LAKE_LANDING_URL, AWS_ENDPOINT_URL_S3 and the AWS_* keys (they need ListBucket and "
             "GetObject)."

@@ -21,6 +21,7 @@ _CATALOG = f"__ducklake_metadata_{ALIAS}"
 # Only ever grow; what else is in schema meta is changed by every build.
 _HISTORY = ("invocations", "node_results")
 _LINE = "{:<9}{:<44}{:>7}{:>18}{:>22}{:>8}"
+HEADER = _LINE.format("step", "what", "tables", "files", "MB", "seconds")
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Step:
         )
 
 
-def maintain(connection: duckdb.DuckDBPyConnection, **given: Any) -> Iterator[str]:
+def maintain(connection: duckdb.DuckDBPyConnection, **given: Any) -> Iterator[Step]:
     """Do the upkeep.
 
     Args:
@@ -79,7 +80,7 @@ def maintain(connection: duckdb.DuckDBPyConnection, **given: Any) -> Iterator[st
         given: What there is to do: see Settings.
 
     Yields:
-        Lines of a table, one for each step.
+        Each step, when it is done.
 
     Raises:
         LakeError: A file that is not the lake's own waits for deletion; nothing was deleted.
@@ -87,26 +88,23 @@ def maintain(connection: duckdb.DuckDBPyConnection, **given: Any) -> Iterator[st
     settings = Settings(**given)
     upkeep = _Upkeep(connection, settings)
     upkeep.check_deletions(settings.keep_landed and not settings.dry_run)
-    dry = settings.dry_run
-    yield _LINE.format("step", "would do" if dry else "done", "tables", "files", "MB", "seconds")
     for step in (upkeep.prune, upkeep.flush, upkeep.rewrite, upkeep.merge):
-        yield str(_timed(step))
+        yield _timed(step)
     if settings.branches:
         held = f"held: branch {', '.join(settings.branches)} may need it"
-        yield str(Step("expire", held))
-        yield str(Step("clean up", held))
+        yield Step("expire", held)
+        yield Step("clean up", held)
     else:
-        yield str(_timed(upkeep.expire))
+        yield _timed(upkeep.expire)
         upkeep.check_deletions(False)
-        yield str(_timed(upkeep.clean_up))
-    yield "Dry run, nothing is changed." if dry else "Done."
+        yield _timed(upkeep.clean_up)
 
 
-def keep_up(connection: duckdb.DuckDBPyConnection, **given: Any) -> list[str]:
+def keep_up(connection: duckdb.DuckDBPyConnection, **given: Any) -> list[Step]:
     """Do what is worth while after a build: of a few tables, so that no build waits for it.
 
     Returns:
-        A line for each step that did something.
+        The steps that did something.
     """
     settings = Settings(**given)
     upkeep = _Upkeep(connection, settings)
@@ -120,7 +118,7 @@ def keep_up(connection: duckdb.DuckDBPyConnection, **given: Any) -> list[str]:
             upkeep.check_deletions(False)
             steps.append(upkeep.clean_up)
     done = [_timed(step) for step in steps]
-    return [str(step) for step in done if step.tables != 0]
+    return [step for step in done if step.tables != 0]
 
 
 def remove_orphans(connection: duckdb.DuckDBPyConnection, days: int, dry_run: bool) -> list[str]:
@@ -129,18 +127,14 @@ def remove_orphans(connection: duckdb.DuckDBPyConnection, days: int, dry_run: bo
     Younger files are left alone, because a running build writes files before it commits them.
 
     Returns:
-        Lines: the files' paths, and how many there are.
+        The files' paths.
     """
     _Upkeep(connection, Settings(0, 0, 0, 0)).check_deletions(False)
     found = connection.execute(
         f"from ducklake_delete_orphaned_files('{ALIAS}', dry_run => {dry_run},"
         f" older_than => now() - to_days({days}))"
     ).fetchall()
-    ended = "Dry run, nothing is deleted." if dry_run else "They are deleted."
-    return [
-        *(f"  {path}" for (path,) in found),
-        f"{len(found)} files that the catalog does not know, older than {days} days. {ended}",
-    ]
+    return [path for (path,) in found]
 
 
 def _timed(step: Callable[[], Step]) -> Step:
@@ -184,7 +178,7 @@ class _Upkeep:
             raise LakeError(
                 f"{len(found)} files that are not the lake's own wait for deletion, the first: "
                 f"{found[0][0]}. Nothing was deleted. If they have to stay, which landed files do,"
-                " run: dbt run-operation maintain --args '{keep_landed: true}'"
+                " run: lake maintain --keep-landed"
             )
 
     def prune(self) -> Step:

@@ -32,7 +32,7 @@ from lotus_lake.scratch import Scratch
 OUT_OF_MEMORY = 77
 OUT_OF_MEMORY_REASON = (
     "it takes more memory to read than LAKE_MEMORY_LIMIT allows. Raise that, and then have it "
-    "scanned again with `dbt run-operation release_quarantine`"
+    "scanned again with `lake release`"
 )
 # A crash counts when it comes again: it may have been the machine's.
 _CRASHES = 2

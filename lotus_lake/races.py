@@ -7,6 +7,7 @@ import os
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import duckdb
 
@@ -57,28 +58,44 @@ def roll_back(connection: duckdb.DuckDBPyConnection) -> None:
         pass  # a failed commit has ended the transaction already
 
 
-def sign(connection: duckdb.DuckDBPyConnection, message: str = "") -> None:
+@dataclass(frozen=True)
+class Run:
+    """What makes a snapshot: a command, such as ``lake undo``, and its id."""
+
+    command: str
+    invocation_id: str
+
+    @classmethod
+    def of_dbt(cls) -> Run:
+        """The dbt command that runs in this process."""
+        # What only reads the lake starts faster without dbt.
+        from dbt.flags import get_flags
+        from dbt_common.invocation import get_invocation_id
+
+        command = getattr(get_flags(), "WHICH", None) or "run"  # type: ignore[no-untyped-call]
+        return cls(f"dbt {command}", get_invocation_id())
+
+
+def sign(connection: duckdb.DuckDBPyConnection, message: str = "", run: Run | None = None) -> None:
     """Write into the snapshot of the open transaction which run makes it, and what it does.
 
-    ``ducklake_snapshots('lakehouse')`` shows it, and ``meta.invocations`` has the run.
+    ``ducklake_snapshots('lakehouse')`` shows it, and ``meta.invocations`` has dbt's runs.
     """
-    # What only reads the lake starts faster without dbt.
-    from dbt.flags import get_flags
-    from dbt_common.invocation import get_invocation_id
-
-    command = getattr(get_flags(), "WHICH", None) or "run"  # type: ignore[no-untyped-call]
-    run = {
-        "invocation_id": get_invocation_id(),
+    run = run or Run.of_dbt()
+    extra = {
+        "invocation_id": run.invocation_id,
         "tick_id": os.environ.get("LAKE_TICK_ID") or None,
         "code_version": os.environ.get("LAKE_CODE_VERSION") or None,
     }
     connection.execute(
-        f"call {ALIAS}.set_commit_message({literal(f'dbt {command}')}, {literal(message)},"
-        f" extra_info => {literal(json.dumps(run))})"
+        f"call {ALIAS}.set_commit_message({literal(run.command)}, {literal(message)},"
+        f" extra_info => {literal(json.dumps(extra))})"
     )
 
 
-def commit(connection: duckdb.DuckDBPyConnection, sql: str, message: str = "") -> str | None:
+def commit(
+    connection: duckdb.DuckDBPyConnection, sql: str, message: str = "", run: Run | None = None
+) -> str | None:
     """Run statements in one transaction, again from its begin when another run was faster.
 
     Two runs that build different tables meet in the bookkeeping: DuckLake lets only one of two
@@ -88,6 +105,7 @@ def commit(connection: duckdb.DuckDBPyConnection, sql: str, message: str = "") -
         connection: DuckDB connection with the lake attached; no transaction open.
         sql: The statements, which have to come out right whatever was committed before them.
         message: What they do, for the snapshot's commit message.
+        run: Who commits; by default, the dbt command that runs in this process.
 
     Returns:
         What went wrong, or None. Nothing was written then.
@@ -96,7 +114,7 @@ def commit(connection: duckdb.DuckDBPyConnection, sql: str, message: str = "") -
     for _ in attempts():
         try:
             connection.execute("begin")
-            sign(connection, message)
+            sign(connection, message, run)
             connection.execute(sql)
             connection.execute("commit")
             return None

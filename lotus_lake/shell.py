@@ -34,7 +34,6 @@ from lotus_lake.connection import (
     with_copied_catalog,
 )
 from lotus_lake.sandbox import write_only_in
-from lotus_lake.scheduler.exits import Exit
 
 # With these the shell runs what it is given, and ends.
 _ONE_QUERY = {"-c", "-s", "-f"}
@@ -42,42 +41,38 @@ _WRITING = {b"attach", b"copy", b"export", b"import", b"install", b"load"}
 _HISTORY = Path(os.environ.get("DUCKDB_HISTORY") or "~/.duckdb_history").expanduser()
 
 
-def main(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str]) -> int:
     """Run the shell until it is left.
 
     Args:
         arguments: For DuckDB's shell, such as ``-c QUERY`` or ``-csv``.
 
     Returns:
-        The shell's exit code; 40 when the lake cannot be read, 64 for a wrong environment.
+        The shell's exit code.
+
+    Raises:
+        LakeError: The environment is wrong, or a query could write.
+        Unreachable: The lake cannot be read.
     """
-    try:
-        config = LakeConfig.from_env()
-        if config.branch:
-            branches.require(config)
-        _refuse_writing(arguments)
-        make_spill_folder()
-        program = _program()
-    except LakeError as error:
-        print(f"sql: {error}", file=sys.stderr)
-        return Exit.USAGE
+    config = LakeConfig.from_env()
+    if config.branch:
+        branches.require(config)
+    _refuse_writing(arguments)
+    make_spill_folder()
+    program = _program()
     # So that the folder is removed too when the terminal's window is closed.
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="lotus-lake-sql-", dir=_spill()) as name:
         folder = Path(name)
-        try:
-            with connect(config) as connection:
-                snapshot = _newest_snapshot(connection)
-                readable = readable_sql(connection, config)
-            read = config
-            if config.sqlite_path:
-                read = with_copied_catalog(config, folder / "catalog.sqlite")
-            start = folder / "start.sql"
-            start.write_text(f"{start_sql(read, folder / 'spill', readable)}\n")
-        except (LakeError, duckdb.Error) as error:
-            print(f"sql: {str(error).strip().splitlines()[0]}", file=sys.stderr)
-            return Exit.UNREACHABLE
+        with connect(config) as connection:
+            snapshot = _newest_snapshot(connection)
+            readable = readable_sql(connection, config)
+        read = config
+        if config.sqlite_path:
+            read = with_copied_catalog(config, folder / "catalog.sqlite")
+        start = folder / "start.sql"
+        start.write_text(f"{start_sql(read, folder / 'spill', readable)}\n")
         if sys.stdin.isatty() and not _ONE_QUERY & set(arguments):
             print(banner(config, snapshot), flush=True)
         # Ctrl-C is for the query in the shell. A handler, unlike SIG_IGN, is not inherited by it.
@@ -170,7 +165,3 @@ def _newest_snapshot(connection: duckdb.DuckDBPyConnection) -> int:
     ).fetchone()
     assert row
     return int(row[0])
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

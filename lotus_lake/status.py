@@ -1,108 +1,150 @@
-"""What the lake says about itself: what each stream has fed, what waits, what is in quarantine.
-
-    python -m lotus_lake.status
-
-Exit codes: 0 shown, 40 the lake cannot be read, 64 the environment is wrong.
-"""
+"""What the lake says about itself: what each stream has fed, what waits, what is in quarantine."""
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.config import LakeConfig
 from lotus_lake.connection import connect
 from lotus_lake.escaping import printable
-from lotus_lake.scheduler.exits import Exit
+from lotus_lake.scheduler.exits import Unreachable
 
-Row = tuple[str | None, ...]
+Row = dict[str, Any]
 
 _SQL = Path(__file__).with_suffix(".sql")
 _STREAMS = ("last day", "files", "rows", "waiting", "bad", "lag", "fed")
-_DELIVERIES = ("version", "files", "rows", "bad", "at (UTC)")
+_DELIVERIES = ("delivery", "files", "rows", "bad", "at (UTC)")
 _STYLES = {"waiting": "yellow", "bad": "bold red"}
+# The greatest of which there are two.
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
 @dataclass(frozen=True)
 class LakeStatus:
-    """What is shown, as text: every stream, what is in quarantine, and the last deliveries."""
+    """Every stream, what is in quarantine, and the last deliveries, at a moment."""
 
+    at: datetime
     streams: list[Row]
     quarantine: list[Row]
     deliveries: list[Row]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
 
 
 def read(config: LakeConfig, now: datetime | None = None) -> LakeStatus:
     """Read the lake's own bookkeeping, all as of one moment.
 
     Raises:
-        LakeError: There is none, or it cannot be read.
+        Unreachable: There is none, or it cannot be read.
     """
     try:
         with connect(config) as connection:
-            connection.execute("begin; set variable now = $now", {"now": now or datetime.now(UTC)})
-            found = [
-                connection.execute(statement).fetchall()
-                for statement in duckdb.extract_statements(_SQL.read_text())
-            ]
-            return LakeStatus(*found[-3:])
+            connection.execute("begin")
+            found = []
+            for statement in duckdb.extract_statements(_SQL.read_text()):
+                result = connection.execute(statement)
+                names = [column[0] for column in result.description]
+                found.append([dict(zip(names, row, strict=True)) for row in result.fetchall()])
+            return LakeStatus(now or datetime.now(UTC), *found)
     except duckdb.CatalogException as error:
-        raise LakeError(
-            "The lake has no bookkeeping (schema meta) of this release yet: run `make build` first."
+        raise Unreachable(
+            "The lake has no bookkeeping (schema meta) of this release yet: run `dbt build` first."
         ) from error
     except duckdb.Error as error:
-        raise LakeError(
+        raise Unreachable(
             f"The lake ({config.catalog_name}) cannot be read: "
             f"{str(error).strip().splitlines()[0]} Check the catalog and LAKE_DATA_URL."
         ) from error
 
 
+def show(status: LakeStatus) -> None:
+    """Print it."""
+    Console(highlight=False).print(render(status))
+
+
 def render(status: LakeStatus) -> RenderableType:
     """Tables of the streams and of the last deliveries, no wider than 80 columns."""
-    streams = _table("Streams", _STREAMS, status.streams)
+    streams = _table("Streams", _STREAMS, [_stream(row, status.at) for row in status.streams])
     streams.caption = None if status.streams else "No stream is declared: see models/landing."
-    deliveries = _table("Last deliveries", _DELIVERIES, status.deliveries)
+    deliveries = _table(
+        "Last deliveries", _DELIVERIES, [_delivery(row) for row in status.deliveries]
+    )
     deliveries.caption = None if status.deliveries else "Nothing was fed yet."
     bad = (
-        Text.assemble(("quarantined ", "bold red"), printable(line or ""), overflow="fold")
-        for (line,) in status.quarantine
+        Text.assemble(("quarantined ", "bold red"), printable(_bad(row)), overflow="fold")
+        for row in status.quarantine
     )
     return Group(streams, *bad, Text(), deliveries)
 
 
-def _table(title: str, figures: tuple[str, ...], rows: list[Row]) -> Table:
+def _stream(row: Row, now: datetime) -> list[str]:
+    waiting = f"{_amount(row['backlog_files'])} ({_size(row['backlog_bytes'])})"
+    return [
+        row["stream"],
+        row["last_day"] or "-",
+        _amount(row["files_loaded"]),
+        _amount(row["rows_loaded"]),
+        waiting if row["backlog_files"] else "-",
+        str(row["quarantined_files"] or "-"),
+        _span(row["newest_file_at"], now),
+        _span(row["fed_at"], now),
+    ]
+
+
+def _delivery(row: Row) -> list[str]:
+    return [
+        row["stream"],
+        str(row["delivery"]),
+        _amount(row["files"]),
+        _amount(row["row_count"]),
+        str(row["quarantined_files"] or "-"),
+        f"{row['loaded_at'].astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+    ]
+
+
+def _bad(row: Row) -> str:
+    more = f" (and {row['files'] - 1:,} more)" if row["files"] > 1 else ""
+    return f"{row['path']}: {row['reason']}{more}"
+
+
+def _amount(number: int) -> str:
+    if number >= 10**10:
+        return f"{number / 1e9:,.1f}bn"
+    return f"{number / 1e6:,.1f}m" if number >= 10**7 else f"{number:,}"
+
+
+def _size(number: int) -> str:
+    for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if number >= unit:
+            return f"{number / unit:.1f} {name}"
+    return f"{number} bytes"
+
+
+def _span(since: datetime | None, now: datetime) -> str:
+    """How long ago; a file from the future is new."""
+    if since is None:
+        return "-"
+    seconds = max(int((now - since).total_seconds()), 0)
+    unit, name = next((unit, name) for unit, name in _UNITS if seconds >= 2 * unit or unit == 1)
+    return f"{seconds // unit:,}{name}"
+
+
+def _table(title: str, figures: tuple[str, ...], rows: list[list[str]]) -> Table:
     """A table of streams; only their names give way where a terminal is narrow."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("stream", overflow="fold")
     for name in figures:
         table.add_column(name, justify="right", no_wrap=True, style=_STYLES.get(name))
     for row in rows:
-        table.add_row(*(printable(value or "-") for value in row))
+        table.add_row(*map(printable, row))
     return table
-
-
-def main() -> int:
-    """Print the lake's status; the exit code."""
-    try:
-        config = LakeConfig.from_env()
-    except LakeError as error:
-        print(f"status: {error}", file=sys.stderr)
-        return Exit.USAGE
-    try:
-        status = read(config)
-    except LakeError as error:
-        print(f"status: {error}", file=sys.stderr)
-        return Exit.UNREACHABLE
-    Console(highlight=False).print(render(status))
-    return Exit.OK
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,21 +1,23 @@
 """Builds the selected models and their tests on each save, in one process.
 
 What makes a build start slowly is importing dbt and parsing the whole project; here both are done
-once. Between two builds the lake is closed, so nothing that others do to it is in the way.
+once. It builds on a branch of its own, so that the lake stays what a pull request is compared with.
+Between two builds the lake is closed, so nothing that others do to it is in the way.
 """
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from watchfiles import Change, DefaultFilter, watch
 
+from lotus_lake import branches
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.escaping import printable
+from lotus_lake.scheduler.build import close_duckdb
 from lotus_lake.scheduler.exits import Exit
 
 if TYPE_CHECKING:
@@ -35,31 +37,45 @@ class ProjectFiles(DefaultFilter):
         return path.endswith(_SUFFIXES) and super().__call__(change, path)
 
 
-def main(arguments: Sequence[str]) -> int:
+def on_branch(lake: LakeConfig) -> str:
+    """Let what runs in this process from now on work on a branch, which is made if it is not there.
+
+    Returns:
+        Its name: that of the environment, else ``watch_`` and the user's name.
+
+    Raises:
+        LakeError: There is no lake to branch.
+    """
+    if lake.branch:
+        return branches.require(lake).name
+    config = lake.of_branch(f"watch_{branches.user()}")
+    if not branches.find(config):
+        branches.create(lake, config.branch)
+    # The defaults of the lake's target are not those of target pr.
+    os.environ |= {
+        **{"DBT_TARGET": "pr", "LAKE_BRANCH": config.branch, "LAKE_LANDING_URL": lake.landing_url},
+        **{"LAKE_CATALOG": lake.catalog, "LAKE_DATA_URL": lake.data_url},
+    }
+    return config.branch
+
+
+def run(lake: LakeConfig, select: str) -> int:
     """Build once, then after each save, until Ctrl-C.
 
     Args:
-        arguments: What to build, as for dbt's ``--select``.
+        lake: Where the lake lies.
+        select: What to build, as for dbt's ``--select``.
 
-    Returns:
-        0 after Ctrl-C; 64 when nothing is named, what is named selects nothing at the start, or the
-        environment is wrong.
+    Raises:
+        LakeError: What is named selects nothing at the start, or there is no lake.
     """
-    select = " ".join(arguments).strip()
-    if not select:
-        print(
-            "watch: say what to build: make watch SELECT=fct_sales, or fct_sales+ for all that"
-            " reads it too.",
-            file=sys.stderr,
-        )
-        return Exit.USAGE
-    try:
-        config = LakeConfig.from_env()
-    except LakeError as error:
-        print(f"watch: {error}", file=sys.stderr)
-        return Exit.USAGE
+    branch = on_branch(lake)
+    print(
+        f"Building {select} on branch {branch}, now and on each save. "
+        f"To drop it: lake branch drop {branch}",
+        flush=True,
+    )
     watched = [Path(name) for name in (*_FOLDERS, "dbt_project.yml")]
-    print(f"Building {select} in {config.catalog_name}, now and on each save.", flush=True)
     from dbt.cli.main import dbtRunner
 
     runner = dbtRunner()
@@ -86,11 +102,7 @@ def main(arguments: Sequence[str]) -> int:
                 if isinstance(done.exception, KeyboardInterrupt):
                     break
                 if changed is None and done.success and not getattr(done.result, "results", ()):
-                    print(
-                        f"watch: {select} selects nothing; `dbt ls` lists what there is.",
-                        file=sys.stderr,
-                    )
-                    return Exit.USAGE
+                    raise LakeError(f"{select} selects nothing; `dbt ls` lists what there is.")
                 print("Waiting for a save; Ctrl-C leaves.", flush=True)
             changed = next(saves)
     except KeyboardInterrupt:
@@ -106,15 +118,7 @@ def build(runner: dbtRunner, select: str) -> Any:
         runner: Runs it; what it parsed before is parsed again only where it changed.
         select: What to build, as for dbt's ``--select``.
     """
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-
     result = runner.invoke(["build", "--select", select])
     # dbt-duckdb keeps its DuckDB for the process's life: it would hold the catalog's file open.
-    if DuckDBConnectionManager._ENV is not None:
-        DuckDBConnectionManager._ENV.close()
-    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+    close_duckdb()
     return result
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lotus_lake.airbyte.declared import cursor_of, key_of
+from lotus_lake.airbyte.declared import Manifest, airbyte_streams, chosen, cursor_of, key_of
 from lotus_lake.config import LakeError
 from lotus_lake.schema import Type
 from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
@@ -46,54 +46,63 @@ def configured_catalog(streams: Iterable[Stream]) -> Catalog:
     return {"streams": [_configured(stream) for stream in streams]}
 
 
-def written(catalog: Catalog) -> str:
-    """A catalog as its file has it."""
-    return json.dumps(catalog, indent=2) + "\n"
+def update(manifest: Manifest, sources: Sequence[str], folder: Path) -> list[Path]:
+    """Write the catalogs of these sources, or of all, and remove those that are no source's.
 
+    Args:
+        manifest: dbt's, with the declared streams.
+        sources: Names; none for all.
+        folder: Of the catalogs.
 
-def write_catalogs(streams: Mapping[str, Iterable[Stream]], folder: Path) -> list[Path]:
-    """Write the catalog of each source into a folder.
+    Returns:
+        The files that were written.
 
     Raises:
         LakeError: As :func:`configured_catalog`; then nothing is written.
     """
-    texts = {
-        _file(folder, source): written(configured_catalog(found))
-        for source, found in streams.items()
-    }
+    declared = airbyte_streams(manifest)
+    texts = _texts(declared, sources, folder)
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in texts.items():
         file.write_text(text, encoding="utf-8")
+    for file in _orphans(declared, folder):
+        file.unlink()
     return list(texts)
 
 
-def stale_catalogs(streams: Mapping[str, Iterable[Stream]], folder: Path) -> list[str]:
+def stale(manifest: Manifest, sources: Sequence[str], folder: Path) -> list[str]:
     """What each file says otherwise than its source's declaration, as the lines of a diff.
 
     Raises:
         LakeError: As :func:`configured_catalog`.
     """
     lines: list[str] = []
-    for source, found in streams.items():
-        file = _file(folder, source)
-        should = written(configured_catalog(found))
+    declared = airbyte_streams(manifest)
+    for file, should in _texts(declared, sources, folder).items():
         if not file.exists():
-            lines.append(f"{file} is missing. Run: make airbyte-catalog")
+            lines.append(f"{file} is missing. Run: lake catalog")
         elif (text := file.read_text(encoding="utf-8", errors="replace")) != should:
-            lines.append(f"{file} is stale. Run: make airbyte-catalog")
+            lines.append(f"{file} is stale. Run: lake catalog")
             lines += difflib.unified_diff(
                 text.splitlines(), should.splitlines(), str(file), "declared", lineterm="", n=1
             )
-    return lines
+    return lines + [
+        f"{file} belongs to no source. Run: lake catalog" for file in _orphans(declared, folder)
+    ]
 
 
-def orphans(streams: Mapping[str, Iterable[Stream]], folder: Path) -> list[Path]:
+def _texts(
+    declared: Mapping[str, list[Stream]], sources: Sequence[str], folder: Path
+) -> dict[Path, str]:
+    return {
+        folder / f"{source}.json": json.dumps(configured_catalog(streams), indent=2) + "\n"
+        for source, streams in chosen(declared, sources).items()
+    }
+
+
+def _orphans(declared: Mapping[str, object], folder: Path) -> list[Path]:
     """Catalogs of sources that Airbyte does not deliver, or no longer."""
-    return [file for file in sorted(folder.glob("*.json")) if file.stem not in streams]
-
-
-def _file(folder: Path, source: str) -> Path:
-    return folder / f"{source}.json"
+    return [file for file in sorted(folder.glob("*.json")) if file.stem not in declared]
 
 
 def _configured(stream: Stream) -> Catalog:

@@ -26,11 +26,11 @@ def read_manifest(path: Path) -> Manifest:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise LakeError(f"There is no manifest at {path}: run dbt parse, as make does.") from None
+        raise LakeError(f"There is no manifest at {path}: run `dbt parse`.") from None
     except (OSError, ValueError) as error:
-        raise LakeError(f"{path} cannot be read ({error}): run dbt parse, as make does.") from error
+        raise LakeError(f"{path} cannot be read ({error}): run `dbt parse`.") from error
     if not isinstance(manifest, dict) or not {"sources", "nodes"} <= manifest.keys():
-        raise LakeError(f"{path} is no manifest of dbt: run dbt parse, as make does.")
+        raise LakeError(f"{path} is no manifest of dbt: run `dbt parse`.")
     return manifest
 
 

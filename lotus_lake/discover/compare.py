@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import duckdb
 
@@ -48,6 +50,19 @@ class Discovery:
         """The stream as messages name it."""
         return f"{self.source}.{self.stream}"
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; types as DuckDB writes them."""
+        types = {name: getattr(self, name) for name in ("columns", "undeclared", "missing")}
+        return {
+            **{"stream": self.label, "is_declared": self.is_declared},
+            **{"files": self.files, "scanned": self.scanned},
+            **{
+                name: {column: type_text(type_) for column, type_ in found.items()}
+                for name, found in types.items()
+            },
+            "unreadable": [{"path": path, "reason": reason} for path, reason in self.unreadable],
+        }
+
     @property
     def needs_work(self) -> bool:
         """Whether something landed that is not declared, or cannot be fed."""
@@ -83,6 +98,15 @@ def discover(
         _scan(connection, landing, declared.get(label), files if whole else files[-SAMPLE:], one)
         found.append(one)
     return found
+
+
+def type_text(type_: Type) -> str:
+    """A type in small letters, quoted names excepted."""
+    return re.sub(
+        r'"(?:[^"]|"")*"|\w+',
+        lambda word: word[0] if word[0].startswith('"') else word[0].lower(),
+        type_.sql(),
+    )
 
 
 def _scan(

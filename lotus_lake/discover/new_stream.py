@@ -16,7 +16,7 @@ import duckdb
 import yaml
 
 from lotus_lake.config import LakeError
-from lotus_lake.discover.compare import Discovery
+from lotus_lake.discover.compare import Discovery, type_text
 from lotus_lake.schema import Type
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -108,15 +108,6 @@ def columns_text(columns: dict[str, Type]) -> str:
             {"name": name, "data_type": type_text(type_), "description": "Say what it means."}
             for name, type_ in columns.items()
         ]
-    )
-
-
-def type_text(type_: Type) -> str:
-    """A type in small letters, quoted names excepted."""
-    return re.sub(
-        r'"(?:[^"]|"")*"|\w+',
-        lambda word: word[0] if word[0].startswith('"') else word[0].lower(),
-        type_.sql(),
     )
 
 

@@ -89,7 +89,7 @@ class Outcome:
         """What to tell the person who watches the run; nothing when there was nothing."""
         told = [
             f"QUARANTINED {path}: {reason}. Its rows are not in the lake; a repaired file is fed "
-            "by the next run (make status)."
+            "by the next run (lake status)."
             for path, reason in self.quarantined
         ]
         told += [

@@ -1,7 +1,6 @@
-"""What macros ask of Python by name: the beginning of each run, and dbt's operations.
+"""What changes or proves a lake beside building it: for the command ``lake``, and for macros.
 
-The macro ``operate`` hands over a name and arguments. ``OPERATIONS`` says which operations there
-are, and the kinds of the arguments that a person gives; an operation yields what it has to say.
+``operate`` is the macros' side: the beginning and the end of each run, by name.
 """
 
 from __future__ import annotations
@@ -14,59 +13,41 @@ import duckdb
 
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.escaping import printable
-from lotus_lake.operations import branching, deliveries, starting, upkeep
-from lotus_lake.operations.arguments import checked
-from lotus_lake.operations.lake import Lake, Warned
-from lotus_lake.operations.reconcile import reconcile
+from lotus_lake.operations import starting, upkeep
+from lotus_lake.operations.lake import Lake
 from lotus_lake.operations.variables import check_variables
 
-_DELIVERY = {
-    **{"source": "text", "stream": "text", "path": "text", "day": "day"},
-    **{"cursor_version": "number", "dry_run": "flag"},
-}
-
-OPERATIONS: dict[str, tuple[Callable[..., Iterable[str]], dict[str, str]]] = {
-    "check_variables": (check_variables, {}),
-    "inline_meta": (starting.inline_meta, {}),
-    "declare_streams": (starting.declare_streams, {}),
-    "check_landing": (starting.check_landing, {}),
-    "undo_delivery": (deliveries.undo, _DELIVERY),
-    "replay_delivery": (deliveries.replay, _DELIVERY),
-    "release_quarantine": (deliveries.release, _DELIVERY),
-    "full_sweep": (deliveries.sweep, {"dry_run": "flag"}),
-    "stream_status": (deliveries.status, {}),
-    "reconcile": (reconcile, {"source": "text", "stream": "text", "read_files": "flag"}),
-    "branch": (branching.create, {"name": "name"}),
-    "branch_list": (branching.show, {}),
-    "branch_drop": (branching.drop, {"name": "text", "older_than": "days"}),
-    "maintain": (upkeep.maintain, {"dry_run": "flag", "keep_landed": "flag"}),
-    "keep_up": (upkeep.keep_up, {}),
-    "remove_orphans": (upkeep.remove_orphans, {"days": "days", "dry_run": "flag"}),
+# What a run asks for. Each yields lines: warnings at its beginning, what was done at its end.
+STEPS: dict[str, Callable[..., Iterable[str]]] = {
+    "check_variables": check_variables,
+    "inline_meta": starting.inline_meta,
+    "declare_streams": starting.declare_streams,
+    "check_landing": starting.check_landing,
+    "keep_up": upkeep.keep_up,
 }
 
 
 def operate(
-    connection: duckdb.DuckDBPyConnection, config: LakeConfig, operation: str, given: str
+    connection: duckdb.DuckDBPyConnection, config: LakeConfig, step: str, given: str
 ) -> dict[str, Any]:
-    """Do an operation, and print what it says.
+    """Take a step of a run.
 
     Args:
         connection: Of its own, with the lake attached; no transaction open.
         config: Where the lake lies.
-        operation: A key of ``OPERATIONS``.
+        step: A key of ``STEPS``.
         given: Its arguments, as a JSON object.
 
     Returns:
         ``problem``: what went wrong, or None; ``warnings``: lines that dbt has to warn of.
     """
-    function, kinds = OPERATIONS[operation]
     warnings: list[str] = []
     try:
-        for line in function(Lake(connection, config), **checked(json.loads(given), kinds)):
-            if isinstance(line, Warned):
-                warnings.append(printable(line))
-            else:
+        for line in STEPS[step](Lake(connection, config), **json.loads(given)):
+            if step == "keep_up":
                 print(printable(line), flush=True)
+            else:
+                warnings.append(printable(line))
     except (LakeError, duckdb.Error) as error:
         return {"problem": printable(str(error)), "warnings": warnings}
     return {"problem": None, "warnings": warnings}

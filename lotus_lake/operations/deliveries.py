@@ -1,24 +1,33 @@
 """Deliveries after they were fed: undo, replay, release, and what has landed but is not known.
 
-A delivery is named by its stream and by one or more of ``path`` (relative to the landing zone),
-``day`` (of its folder) and ``cursor_version`` (one feed).
+A delivery is named by its stream and by one or more of ``file`` (its path in the landing zone),
+``day`` (of its folder) and ``version`` (the feed that brought it).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
 
 from lotus_lake.config import LakeError
-from lotus_lake.connection import ALIAS
+from lotus_lake.landing import LandedFile
 from lotus_lake.operations.lake import CURSORS, FILES, Lake
-from lotus_lake.operations.starting import check_landing
 from lotus_lake.schema import literal
 from lotus_lake.streams import Stream
 
 
-def undo(lake: Lake, dry_run: bool = False, **delivery: Any) -> Iterator[str]:
+@dataclass(frozen=True)
+class Delivery:
+    """How a person names files of a stream."""
+
+    stream: str
+    day: date | None = None
+    file: str | None = None
+    version: int | None = None
+
+
+def undo(lake: Lake, delivery: Delivery, dry_run: bool) -> Found:
     """Take deliveries out of the lake and keep them out.
 
     Their rows leave staging, and the ledger says that they were undone, so that no run feeds these
@@ -27,35 +36,33 @@ def undo(lake: Lake, dry_run: bool = False, **delivery: Any) -> Iterator[str]:
     Raises:
         LakeError: No fed file is meant, or everything would be.
     """
-    found = _find(lake, ["loaded"], **delivery)
-    yield from found.lines("Undo", "deliveries", dry_run)
+    found = _find(lake, ["loaded"], delivery)
     if not dry_run:
         done = f"update {FILES} set status = 'undone', reason = 'undone on ' || now()::varchar"
         lake.commit(f"{found.remove_sql()}; {done} where {found.those}", found.title("Undo"))
-        yield "Done. `dbt build` now recomputes what these files had touched."
+    return found
 
 
-def replay(lake: Lake, dry_run: bool = False, **delivery: Any) -> Iterator[str]:
+def replay(lake: Lake, delivery: Delivery, dry_run: bool) -> Found:
     """Feed deliveries once more: they leave staging and the ledger, so that the next run does.
 
     Raises:
         LakeError: No fed file is meant, or everything would be; or one no longer lies in the
             landing zone as it was fed, so that its rows could not come back.
     """
-    found = _find(lake, ["loaded"], **delivery)
+    found = _find(lake, ["loaded"], delivery)
     landed = {(file.path, file.etag) for file in lake.landing.files(found.stream.folder)}
     if gone := [one.path for one in found.files if (one.path, one.etag) not in landed]:
         raise LakeError(
             f"Cannot replay {', '.join(gone)}: not in the landing zone any more as fed, so the rows"
             " could not come back. Nothing was changed."
         )
-    yield from found.lines("Replay", "deliveries", dry_run)
     if not dry_run:
         lake.commit(f"{found.remove_sql()}; {found.forget_sql()}", found.title("Replay"))
-        yield "Done. The next `dbt build` feeds them again."
+    return found
 
 
-def release(lake: Lake, dry_run: bool = False, **delivery: Any) -> Iterator[str]:
+def release(lake: Lake, delivery: Delivery, dry_run: bool) -> Found:
     """Let the next run try quarantined or undone files again, as they are.
 
     A repaired file needs no release: its new content is a new version.
@@ -63,54 +70,31 @@ def release(lake: Lake, dry_run: bool = False, **delivery: Any) -> Iterator[str]
     Raises:
         LakeError: No such file is meant, or everything would be.
     """
-    found = _find(lake, ["quarantined", "undone"], **delivery)
-    yield from found.lines("Release", "files", dry_run)
+    found = _find(lake, ["quarantined", "undone"], delivery)
     if not dry_run:
         lake.commit(found.forget_sql(), found.title("Release"))
-        yield "Done. The next `dbt build` tries them again."
+    return found
 
 
-def sweep(lake: Lake, dry_run: bool = False) -> Iterator[str]:
-    """Say which landed files the lake has never seen, and let the next run list everything.
+def sweep(lake: Lake, dry_run: bool) -> Iterator[LandedFile]:
+    """The landed files that the lake has never seen; the next run lists everything.
 
     Raises:
-        LakeError: The landing zone cannot be read.
+        Unreachable: The landing zone cannot be read.
     """
-    yield from check_landing(lake)
-    total = 0
     for stream in lake.streams:
         known = set(lake.fetch(f"select path, etag from {FILES} where {stream.condition}"))
         for file in lake.landing.files(stream.folder):
             if (file.path, file.etag) not in known:
-                total += 1
-                yield f"  not fed: {file.path}  ({file.size} bytes)"
-    ended = "Dry run, nothing is changed." if dry_run else "The next `dbt build` lists everything."
-    yield f"{total} landed files are not in the ledger. {ended}"
+                yield file
     if not dry_run:
         lake.commit(
             f"update {CURSORS} set swept_at = null where swept_at is not null", "full sweep"
         )
 
 
-def status(lake: Lake) -> Iterator[str]:
-    """One line for each stream: what was fed, what waits and what is quarantined."""
-    for (line,) in lake.fetch(f"""
-        select
-            source || '.' || stream || ': ' || files_loaded || ' files, ' || rows_loaded
-            || ' rows, backlog ' || backlog_files || ' files, quarantined '
-            || (
-                select count(*) from {ALIAS}.meta.quarantine as files
-                where files.source = cursors.source and files.stream = cursors.stream
-            )
-            || ', last fed ' || coalesce(updated_at::varchar, 'never')
-        from {CURSORS} as cursors
-        order by 1
-    """):
-        yield line
-
-
 @dataclass(frozen=True)
-class _File:
+class FedFile:
     """A row of the ledger."""
 
     path: str
@@ -123,22 +107,16 @@ class _File:
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """The rows of the ledger that an operation is about."""
 
     stream: Stream
-    files: Sequence[_File]
+    files: Sequence[FedFile]
 
-    def title(self, verb: str, noun: str = "files") -> str:
-        return f"{verb} {len(self.files)} {noun} of {self.stream.label}"
-
-    def lines(self, verb: str, noun: str, dry_run: bool) -> Iterator[str]:
-        """What is done, file by file."""
-        dry = "Dry run, nothing is changed. " if dry_run else ""
-        yield f"{dry}{self.title(verb, noun)}:"
-        for one in self.files:
-            what = one.reason if one.row_count is None else f"{one.row_count} rows"
-            yield f"  {one.path}  (version {one.cursor_version}, {what})"
+    def title(self, verb: str) -> str:
+        """What is done to how many files, in words."""
+        files = "1 file" if len(self.files) == 1 else f"{len(self.files)} files"
+        return f"{verb} {files} of {self.stream.label}"
 
     @property
     def those(self) -> str:
@@ -176,42 +154,34 @@ class _Found:
         return "; ".join(statements)
 
 
-def _pairs(files: Sequence[_File]) -> str:
+def _pairs(files: Sequence[FedFile]) -> str:
     return ", ".join(f"({literal(one.path)}, {one.cursor_version})" for one in files)
 
 
-def _find(
-    lake: Lake,
-    statuses: Sequence[str],
-    source: str = "",
-    stream: str = "",
-    path: str | None = None,
-    day: str | None = None,
-    cursor_version: int | None = None,
-) -> _Found:
-    [chosen] = lake.chosen(source, stream)
+def _find(lake: Lake, statuses: Sequence[str], delivery: Delivery) -> Found:
+    stream = lake.chosen(delivery.stream)[0]
+    if stream.label != delivery.stream:
+        raise LakeError(f"{delivery.stream} is a source. Name one stream of it, as {stream.label}.")
     conditions = []
-    if path is not None:
-        conditions.append(f"path = {literal(path)}")
-    if day is not None:
-        year, month, of_month = day.split("-")
+    if delivery.file is not None:
+        conditions.append(f"path = {literal(delivery.file)}")
+    if delivery.day is not None:
+        year, month, of_month = delivery.day.isoformat().split("-")
         conditions.append(f"path like '%/year={year}/month={month}/day={of_month}/%'")
-    if cursor_version is not None:
-        conditions.append(f"cursor_version = {cursor_version}")
+    if delivery.version is not None:
+        conditions.append(f"cursor_version = {delivery.version}")
     if not conditions:
-        raise LakeError(
-            f"Say which delivery of {chosen.label}: path, day (YYYY-MM-DD) or cursor_version."
-        )
+        raise LakeError(f"Say which delivery of {stream.label}: --day, --file or --delivery.")
     asked = " and ".join(conditions)
     in_statuses = f"status in ({', '.join(map(literal, statuses))})"
     rows = lake.fetch(
         "select path, etag, cursor_version, row_count, size_bytes, feed_mode, reason"
-        f" from {FILES} where {chosen.condition} and {in_statuses} and {asked}"
+        f" from {FILES} where {stream.condition} and {in_statuses} and {asked}"
         " order by cursor_version, path"
     )
     if not rows:
         raise LakeError(
-            f"The ledger has no {' or '.join(statuses)} file of {chosen.label} with {asked}. "
+            f"The ledger has no {' or '.join(statuses)} file of {stream.label} with {asked}. "
             "See meta.feeder_files."
         )
-    return _Found(chosen, [_File(*row) for row in rows])
+    return Found(stream, [FedFile(*row) for row in rows])

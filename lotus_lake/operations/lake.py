@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import duckdb
 
-from lotus_lake import races
+from lotus_lake import branches, races
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.connection import ALIAS
+from lotus_lake.connection import ALIAS, connect_to_write
 from lotus_lake.landing import Landing, open_landing
 from lotus_lake.streams import Stream
 
 CURSORS = f"{ALIAS}.meta.feeder_cursors"
 FILES = f"{ALIAS}.meta.feeder_files"
-
-
-class Warned(str):
-    """A line that is a warning: dbt counts it, and may be told to stop at it."""
 
 
 @dataclass(frozen=True)
@@ -30,40 +28,38 @@ class Lake:
     Args:
         connection: Has the lake attached; no transaction is open.
         config: Where it lies.
+        run: What signs its commits; None within dbt, which is a run by itself.
     """
 
     connection: duckdb.DuckDBPyConnection
     config: LakeConfig
+    run: races.Run | None = None
 
     @cached_property
     def landing(self) -> Landing:
-        """The landing zone."""
+        """The landing zone; Unreachable says why it cannot be read."""
         return open_landing(self.config.landing_url)
 
     @cached_property
     def streams(self) -> list[Stream]:
-        """The streams that the project declares, by name."""
+        """The streams that the project declared in the last run, by name."""
         found = self.fetch(
             f"select declaration from {CURSORS}"
             " where declaration is not null order by source, stream"
         )
         return [Stream.from_declaration(declaration) for (declaration,) in found]
 
-    def chosen(self, source: str | None, stream: str | None) -> list[Stream]:
-        """The declared streams of a source, of a name, or all.
+    def chosen(self, name: str | None) -> list[Stream]:
+        """The declared stream of a name, those of a source, or all.
 
         Raises:
             LakeError: There is none.
         """
-        chosen = [
-            one
-            for one in self.streams
-            if source in (None, one.source) and stream in (None, one.name)
-        ]
+        chosen = [one for one in self.streams if name in (None, one.source, one.label)]
         if not chosen:
             raise LakeError(
-                f"There is no stream '{source or ''}.{stream or ''}' (source and stream); declared "
-                f"are: {', '.join(one.label for one in self.streams)}"
+                f"There is no stream {name}; declared are: "
+                f"{', '.join(one.label for one in self.streams)}."
             )
         return chosen
 
@@ -77,5 +73,23 @@ class Lake:
         Raises:
             LakeError: They failed, and nothing was changed.
         """
-        if problem := races.commit(self.connection, sql, message):
+        if problem := races.commit(self.connection, sql, message, self.run):
             raise LakeError(problem)
+
+
+@contextmanager
+def opened(command: str) -> Iterator[Lake]:
+    """Open the lake that the environment names, for a command that may change it.
+
+    Args:
+        command: Its name, such as ``undo``, which signs what it commits.
+
+    Raises:
+        LakeError: The environment is wrong, or the lake was never built.
+        Unreachable: The lake does not answer.
+    """
+    config = LakeConfig.from_env()
+    if config.branch:
+        branches.require(config)
+    with connect_to_write(config) as connection:
+        yield Lake(connection, config, races.Run(f"lake {command}", str(uuid.uuid4())))

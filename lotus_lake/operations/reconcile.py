@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from lotus_lake.config import LakeError
 from lotus_lake.connection import ALIAS
 from lotus_lake.operations.lake import FILES, Lake
-from lotus_lake.operations.starting import check_landing
 from lotus_lake.probe import Limits, Prober, Unreadable
 from lotus_lake.streams import Stream
 
@@ -26,9 +25,16 @@ _NOTHING = (
 )
 
 
-def reconcile(
-    lake: Lake, source: str | None = None, stream: str | None = None, read_files: bool = True
-) -> Iterator[str]:
+@dataclass(frozen=True)
+class Reconciled:
+    """A stream: what differs, and what the ledger says of files that are not in the lake."""
+
+    stream: str
+    differences: list[str]
+    notes: list[str]
+
+
+def reconcile(lake: Lake, name: str | None, read_files: bool) -> Iterator[Reconciled]:
     """Compare, for every stream, what lies in the landing zone, what the ledger says, what the
     files themselves say and what staging has. Changes nothing.
 
@@ -37,27 +43,20 @@ def reconcile(
 
     Args:
         lake: The lake.
-        source, stream: Which streams; all by default.
+        name: A stream, or a source for all of its streams; None for all.
         read_files: Whether each file is asked for its rows.
 
     Raises:
-        LakeError: There are differences, the landing zone cannot be read, or no such stream is.
+        LakeError: There is no such stream.
+        Unreachable: The landing zone cannot be read.
     """
-    chosen = lake.chosen(source, stream)
-    yield from check_landing(lake)
-    differences: list[str] = []
-    for one in chosen:
-        lines = _compare(lake, one, read_files)
-        wrong = [message for kind, message in lines if kind == "difference"]
-        differences += wrong
-        for kind, message in lines:
-            yield f"  {one.label}  {kind}: {message}"
-        yield f"{one.label}: {f'{len(wrong)} differences' if wrong else 'clean'}"
-    if differences:
-        raise LakeError(
-            f"reconcile found {len(differences)} differences, the first: {differences[0]}"
+    for stream in lake.chosen(name):
+        lines = _compare(lake, stream, read_files)
+        yield Reconciled(
+            stream.label,
+            [message for kind, message in lines if kind == "difference"],
+            [f"{kind}: {message}" for kind, message in lines if kind != "difference"],
         )
-    yield "Landing, ledger, files and staging agree."
 
 
 def _compare(lake: Lake, stream: Stream, read_files: bool) -> list[tuple[str, str]]:

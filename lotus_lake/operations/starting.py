@@ -10,7 +10,7 @@ import duckdb
 
 from lotus_lake.config import LakeError
 from lotus_lake.connection import ALIAS, CONNECT_CONFIG
-from lotus_lake.operations.lake import CURSORS, Lake, Warned
+from lotus_lake.operations.lake import CURSORS, Lake
 from lotus_lake.races import attempts, is_conflict, roll_back
 from lotus_lake.schema import literal, quote
 from lotus_lake.streams import Stream, declaration
@@ -117,15 +117,15 @@ def _cursors_sql(texts: dict[tuple[str, str], str], is_new: bool) -> str:
 
 
 def check_landing(lake: Lake) -> Iterator[str]:
-    """Warn of stream folders that no source declares: files land there that nobody feeds.
+    """Warnings of stream folders that no source declares: files land there that nobody feeds.
 
     Raises:
-        LakeError: The landing zone cannot be read.
+        Unreachable: The landing zone cannot be read.
     """
     declared = lake.fetch(f"select source, stream from {CURSORS} where declaration is not null")
     for source, stream in lake.landing.streams():
         if (source, stream) not in declared:
-            yield Warned(
+            yield (
                 f"Files land in {source}/{stream}, but no source declares that stream, so nothing "
                 "feeds them. Declare it in models/landing (CONTRIBUTING, 'Add a stream') or remove "
                 "the folder."

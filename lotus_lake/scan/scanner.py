@@ -236,7 +236,7 @@ def _tried(
     except PermissionError:
         return Unreadable(
             "this user has no right to read it. Give it that right, and then have it scanned "
-            "again with `dbt run-operation release_quarantine`"
+            "again with `lake release`"
         )
     except (OSError, ValueError, pa.ArrowException, duckdb.Error) as error:
         return Unreadable(

@@ -1,4 +1,4 @@
-"""The scheduler behind ``scripts/scheduler.py``: one tick is lock, pending changes, build, publish,
+"""The scheduler behind ``lake tick``: one tick is lock, pending changes, build, publish,
 alert.
 
 It keeps no memory of its own: what is pending follows from the lake and the landing zone alone.

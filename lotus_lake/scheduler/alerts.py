@@ -31,7 +31,7 @@ class Report:
 
     code: Exit
     reason: str  # what is wrong, or what was done, in one line
-    command: str = "python scripts/scheduler.py --dry-run"
+    command: str = "lake tick --dry-run"
     streams: list[str] = field(default_factory=list)  # that something is wrong with
     idle: bool = False  # nothing was built
 
@@ -61,7 +61,7 @@ class Alerts:
             if streams := quarantined():
                 # A tick that ends well does not empty the quarantine.
                 reason = "Files are still in quarantine."
-                report = Report(Exit.PARTIAL, reason, "make status", streams)
+                report = Report(Exit.PARTIAL, reason, "lake status", streams)
             elif report.idle and incident["code"] == Exit.PARTIAL and not incident["streams"]:
                 return  # a test warned: only a build can say that it is over
         if not _is_other(report, incident):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,27 +108,20 @@ class Dbt:
             """Cancels queries as Ctrl-C does, without dbt's traceback."""
 
         _trace_to_the_file_only()
-        operation_errors: list[str] = []
-
-        def listen(event: Any) -> None:
-            """Keep what dbt says of an operation that failed: its result does not."""
-            if event.info.name == "RunningOperationCaughtError":
-                operation_errors.append(event.data.exc)
-
         try:
             with self._log.around_dbt(), self._stop.build(CutShort("cut short")):
-                outcome = self._invoke([*words, *self._variables], listen)
+                outcome = self._invoke([*words, *self._variables])
         except CutShort:  # between two steps of dbt
             return Result(interrupted=True)
         finally:
-            _close_duckdb()
+            close_duckdb()
         for place in full_places(LakeConfig.from_env()):
             self._log.warn(f"No space is left in {place}.")
         if isinstance(outcome.exception, CutShort):
             return Result(interrupted=True)
-        return _result(outcome, "".join(operation_errors[-1:]))
+        return _result(outcome)
 
-    def _invoke(self, words: list[str], listen: Callable[[Any], None]) -> Any:
+    def _invoke(self, words: list[str]) -> Any:
         from dbt.cli.main import dbtRunner
 
         if self._log.form == "json":
@@ -138,10 +130,10 @@ class Dbt:
             self._project = dbtRunner().invoke(["--quiet", "parse", *self._variables]).result
         # A command writes into what it was given.
         project = self._project.deepcopy() if self._project else None
-        return dbtRunner(project, callbacks=[listen]).invoke(words)
+        return dbtRunner(project).invoke(words)
 
 
-def _result(outcome: Any, operation_error: str) -> Result:
+def _result(outcome: Any) -> Result:
     from dbt.cli.exceptions import DbtUsageException
 
     errors, warnings = [], []
@@ -149,7 +141,7 @@ def _result(outcome: Any, operation_error: str) -> Result:
     for result in results:
         # An operation has a result without a node.
         node = getattr(result, "node", None)
-        message = result.message or operation_error or "dbt's lines above say why"
+        message = result.message or "dbt's lines above say why"
         problem = Problem(node.name if node else "", message)
         severity = str(getattr(node.config, "severity", "")).lower() if node else ""
         if str(result.status) in ("error", "fail", "runtime error"):
@@ -178,7 +170,7 @@ def _trace_to_the_file_only() -> None:
     MainStackTrace.level_tag = lambda self: EventLevel.DEBUG  # type: ignore[method-assign]
 
 
-def _close_duckdb() -> None:
+def close_duckdb() -> None:
     """Close dbt's DuckDB, which otherwise stays attached to the lake as long as the process."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager as Manager
 

@@ -22,14 +22,17 @@ CUT_SHORT = (
 
 
 class Stop:
-    """Whether somebody asked for the end; a running build gets ``grace`` seconds to finish."""
+    """Whether somebody asked for the end, and whether a build was cut short for it.
+
+    A running build gets ``grace`` seconds to finish.
+    """
 
     def __init__(self, log: Log, grace: float) -> None:
         self.requested = False
         self._log = log
         self._grace = grace
         self._is_building = False
-        self._is_interrupted = False
+        self.is_interrupted = False
         self._interrupt: BaseException = KeyboardInterrupt()
         self._wake = threading.Event()
 
@@ -72,8 +75,8 @@ class Stop:
     def _on_time_out(self, number: int, frame: FrameType | None) -> None:
         if not self._is_building:
             return
-        if not self._is_interrupted:
-            self._is_interrupted = True
+        if not self.is_interrupted:
+            self.is_interrupted = True
             signal.setitimer(signal.ITIMER_REAL, _ROLL_BACK)
             self._log.warn("The time to finish is over: the build is cut short and rolls back.")
             raise self._interrupt

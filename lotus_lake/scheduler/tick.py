@@ -12,10 +12,10 @@ from pathlib import Path
 
 from lotus_lake import s3
 from lotus_lake.config import LakeConfig, LakeError, is_s3, names_no_bucket
-from lotus_lake.landing import Landing, open_landing
+from lotus_lake.landing import open_landing
 from lotus_lake.scheduler import artifacts
 from lotus_lake.scheduler.alerts import Alerts, Report
-from lotus_lake.scheduler.build import Dbt, Result
+from lotus_lake.scheduler.build import Dbt, Problem, Result
 from lotus_lake.scheduler.catalog import Catalog, open_catalog
 from lotus_lake.scheduler.exits import Exit, Locked, Unreachable
 from lotus_lake.scheduler.logs import Log
@@ -31,7 +31,7 @@ from lotus_lake.scheduler.pending import (
 )
 from lotus_lake.scheduler.stop import CUT_SHORT, Stop
 
-_ME = "python scripts/scheduler.py"
+_ME = "lake tick"
 
 
 @dataclass(frozen=True)
@@ -139,14 +139,8 @@ class Scheduler:
 
     # -- the work ----------------------------------------------------------------------------------
 
-    def _landing(self) -> Landing:
-        try:
-            return open_landing(self._config.landing_url)
-        except LakeError as error:
-            raise Unreachable(str(error)) from error
-
     def _find_pending(self, catalog: Catalog) -> Pending:
-        landing = self._landing()
+        landing = open_landing(self._config.landing_url)
         if catalog.snapshot() is None:
             return {EVERYTHING: "Everything is built: there is no lake yet."}
         if self._settings.full:
@@ -162,7 +156,8 @@ class Scheduler:
 
     def _quarantined(self, catalog: Catalog | None) -> list[str]:
         """The streams with files in quarantine that nobody has removed since."""
-        streams, landing = self._streams(catalog) if catalog else [], self._landing()
+        streams = self._streams(catalog) if catalog else []
+        landing = open_landing(self._config.landing_url)
         return [stream.label for stream in streams if stream.bad_files(landing)]
 
     def _build_pending(self, catalog: Catalog) -> Report:
@@ -205,13 +200,27 @@ class Scheduler:
         return judge(results, bad)
 
     def _maintain(self, catalog: Catalog) -> Report:
+        # What looks for pending changes starts faster without them.
+        import duckdb
+
+        from lotus_lake import maintenance, settings
+        from lotus_lake.operations import upkeep
+        from lotus_lake.operations.lake import opened
+
         command = f"{_ME} --maintain"
-        result = self._dbt.run("run-operation", "maintain")
-        if result.interrupted:
-            return Report(Exit.FAILED, CUT_SHORT, command)
-        if result.errors:
-            first = result.errors[0]
-            return Report(first.exit, f"Maintenance failed: {first.text()}", command)
+        try:
+            with self._stop.build(KeyboardInterrupt()), opened("maintain") as lake:
+                given = settings.of_project(self._settings.variables)
+                self._log.info(maintenance.HEADER)
+                for step in upkeep.maintain(lake, given, self._log.warn):
+                    self._log.info(str(step))
+        except (KeyboardInterrupt, RuntimeError) as error:
+            if self._stop.is_interrupted:
+                return Report(Exit.FAILED, CUT_SHORT, command)
+            if not isinstance(error, duckdb.Error):
+                raise
+            problem = Problem("", str(error))
+            return Report(problem.exit, f"Maintenance failed: {problem.text()}", command)
         return Report(Exit.OK, "Maintained.", idle=True)
 
     def _publish(self, catalog: Catalog) -> None:
@@ -250,7 +259,7 @@ def judge(results: list[Result], quarantined: list[BadFile]) -> Report:
         codes.append(Exit.PARTIAL)
         first = quarantined[0]
         reasons.append(f"quarantined {first.path}: {first.reason}{_more(quarantined)}.")
-        commands.append("make status")
+        commands.append("lake status")
     if warnings:
         codes.append(Exit.PARTIAL)
         reasons.append(f"{warnings[0].node} warned: {warnings[0].line}.")

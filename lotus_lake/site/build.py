@@ -27,7 +27,7 @@ def build(project: Path, target: Path, out: Path) -> None:
     if missing:
         raise LakeError(
             f"{target} has no {', '.join(missing)}: run `dbt docs generate` first, "
-            "or `make docs`, which does both."
+            "or `lake docs`, which does both."
         )
     lake = LakeConfig.from_env()
     out.parent.mkdir(parents=True, exist_ok=True)

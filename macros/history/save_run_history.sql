@@ -91,7 +91,13 @@
 {% macro _save_run_history_transaction(failed) %}
     insert into {{ target.database }}.meta.invocations by name
     select
-        {{ lotus_lake._invocation_columns(flags.WHICH) }},
+        '{{ invocation_id }}' as invocation_id,
+        nullif('{{ env_var("LAKE_TICK_ID", "") | replace("'", "''") }}', '') as tick_id,
+        '{{ flags.WHICH }}' as command,
+        '{{ target.name }}' as target,
+        nullif('{{ env_var("LAKE_CODE_VERSION", "") | replace("'", "''") }}', '') as code_version,
+        '{{ run_started_at }}'::timestamptz as started_at,
+        now() as finished_at,
         nullif('{{ env_var("LAKE_CODE_DIGEST", "") }}', '') as code_digest,
         (select max(snapshot_id) from __ducklake_metadata_{{ target.database }}.ducklake_snapshot) as snapshot_id,
         case when error_count > 0 then 'error' when warn_count > 0 then 'warn' else 'success' end as status,
@@ -107,17 +113,6 @@
     insert into {{ target.database }}.meta.node_results by name
     select '{{ invocation_id }}' as invocation_id, now() as finished_at, *
     from memory.main.run_nodes;
-{% endmacro %}
-
-
-{% macro _invocation_columns(command) %}
-    '{{ invocation_id }}' as invocation_id,
-    nullif('{{ env_var("LAKE_TICK_ID", "") | replace("'", "''") }}', '') as tick_id,
-    '{{ command }}' as command,
-    '{{ target.name }}' as target,
-    nullif('{{ env_var("LAKE_CODE_VERSION", "") | replace("'", "''") }}', '') as code_version,
-    '{{ run_started_at }}'::timestamptz as started_at,
-    now() as finished_at
 {% endmacro %}
 
 

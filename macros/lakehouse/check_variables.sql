@@ -1,6 +1,6 @@
 {#
     Stops the run, with a line that names it, when a variable that shapes the models or their checks has
-    a value that cannot be meant (lotus_lake/operations/variables.py). The feeder's variables are checked
+    a value that cannot be meant (lotus_lake/settings.py). The feeder's variables are checked
     with each stream's declaration.
 #}
 {% macro check_variables() %}

@@ -1,7 +1,5 @@
 {#
-    Does an operation of lotus_lake/operations, which prints what it says. Stops with its problem.
-
-    `arguments` are those that a person gave; the operation checks them.
+    Takes a step of a run that is Python's (lotus_lake/operations). Stops with its problem.
 #}
 {% macro operate(operation, arguments={}) %}
     {% set problem = lotus_lake._operate(operation, arguments) %}

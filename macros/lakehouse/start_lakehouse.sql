@@ -5,17 +5,15 @@
     What has to be refused before the catalog is attached is refused in lotus_lake/plugin.py.
 #}
 {% macro start_lakehouse() %}
-    {% if execute and flags.WHICH in ["run", "build", "seed", "snapshot", "test", "run-operation"] %}
+    {% if execute and flags.WHICH in ["run", "build", "seed", "snapshot", "test"] %}
         {% do check_variables() %}
         {% do create_meta_tables() %}
         {% do create_history_tables() %}
         {% do forget_unknown_bounds() %}
         {% do declare_streams() %}
-        {% if flags.WHICH != "run-operation" %}
-            {% do run_query(
-                "create or replace table memory.main.model_cursors as from " ~ target.database ~ ".meta.model_cursors"
-            ) %}
-        {% endif %}
+        {% do run_query(
+            "create or replace table memory.main.model_cursors as from " ~ target.database ~ ".meta.model_cursors"
+        ) %}
         {% if flags.WHICH in ["build", "test"] %}
             {% do begin_tests() %}
         {% endif %}

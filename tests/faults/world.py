@@ -29,7 +29,7 @@ def assert_whole(shop: Shop) -> None:
     """Everything is fed once, every table is what the files make it; reconcile is clean."""
     assert_consistent(shop)
     shop.assert_whole()
-    build = shop.lake.build("reconcile", command="run-operation")
+    build = shop.lake.command("reconcile")
     assert build.code == 0, build
     assert "Landing, ledger, files and staging agree" in build.output
 

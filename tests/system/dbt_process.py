@@ -1,4 +1,4 @@
-"""Runs dbt in a process of its own, without paying for its import each time.
+"""Runs dbt, or `lake`, in a process of its own, without paying for its import each time.
 
 Python's fork server imports dbt once; each run is a fork of it. So a run has its own environment,
 its own DuckDB and its own exit code, can run beside others, and can be killed like any process.
@@ -89,19 +89,17 @@ class Crash:
 
 
 def start(
-    arguments: Sequence[str], environment: Mapping[str, str], output: Path, crash: Crash | None
+    words: Sequence[str], environment: Mapping[str, str], output: Path, crash: Crash | None = None
 ) -> Any:
-    """Start ``dbt`` with arguments, an environment of its own, and a file for what it prints."""
+    """Start ``dbt`` or ``lake``, with an environment of its own, and a file for what it prints."""
     process = _CONTEXT.Process(
-        target=_run, args=(list(arguments), dict(environment), str(output), crash), daemon=False
+        target=_run, args=(list(words), dict(environment), str(output), crash), daemon=False
     )
     process.start()
     return process
 
 
-def _run(
-    arguments: list[str], environment: dict[str, str], output: str, crash: Crash | None
-) -> None:
+def _run(words: list[str], environment: dict[str, str], output: str, crash: Crash | None) -> None:
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(file, 1)
     os.dup2(file, 2)
@@ -115,8 +113,10 @@ def _run(
     _share_parsed_projects()
     from dbt.cli.main import cli
 
-    sys.argv = ["dbt", *arguments]
-    cli(arguments)
+    from lotus_lake.cli import main
+
+    sys.argv = words
+    (main if words[0] == "lake" else cli)(words[1:])
 
 
 def _share_parsed_projects() -> None:

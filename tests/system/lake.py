@@ -222,7 +222,7 @@ class Lake:
         cached = self._cached_parse(variables)
         if cached and cached.exists():
             shutil.copy2(cached, target / "partial_parse.msgpack")
-        words = [command, *arguments]
+        words = ["dbt", command, *arguments]
         if variables:
             words += ["--vars", json.dumps(dict(variables))]
         output = self.home / f"output-{self._runs}.txt"
@@ -253,6 +253,31 @@ class Lake:
                 command, *arguments, variables=variables, crash=crash, environment=environment
             ).wait()
         )
+
+    def start_command(
+        self, *words: str, variables: Mapping[str, Any] | None = None, crash: Crash | None = None
+    ) -> Running:
+        """Start ``lake`` and return at once.
+
+        Args:
+            words: What follows ``lake``.
+            variables: What dbt_project.yml says under ``vars``.
+            crash: Where to die.
+        """
+        self._runs += 1
+        environment = dict(self.environment)
+        if variables:
+            project = self.home / f"variables-{self._runs}"
+            project.mkdir()
+            (project / "dbt_project.yml").write_text(json.dumps({"vars": dict(variables)}))
+            environment["DBT_PROJECT_DIR"] = str(project)
+        output = self.home / f"output-{self._runs}.txt"
+        process = dbt_process.start(["lake", *words], environment, output, crash)
+        return Running(process, output, self.target, time.time(), lambda: None)
+
+    def command(self, *words: str, variables: Mapping[str, Any] | None = None) -> Build:
+        """Run ``lake`` to its end."""
+        return dbt_process.surviving(lambda: self.start_command(*words, variables=variables).wait())
 
     def build_quickly(self, *arguments: str, **options: Any) -> Build:
         """Build everything but the tests."""

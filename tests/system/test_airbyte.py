@@ -9,12 +9,11 @@ import shutil
 
 from tests.system.lake import Lake
 from tests.system.small_project import Shop
-from tests.system.upkeep import operation
 
 
 def is_proven(lake: Lake) -> None:
     """What the document says to look at afterwards."""
-    reconciled = operation(lake, "reconcile")
+    reconciled = lake.command("reconcile")
     assert "Landing, ledger, files and staging agree." in reconciled.output, reconciled
     assert not lake.wrong_counts()
     assert not lake.backlog()

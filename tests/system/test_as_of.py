@@ -1,19 +1,17 @@
-"""`make as-of`: what a number said then, what it says now, and which file changed it."""
+"""`lake as-of`: what a number said then, what it says now, and which file changed it."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.system.lake import PROJECT, Build, Lake
+from tests.system.lake import Lake
 from tests.system.small_project import MODELS, Shop, path_of
-from tests.system.upkeep import operation
 
 pytestmark = pytest.mark.slow
 
@@ -38,20 +36,6 @@ class Story:
     lake: Lake
     begin: int
     before: int
-
-
-def as_of(lake: Lake, *arguments: str) -> Build:
-    """Run the script as `make as-of` does."""
-    done = subprocess.run(
-        [sys.executable, "scripts/as_of.py", *arguments],
-        cwd=PROJECT,
-        env=lake.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return Build(done.returncode, done.stdout + done.stderr)
 
 
 @pytest.fixture(scope="module")
@@ -88,17 +72,22 @@ def files_in(text: str) -> list[str]:
 
 def test_the_file_that_changed_a_number(story: Story) -> None:
     """The one file that changed the number is named, and nothing else; so is the change of code."""
-    shown = as_of(story.lake, "fct_statuses", str(story.before), *WHERE)
+    shown = story.lake.command("as-of", "fct_statuses", str(story.before), *WHERE)
     assert shown.code == 0, shown
     assert "orders 3 → 20" in shown.output
     assert files_in(shown.output) == [LATE], shown
     assert CODE in shown.output
     assert shown.output.count("by dbt build ") == 2
+    told = story.lake.command("as-of", "fct_statuses", str(story.before), *WHERE, "--json")
+    found = json.loads(told.output)
+    assert (found["then"]["snapshot"], len(found["steps"])) == (story.before, 2)
 
 
 def test_an_order_further_down(story: Story) -> None:
     """In the model below, the same file; the changed formula of another model is no part of it."""
-    shown = as_of(story.lake, "main.int_orders", str(story.before), "--where", "order_id = 1")
+    shown = story.lake.command(
+        "as-of", "main.int_orders", str(story.before), "--where", "order_id = 1"
+    )
     assert shown.code == 0, shown
     assert LATE in shown.output
     assert ": create," not in shown.output
@@ -107,7 +96,7 @@ def test_an_order_further_down(story: Story) -> None:
 def test_the_whole_table_from_the_first_delivery_on(story: Story) -> None:
     """Without a condition, all rows are compared, and all that changed the table is told: the files
     of the second delivery apart from the late one."""
-    shown = as_of(story.lake, "fct_statuses", str(story.begin))
+    shown = story.lake.command("as-of", "fct_statuses", str(story.begin))
     assert shown.code == 0, shown
     steps = re.split(r"\n(?=snapshot \d+ of )", shown.output.split("What changed it")[1])
     assert [files_in(step) for step in steps if files_in(step)] == [
@@ -120,7 +109,7 @@ def test_the_whole_table_from_the_first_delivery_on(story: Story) -> None:
 def test_nothing_happened(story: Story) -> None:
     """Rows that are the same say so."""
     now = str(story.lake.snapshot())
-    shown = as_of(story.lake, "fct_statuses", now, *WHERE)
+    shown = story.lake.command("as-of", "fct_statuses", now, *WHERE)
     assert "Nothing differs." in shown.output
     assert "Nothing has changed these rows." in shown.output
 
@@ -153,7 +142,7 @@ def test_nothing_happened(story: Story) -> None:
 )
 def test_mistakes(story: Story, arguments: list[str], said: str) -> None:
     """A mistake ends with one line that says what it was."""
-    wrong = as_of(story.lake, *(text.format(before=story.before) for text in arguments))
+    wrong = story.lake.command("as-of", *(text.format(before=story.before) for text in arguments))
     assert wrong.code == 64, wrong
     assert said in wrong.output
     assert len(wrong.output.strip().splitlines()) == 1
@@ -162,16 +151,16 @@ def test_mistakes(story: Story, arguments: list[str], said: str) -> None:
 def test_after_maintenance_and_what_was_undone(story: Story) -> None:
     """Files that were put together, and bookkeeping that was flushed, tell the same story. A file
     that was taken out again is named as such."""
-    assert operation(story.lake, "maintain").code == 0
-    shown = as_of(story.lake, "fct_statuses", str(story.before), *WHERE)
+    assert story.lake.command("maintain").code == 0
+    shown = story.lake.command("as-of", "fct_statuses", str(story.before), *WHERE)
     assert files_in(shown.output) == [LATE], shown.output
     assert CODE in shown.output
 
     before = story.lake.snapshot()
-    undo = operation(story.lake, "undo_delivery", source="jaffle_shop", stream="orders", path=LATE)
+    undo = story.lake.command("undo", "jaffle_shop.orders", "--file", LATE)
     assert undo.code == 0, undo
     assert story.lake.build_quickly().ok
-    shown = as_of(story.lake, "int_orders", str(before), "--where", "order_id = 1")
+    shown = story.lake.command("as-of", "int_orders", str(before), "--where", "order_id = 1")
     assert shown.code == 0, shown
     assert f"{LATE} (undone, fed at" in shown.output
     assert files_in(shown.output) == [LATE], shown.output
@@ -182,7 +171,7 @@ def test_what_no_run_wrote(story: Story) -> None:
     before = story.lake.snapshot()
     story.lake.change("update meta.invocations set finished_at = finished_at + interval 1 hour")
     story.lake.change("update main.fct_statuses set orders = orders + 1")
-    shown = as_of(story.lake, "fct_statuses", str(before))
+    shown = story.lake.command("as-of", "fct_statuses", str(before))
     assert shown.code == 0, shown
     assert "What changed it" in shown.output
     assert "by dbt" not in shown.output

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,21 +11,9 @@ import pytest
 
 from tests.system import services
 from tests.system.conftest import SEED
-from tests.system.lake import PROJECT, WITHOUT_TESTS, Lake
+from tests.system.lake import WITHOUT_TESTS
 from tests.system.small_project import BEGUN, DAYS, Shop
 from tests.system.upkeep import files
-
-
-def backup(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a person does."""
-    return subprocess.run(
-        [sys.executable, PROJECT / "scripts/backup.py", *arguments],
-        env=lake.environment,
-        cwd=lake.home,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def assert_goes_on(shop: Shop) -> None:
@@ -34,46 +21,48 @@ def assert_goes_on(shop: Shop) -> None:
     ever happened."""
     assert shop.lake.build_quickly().ok
     shop.assert_whole()
-    reconciled = shop.lake.build("reconcile", command="run-operation")
+    reconciled = shop.lake.command("reconcile")
     assert reconciled.code == 0, reconciled
 
 
 @pytest.mark.slow
 def test_restored_to_a_point_and_on(begun: Shop) -> None:
     lake = begun.lake
-    saved = backup(lake, "backup")
-    assert saved.returncode == 0, saved.stderr
+    saved = lake.command("backup")
+    assert saved.code == 0, saved.output
     then, snapshot, known = begun.tables(), lake.snapshot(), set(files(lake.data))
     begun.deliver_days(BEGUN + 1, DAYS, SEED)
     assert lake.build_quickly().ok
     now, newer, later = begun.tables(), lake.snapshot(), set(files(lake.data)) - known
 
-    refused = backup(lake, "restore")
-    assert refused.returncode == 64
-    assert f"{newer - snapshot} snapshots newer" in refused.stderr
-    assert "Nothing was changed; add --force" in refused.stderr
+    refused = lake.command("restore")
+    assert refused.code == 64
+    assert f"{newer - snapshot} snapshots newer" in refused.output
+    assert "Nothing was changed; add --force" in refused.output
     assert lake.snapshot() == newer
 
-    restored = backup(lake, "restore", "--force")
-    assert restored.returncode == 0, restored.stderr
-    assert "Every data file is there" in restored.stdout
+    restored = lake.command("restore", "--force")
+    assert restored.code == 0, restored.output
+    assert "Every data file is there" in restored.output
     assert (lake.snapshot(), begun.tables()) == (snapshot, then)
 
     # What the restore replaced is a backup too, with which it can be undone.
-    replaced = next(line for line in backup(lake, "list").stdout.splitlines() if "replaced" in line)
-    assert backup(lake, "restore", replaced.split()[0], "--force").returncode == 0
+    replaced = next(
+        line for line in lake.command("backup", "--list").output.splitlines() if "replaced" in line
+    )
+    assert lake.command("restore", replaced.split()[0], "--force").code == 0
     assert (lake.snapshot(), begun.tables()) == (newer, now)
-    assert backup(lake, "restore", "--force").returncode == 0
+    assert lake.command("restore", "--force").code == 0
 
     # Files that were written after the point are found and removed, and nothing else is. Nothing
     # is old enough by default, and a dry run deletes nothing.
     landed = files(lake.landing)
-    for arguments in ("{}", "{days: 0, dry_run: true}"):
-        found = lake.build("remove_orphans", "--args", arguments, command="run-operation")
+    for arguments in ([], ["--older-than", "0", "--dry-run"]):
+        found = lake.command("maintain", "--orphans", *arguments)
         assert found.code == 0, found
         assert set(files(lake.data)) == known | later
     assert all(Path(path).name in found.output for path in later)
-    found = lake.build("remove_orphans", "--args", "{days: 0}", command="run-operation")
+    found = lake.command("maintain", "--orphans", "--older-than", "0")
     assert found.code == 0, found
     assert set(files(lake.data)) == known
     assert files(lake.landing) == landed
@@ -89,9 +78,9 @@ def test_postgres_with_its_own_tools(
     lake = shop.lake
     shop.deliver_days(1, BEGUN, SEED)
     assert lake.build_quickly().ok
-    refused = backup(lake, "backup")
-    assert refused.returncode == 64
-    assert "pg_dump" in refused.stderr
+    refused = lake.command("backup")
+    assert refused.code == 64
+    assert "pg_dump" in refused.output
 
     def run(program: str, *arguments: str) -> None:
         environment = {**os.environ, **lake.environment}
@@ -110,8 +99,8 @@ def test_postgres_with_its_own_tools(
     lake._catalog = f"postgres:{services.libpq(restored)}"
     options = ("--no-owner", "--no-acl", f"--dbname={restored['PGDATABASE']}")
     run("pg_restore", *options, dump)
-    checked = backup(lake, "check")
-    assert checked.returncode == 0, checked.stderr
+    checked = lake.command("backup", "--check")
+    assert checked.code == 0, checked.output
     assert_goes_on(shop)
 
 
@@ -122,16 +111,16 @@ def test_beside_a_running_build(begun: Shop) -> None:
     begun.deliver_days(BEGUN + 1, DAYS, SEED)
     running = lake.start("build", *WITHOUT_TESTS)
     while running.process.is_alive():
-        saved = backup(lake, "backup")
-        assert saved.returncode == 0, saved.stderr
+        saved = lake.command("backup")
+        assert saved.code == 0, saved.output
     build = running.wait()
     assert build.code == 0, build
     begun.assert_whole()
 
-    names = [line.split()[0] for line in backup(lake, "list").stdout.splitlines()]
+    names = [line.split()[0] for line in lake.command("backup", "--list").output.splitlines()]
     assert len(names) > 2
-    middle = backup(lake, "restore", names[len(names) // 2], "--force")
-    assert middle.returncode == 0, middle.stderr
+    middle = lake.command("restore", names[len(names) // 2], "--force")
+    assert middle.code == 0, middle.output
     assert not lake.wrong_counts()
     assert_goes_on(begun)
 
@@ -139,19 +128,19 @@ def test_beside_a_running_build(begun: Shop) -> None:
 def test_a_damaged_catalog_and_a_lost_file(shop: Shop) -> None:
     """A catalog that is no database any more comes back; a data file that is needed is named."""
     lake, before = shop.lake, shop.tables()
-    assert backup(lake, "backup").returncode == 0
+    assert lake.command("backup").code == 0
     lake.catalog_file.write_bytes(b"nothing that SQLite knows" * 500)
-    refused = backup(lake, "restore")
-    assert refused.returncode == 64
-    assert "add --force" in refused.stderr
-    assert backup(lake, "restore", "--force").returncode == 0
+    refused = lake.command("restore")
+    assert refused.code == 64
+    assert "add --force" in refused.output
+    assert lake.command("restore", "--force").code == 0
     assert shop.tables() == before
 
     lost = next((lake.data / "main").rglob("*.parquet"))
     lost.unlink()
-    incomplete = backup(lake, "check")
-    assert incomplete.returncode == 40
-    assert lost.name in incomplete.stderr
+    incomplete = lake.command("backup", "--check")
+    assert incomplete.code == 40
+    assert lost.name in incomplete.output
 
 
 @pytest.mark.slow
@@ -164,21 +153,21 @@ def test_in_s3(s3: services.S3, shop: Shop) -> None:
     place = ("--at", "s3://backups-test/lake")
     before = lake.snapshot()
     for _ in range(3):
-        saved = backup(lake, "backup", "--keep", "2", *place)
-        assert saved.returncode == 0, saved.stderr
-        assert services.S3_SECRET not in saved.stdout + saved.stderr
+        saved = lake.command("backup", "--keep", "2", *place)
+        assert saved.code == 0, saved.output
+        assert services.S3_SECRET not in saved.output
         lake.change("create or replace table main.another_snapshot as select 1 as one")
     keys = s3.keys("backups-test")
     assert "lake/other.txt" in keys
     assert len(keys) == 3
     assert f"snapshot-{before}." not in "".join(keys)
-    assert backup(lake, "restore", "2", "--force", *place).returncode == 0
+    assert lake.command("restore", "2", "--force", *place).code == 0
     for arguments, code in (
-        (["list", "--at", "s3://no-such-bucket/lake"], 40),
+        (["backup", "--list", "--at", "s3://no-such-bucket/lake"], 40),
         (["backup", "--keep", "0"], 64),
         (["bakcup"], 64),
         (["restore", "2020"], 64),
     ):
-        wrong = backup(lake, *arguments)
-        assert wrong.returncode == code, wrong
-        assert "Traceback" not in wrong.stderr
+        wrong = lake.command(*arguments)
+        assert wrong.code == code, wrong
+        assert "Traceback" not in wrong.output

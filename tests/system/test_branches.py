@@ -16,7 +16,7 @@ import pytest
 from tests.system.conftest import SEED
 from tests.system.lake import Lake
 from tests.system.small_project import Shop
-from tests.system.upkeep import AT_ONCE, files, odd_records, operation, writing
+from tests.system.upkeep import AT_ONCE, files, odd_records, writing
 
 
 def a_shop(new_shop: Callable[..., Shop], kind: str) -> Shop:
@@ -67,7 +67,7 @@ def test_nothing_reaches_the_lake(kind: str, new_shop: Callable[..., Shop]) -> N
     every row of the lake's catalog and every byte of its files as they were."""
     shop = a_shop(new_shop, kind)
     lake, before = shop.lake, state(shop.lake)
-    made = operation(lake, "branch", name="Trial")
+    made = lake.command("branch", "create", "Trial")
     assert made.code == 0, made
     assert "Branch trial of snapshot" in made.output
     assert state(lake) == before, "branching alone changed the lake"
@@ -84,14 +84,13 @@ def test_nothing_reaches_the_lake(kind: str, new_shop: Callable[..., Shop]) -> N
 
     refreshed = branch.build_quickly("--full-refresh")
     assert refreshed.ok, refreshed
-    undone = {"source": "jaffle_shop", "stream": "orders", "day": "2024-01-02"}
-    for name, arguments in (
-        ("maintain", {}),
-        ("remove_orphans", {"days": 0}),
-        ("undo_delivery", undone),
-        ("maintain", {"keep_landed": True}),
+    for words in (
+        ["maintain"],
+        ["maintain", "--orphans", "--older-than", "0"],
+        ["undo", "jaffle_shop.orders", "--day", "2024-01-02"],
+        ["maintain", "--keep-landed"],
     ):
-        done = operation(branch, name, AT_ONCE, **arguments)
+        done = branch.command(*words, variables=AT_ONCE)
         assert done.code == 0, done
     assert state(lake) == before
 
@@ -117,26 +116,26 @@ def test_the_lake_goes_on(new_shop: Callable[..., Shop]) -> None:
     """While a branch lives, the lake is built and maintained; the branch stays as it was made."""
     shop = a_shop(new_shop, "sqlite")
     lake = shop.lake
-    assert operation(lake, "branch", name="trial").code == 0
+    assert lake.command("branch", "create", "trial").code == 0
     there = on_branch(shop, "trial")
     branch, before = there.lake, there.tables()
     assert lake.build_quickly("--full-refresh").ok
-    done = operation(lake, "maintain", AT_ONCE)
+    done = lake.command("maintain", variables=AT_ONCE)
     assert "held: branch trial" in done.output
     shop.assert_whole()
     assert there.tables() == before
 
-    again = operation(lake, "branch", name="trial")
+    again = lake.command("branch", "create", "trial")
     assert again.code != 0
     assert "There is a branch trial already" in again.output
     assert "Traceback" not in again.output
     own = set(files(branch.data))
     assert branch.build_quickly().ok
     assert set(files(branch.data)) > own
-    assert operation(lake, "branch_drop", name="trial").code == 0
+    assert lake.command("branch", "drop", "trial").code == 0
     assert not branch.data.exists()
     assert not branch.catalog_file.exists()
-    done = operation(lake, "maintain", AT_ONCE)
+    done = lake.command("maintain", variables=AT_ONCE)
     assert "held" not in done.output
     shop.assert_whole()
     gone = branch.build_quickly()
@@ -147,22 +146,22 @@ def test_the_lake_goes_on(new_shop: Callable[..., Shop]) -> None:
 def test_listed_and_dropped_by_age(shop: Shop) -> None:
     """The list says how old each is and which are stale; old ones are dropped, young ones stay."""
     lake = shop.lake
-    assert "0 branches" in operation(lake, "branch_list").output
+    assert "0 branches" in lake.command("branch", "list").output
     for name in ("young", "old"):
-        assert operation(lake, "branch", name=name).code == 0
+        assert lake.command("branch", "create", name).code == 0
     record = lake.home / "branches" / "old.json"
     made = datetime.fromisoformat(json.loads(record.read_text())["created_at"])
     record.write_text(
         record.read_text().replace(made.isoformat(), (made - timedelta(days=20)).isoformat())
     )
-    listed = operation(lake, "branch_list").output
+    listed = lake.command("branch", "list").output
     lines = {words[0]: words for line in listed.splitlines() if (words := line.split())}
     assert "20" in lines["old"]
     assert "stale:" in lines["old"]
     assert "stale:" not in lines["young"]
-    assert operation(lake, "branch_drop", older_than=14).code == 0
+    assert lake.command("branch", "drop", "--older-than", "14").code == 0
     assert [path.stem for path in (lake.home / "branches").glob("*.json")] == ["young"]
-    assert "Nothing was dropped" in operation(lake, "branch_drop", older_than=14).output
+    assert "Nothing was dropped" in lake.command("branch", "drop", "--older-than", "14").output
 
 
 def test_odd_files_among_branches(shop: Shop) -> None:
@@ -178,7 +177,7 @@ def test_odd_files_among_branches(shop: Shop) -> None:
     (folder / "nowhere.json").symlink_to("nowhere")
     os.mkfifo(folder / "pipe.json")
     odd |= dict.fromkeys(("bytes", "folder", "nowhere", "pipe"), "")
-    maintained = operation(lake, "maintain", AT_ONCE)
+    maintained = lake.command("maintain", variables=AT_ONCE)
     assert maintained.code == 0, maintained
     assert "held" not in maintained.output
     for name in odd:
@@ -186,27 +185,27 @@ def test_odd_files_among_branches(shop: Shop) -> None:
         assert maintained.output.count(said) == 1, said
     assert chr(27) not in maintained.output
 
-    assert operation(lake, "branch", name="trial").code == 0
-    held = operation(lake, "maintain", AT_ONCE)
+    assert lake.command("branch", "create", "trial").code == 0
+    held = lake.command("maintain", variables=AT_ONCE)
     assert "held: branch trial may need it" in held.output
-    assert "No branch is 1 days old" in operation(lake, "branch_drop", older_than=1).output
-    again = operation(lake, "branch", name="future")
+    assert "No branch is 1 days old" in lake.command("branch", "drop", "--older-than", "1").output
+    again = lake.command("branch", "create", "future")
     assert "There is a branch future already" in again.output
-    dropped = operation(lake, "branch_drop", name="future")
+    dropped = lake.command("branch", "drop", "future")
     assert dropped.code == 0, dropped
     assert not (folder / "future.json").exists()
 
 
 def test_mistakes(shop: Shop) -> None:
     """A mistake ends with a line that says what it was, and changes nothing."""
-    for name, arguments, said in (
-        ("branch_drop", {"name": "nobody"}, "There is no branch nobody"),
-        ("branch_drop", {}, "Say which"),
-        ("branch_drop", {"older_than": "soon"}, "older_than is 'soon'"),
-        ("branch", {"name": "../.."}, "cannot name a branch"),
+    for words, said in (
+        (["drop", "nobody"], "There is no branch nobody"),
+        (["drop"], "Say which"),
+        (["drop", "--older-than", "soon"], "'soon' is not a valid integer"),
+        (["create", "../.."], "cannot name a branch"),
     ):
-        wrong = operation(shop.lake, name, **arguments)
-        assert wrong.code != 0
+        wrong = shop.lake.command("branch", *words)
+        assert wrong.code == 64
         assert said in wrong.output
         assert "Traceback" not in wrong.output
 
@@ -220,7 +219,7 @@ def test_no_branch_is_made_by_mistake(shop: Shop) -> None:
         assert build.code == 2
         assert said in build.output
         assert not (lake.home / "branches").exists()
-    assert operation(lake, "branch", name="trial").code == 0
-    nested = operation(lake.branch("trial"), "branch", name="twig")
+    assert lake.command("branch", "create", "trial").code == 0
+    nested = lake.branch("trial").command("branch", "create", "twig")
     assert nested.code != 0
     assert "branches are made of the lake itself" in nested.output

@@ -1,4 +1,4 @@
-"""`make discover` in a copy of the project: what landed beside what is declared; new streams."""
+"""`lake discover` in a copy of the project: what landed beside what is declared; new streams."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sample import Delivery
 from tests.system.lake import Lake
 from tests.system.test_recipes import Copy
 
-DISCOVER = "python scripts/discover.py --project . "
+DISCOVER = "python -m lotus_lake discover "
 
 
 @pytest.fixture
@@ -27,9 +27,7 @@ def copy(new_lake: Callable[..., Lake], sample: Delivery, tmp_path: Path) -> Cop
         target = lake.landing / path.replace("klaviyo/lists/", "klaviyo/forms/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(sample.out / path, target)
-    copy = Copy(tmp_path / "project", lake)
-    copy.run("dbt --quiet parse")
-    return copy
+    return Copy(tmp_path / "project", lake)
 
 
 def land(copy: Copy, path: str, content: bytes | pa.Table) -> None:
@@ -42,7 +40,7 @@ def land(copy: Copy, path: str, content: bytes | pa.Table) -> None:
 
 
 def make(copy: Copy, arguments: str) -> str:
-    """`make discover` in the copy."""
+    """`lake discover` in the copy."""
     return copy.run(f"make discover DISCOVER_ARGS='--project .' {arguments}")
 
 
@@ -58,12 +56,12 @@ def test_new_streams_are_one_command_each(copy: Copy) -> None:
         whole = pq.read_table(path).drop_columns(["updated"])
         land(copy, f"klaviyo/kinds/year=2025/month=02/day=01/{number}.parquet", whole)
 
-    before = make(copy, "")
+    before = copy.run(DISCOVER)
     for label in ("klaviyo.forms", "klaviyo.kinds", "erp.stock"):
-        assert f"make discover ADD={label}" in before
-    assert "key id, newest by updated." in make(copy, "ADD=klaviyo.forms")
-    assert "key id, sent whole" in make(copy, "ADD=klaviyo.kinds")
-    assert "key sku, newest by updated_at" in make(copy, "ADD=erp.stock KEY=sku")
+        assert f"lake discover --add {label}" in before
+    assert "key id, newest by updated." in copy.run(f"{DISCOVER} --add klaviyo.forms")
+    assert "key id, sent whole" in copy.run(f"{DISCOVER} --add klaviyo.kinds")
+    assert "key sku, newest by updated_at" in copy.run(f"{DISCOVER} --add erp.stock --key sku")
     built = copy.run("dbt build --select stg_klaviyo__forms+ stg_klaviyo__kinds+ source:erp+")
     for model in ("klaviyo__forms", "klaviyo__kinds", "erp__stock"):
         assert f"PASS int_{model}::int_{model}_newest_version" in built
@@ -77,10 +75,10 @@ def test_new_streams_are_one_command_each(copy: Copy) -> None:
 
     models = "models/processed/*/int_*__forms.sql models/processed/*/int_*__stock.sql"
     copy.run(f'make .lint-sql LINT_FILES="$(echo {models})"; make .lint-dbt')
-    copy.run("yamllint --strict models; make airbyte-catalog CHECK=1")
+    copy.run("yamllint --strict models; make .lint-declared")
     catalog = (copy.project / "deploy/airbyte/catalogs/klaviyo.json").read_text()
     assert '"name": "forms"' in catalog and '"name": "kinds"' in catalog
-    assert "forms" not in make(copy, "STREAM=klaviyo.forms")
+    assert "forms" not in copy.run(f"{DISCOVER} klaviyo.forms")
 
 
 @pytest.mark.slow
@@ -111,7 +109,7 @@ def test_a_model_that_reads_what_is_not_declared_is_refused(lake: Lake, tmp_path
     for name, (declared, undeclared, _) in reads.items():
         model = copy.project / f"models/processed/shopify/{name}.sql"
         model.write_text(model.read_text().replace(declared, undeclared, 1))
-    printed = copy.run("make airbyte-catalog CHECK=1  # has to fail")
+    printed = copy.run("make .lint-declared  # has to fail")
     for name, (_, _, field) in reads.items():
         _, _, told = printed.partition(f"Runtime Error in model {name} ")
         assert field in told.partition("Runtime Error in model")[0]

@@ -66,7 +66,6 @@ def follow(copy: Copy, api: Path, url: str) -> None:
     publish(api, url, rates)
     assert "RATES_URL is not set" in copy.run(f"RATES_URL= {land} 2>&1  # has to fail")
     copy.run(land)
-    copy.run("dbt --quiet parse")
     assert "key id, newest by updated_at" in copy.run(f"{DISCOVER} --add rates.daily")
     copy.run("dbt build --select stg_rates__daily+")
     assert copy.lake.query(table) == [(name, place) for place, name in enumerate(names, 1)]
@@ -82,5 +81,5 @@ def follow(copy: Copy, api: Path, url: str) -> None:
     }
     staged = copy.lake.value("select count(*) from staging.stg_rates__daily")
     assert isinstance(staged, int) and staged >= len(names) + 2
-    printed = copy.run("dbt run-operation reconcile --args '{source: rates}'")
+    printed = copy.run("python -m lotus_lake reconcile rates")
     assert "Landing, ledger, files and staging agree." in printed

@@ -22,7 +22,7 @@ from lotus_lake.connection import extension_file
 from tests.deployment import DEPLOY, ROOT
 from tests.system import services
 from tests.system.lake import Lake
-from tests.system.upkeep import odd_records, operation
+from tests.system.upkeep import odd_records
 
 PASSWORD = "of-all-roles"
 ROLE_SQL = (DEPLOY / "postgres/role.sql").read_text()
@@ -215,8 +215,8 @@ def test_gets_no_right_of_the_lake(database: Database, left: str) -> None:
     database.lake.landing.rmdir()  # so that a tick has nothing to build, and remembers that
     for command, expected in (
         ((str(ROOT / "scripts/scheduler.py"),), 40),
-        (("-m", "lotus_lake.shell", "-c", "from sold"), 0),
-        ((str(ROOT / "scripts/backup.py"), "check"), 0),
+        (("-m", "lotus_lake", "sql", "from sold"), 0),
+        (("-m", "lotus_lake", "backup", "--check"), 0),
     ):
         done = database.run(*command)
         assert "permission denied" in steal(database), command
@@ -282,9 +282,9 @@ def test_lets_nobody_into_its_branch(database: Database) -> None:
         cursor.execute("grant all on schema branch_trial to lotus_lake")
     refused = database.refusal("table branch_trial.ducklake_snapshot", "lotus_lake")
     assert "permission denied for schema" in refused
-    made = operation(database.lake, "branch", name="other")
+    made = database.lake.command("branch", "create", "other")
     assert "Set PGUSER to the one for branches" in made.output, made
-    dropped = operation(database.lake, "branch_drop", name="trial")
+    dropped = database.lake.command("branch", "drop", "trial")
     assert dropped.code == 0, dropped
 
 
@@ -299,7 +299,7 @@ def test_odd_schemas_among_branches(database: Database) -> None:
             cursor.execute(f'comment on schema "branch_{name}" is %s', [comment])
     connection.close()
     database.make_branch()
-    maintained = operation(database.lake, "maintain", {"snapshot_days": 0})
+    maintained = database.lake.command("maintain", variables={"snapshot_days": 0})
     assert maintained.code == 0, maintained
     assert maintained.output.count("held: branch trial may need it") == 2
     assert maintained.output.count("is passed over") == len(odd) + 1

@@ -32,7 +32,6 @@ from tests.system import services
 from tests.system.conftest import SEED
 from tests.system.lake import Lake
 from tests.system.small_project import Shop, history
-from tests.system.upkeep import operation
 
 IDENTITIES = ("lake", "airbyte", "reader", "backup", "pr")
 BUCKETS = ("landing", "lakehouse", "artifacts", "backup")
@@ -330,7 +329,7 @@ def test_a_pull_request(
     of the lake can be written."""
     mine = shop_of(tmp_path, small_project, store, catalog, "pr", "lotus_lake_pr")
     files = store.objects("lakehouse")
-    made = operation(mine.lake, "branch", name="trial")
+    made = mine.lake.command("branch", "create", "trial")
     assert made.code == 0, made
     branch = Shop(mine.lake.branch("trial"), mine.project)
     built = branch.lake.build_quickly("--select", "int_orders+", "--full-refresh")
@@ -342,7 +341,7 @@ def test_a_pull_request(
     new = store.objects("lakehouse") - files
     assert new
     assert all(path.startswith("branches/trial/") for path in new)
-    assert operation(mine.lake, "branch_drop", name="trial").code == 0
+    assert mine.lake.command("branch", "drop", "trial").code == 0
     assert store.objects("lakehouse") == files
 
     key = store.client("pr")

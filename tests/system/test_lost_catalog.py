@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 
-from tests.system.lake import PROJECT, Lake
+from tests.system.lake import Lake
 from tests.system.small_project import Shop
-
-
-def python(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run one of the project's commands as a person does."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=PROJECT,
-        env=lake.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def lose(lake: Lake) -> None:
@@ -31,29 +17,19 @@ def lose(lake: Lake) -> None:
 def test_every_command_refuses(shop: Shop) -> None:
     """It says what it found, which backups there are, and what to type; nothing is made."""
     lake, kept = shop.lake, shop.tables()
-    assert python(lake, "scripts/backup.py", "backup").returncode == 0
+    assert lake.command("backup").code == 0
     lose(lake)
     files = {path: path.stat().st_size for path in lake.data.rglob("*.parquet")}
-    said = [
-        lake.build_quickly().output,
-        lake.build("reconcile", command="run-operation").output,
-        *(
-            (done.stdout + done.stderr)
-            for done in (
-                python(lake, "-m", "lotus_lake.status"),
-                python(lake, "-m", "lotus_lake.shell", "-c", "select 1"),
-                python(lake, "scripts/scheduler.py"),
-            )
-        ),
-    ]
+    commands = ("status", "sql", "tick", "reconcile", "maintain")
+    said = [lake.build_quickly().output, *(lake.command(name).output for name in commands)]
     for output in said:
         assert "There is no catalog at" in output, output
         assert "LAKE_START_NEW=yes" in output, output
         assert "/backups/: 1, the newest 2" in output, output
-        assert "scripts/backup.py restore" in output, output
+        assert "`lake restore`" in output, output
     assert not lake.catalog_file.exists()
-    restored = python(lake, "scripts/backup.py", "restore")
-    assert restored.returncode == 0, restored
+    restored = lake.command("restore")
+    assert restored.code == 0, restored
     assert shop.tables() == kept
     assert {path: path.stat().st_size for path in lake.data.rglob("*.parquet")} == files
 

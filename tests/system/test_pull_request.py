@@ -1,4 +1,4 @@
-"""`make pr`: what a checkout changes, built on a branch, and told before anything is merged."""
+"""`lake pr`: what a checkout changes, built on a branch, and told before anything is merged."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def lake(reference_copy: Lake) -> Lake:
 def pr(lake: Lake, checkout: Path, name: str = "pr-1") -> subprocess.CompletedProcess[str]:
     """Run the command in the checkout, as CI does."""
     return subprocess.run(
-        [sys.executable, checkout / "scripts" / "pull_request.py", name],
+        [sys.executable, "-m", "lotus_lake", "pr", name],
         env={**lake.environment, "PYTHONPATH": str(PROJECT)},
         cwd=checkout,
         capture_output=True,

@@ -131,7 +131,7 @@ def test_a_column_then_a_fact(copy: Copy, reference: Reference) -> None:
     days add up to, and a second build has nothing to do."""
     printed = copy.follow("Add a column to a fact")
     assert "tips_of_an_order" in printed
-    assert "+tips" in printed, "make diff did not show the new column"
+    assert "+tips" in printed, "lake diff did not show the new column"
     orders = reference.expected["int_shopify__orders"]
     place, tips = orders.columns.index("order_id"), orders.columns.index("tips")
     expected = {row[place]: row[tips] or Decimal(0) for row in orders.rows}

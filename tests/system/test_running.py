@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import re
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +16,7 @@ from tests.oracle import compute
 from tests.system.conftest import SEED, Reference
 from tests.system.lake import PROJECT, WITHOUT_TESTS, Build, Lake, differences
 from tests.system.small_project import DAYS, Shop
-from tests.system.upkeep import files, operation
+from tests.system.upkeep import files
 
 
 def test_nothing_new_writes_nothing(shop: Shop) -> None:
@@ -149,7 +148,7 @@ def test_days_are_those_of_the_shop(zone: str, reference_copy: Lake, sample: Del
 def test_reconcile_says_what_is_wrong(shop: Shop) -> None:
     """Clean on a good lake; on one with a row too few it fails and names the file."""
     lake = shop.lake
-    clean = operation(lake, "reconcile")
+    clean = lake.command("reconcile")
     assert clean.code == 0, clean
     file = lake.loaded()[-1]
     lake.change(
@@ -158,8 +157,8 @@ def test_reconcile_says_what_is_wrong(shop: Shop) -> None:
     )
     lake.change("insert into staging.stg_jaffle_shop__customers by name select 1 as id")
     (lake.landing / file).with_name("waiting.csv").write_bytes(b"x")
-    found = operation(lake, "reconcile")
-    assert found.code != 0
+    found = lake.command("reconcile")
+    assert found.code == 20
     assert file in found.output
     assert "waiting.csv" in found.output
     assert "staging has 1 rows that say of no file" in found.output
@@ -167,37 +166,26 @@ def test_reconcile_says_what_is_wrong(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "words"),
+    ("words", "said"),
     [
-        ("reconcile", {"stream": "nope"}, "There is no stream '.nope'"),
-        ("reconcile", {"source": "x'; drop table t"}, "There is no stream"),
-        ("undo_delivery", {"day": "2025-01-15' or true or '"}, "has to be YYYY-MM-DD"),
-        ("release_quarantine", {"cursor_version": "1 or true"}, "has to be a whole number"),
-        ("undo_delivery", {"path": ["a"]}, "path is '['a']'; it has to be text"),
-        ("undo_delivery", {"path": "a'b \" \n"}, "The ledger has no loaded file"),
-        ("undo_delivery", {"day": "2025-01-15", "dry_run": "false"}, "has to be true or false"),
-        ("maintain", {"dry_run": "true) from x; --"}, "has to be true or false"),
-        *(
-            ("remove_orphans", {"days": days}, "has to be a whole number of days, 0 or more")
-            for days in (-1, "7) or (true")
-        ),
-        *(
-            ("branch_drop", {"older_than": days}, "has to be a whole number of days, 0 or more")
-            for days in (float("nan"), True)
-        ),
-        ("branch", {"name": None}, "name is 'None'; it has to be text"),
+        (["reconcile", "jaffle_shop.nope"], "There is no stream jaffle_shop.nope"),
+        (["reconcile", "x'; drop table t"], "There is no stream"),
+        (["undo", "jaffle_shop", "--day", "2025-01-15"], "Name one stream"),
+        (["undo", "jaffle_shop.orders"], "Say which delivery"),
+        (["undo", "jaffle_shop.orders", "--day", "2025-01-15' or true or '"], "does not match"),
+        (["undo", "jaffle_shop.orders", "--file", "a'b \" \n"], "The ledger has no loaded file"),
+        (["release", "jaffle_shop.orders", "--delivery", "1 or true"], "not a valid integer"),
+        (["maintain", "--orphans", "--older-than", "-1"], "is not in the range"),
+        (["maintain", "--older-than", "1"], "goes with --orphans"),
     ],
 )
-def test_an_operation_that_means_something_else(
-    shop: Shop, name: str, arguments: dict[str, Any], words: str
-) -> None:
-    """It says what is wrong with the argument, and touches nothing."""
+def test_a_command_that_means_something_else(shop: Shop, words: list[str], said: str) -> None:
+    """It says in one line what is wrong, and touches nothing."""
     before = shop.lake.snapshot()
-    if name in ("undo_delivery", "replay_delivery", "release_quarantine"):
-        arguments = {"source": "jaffle_shop", "stream": "orders", **arguments}
-    build = operation(shop.lake, name, **arguments)
-    assert build.code != 0, build
-    assert words in build.output, build
+    wrong = shop.lake.command(*words)
+    assert wrong.code == 64, wrong
+    assert wrong.output.startswith(f"lake {words[0]}: ") and said in wrong.output, wrong
+    assert len(wrong.output.strip().splitlines()) == 1
     assert shop.lake.snapshot() == before
 
 
@@ -214,12 +202,11 @@ def test_what_leaves_the_quarantine(shop: Shop) -> None:
 
     def quarantined() -> tuple[int, str]:
         assert shop.lake.build_quickly().ok
-        told = operation(shop.lake, "stream_status").output
-        found = re.search(r"jaffle_shop\.orders: .* quarantined (\d+),", told)
-        assert found, told
+        told = json.loads(shop.lake.command("status", "--json").output)
+        (orders,) = (one for one in told["streams"] if one["stream"] == "jaffle_shop.orders")
         tested = shop.lake.build("--select", "quarantine_is_empty", command="test")
         (ended,) = (how for name, how in tested.statuses.items() if "quarantine_is" in name)
-        return int(found[1]), ended
+        return orders["quarantined_files"], ended
 
     assert quarantined() == (2, "warn")
     pq.write_table(pa.table({"id": [9], "user_id": [7], "status": ["placed"]}), repaired)
@@ -233,16 +220,15 @@ def test_undo_and_replay(reference_copy: Lake, sample: Delivery, reference: Refe
 
     A dry run changes nothing. Every table follows with the next build.
     """
-    day = "2025-03-12"
     folder = "shopify/orders/year=2025/month=03/day=12/"
-    stream = {"source": "shopify", "stream": "orders"}
+    those = ("shopify.orders", "--day", "2025-03-12")
     followers = ("--select", "stg_shopify__orders+")
     before = reference_copy.snapshot()
-    dry = operation(reference_copy, "undo_delivery", **stream, day=day, dry_run=True)
+    dry = reference_copy.command("undo", *those, "--dry-run")
     assert dry.code == 0, dry
     assert reference_copy.snapshot() == before
 
-    assert operation(reference_copy, "undo_delivery", **stream, day=day).code == 0
+    assert reference_copy.command("undo", *those).code == 0
     assert reference_copy.build_quickly(*followers).ok
     assert not reference_copy.wrong_counts()
     kept = [path for path in reference.loaded if not path.startswith(folder)]
@@ -254,10 +240,10 @@ def test_undo_and_replay(reference_copy: Lake, sample: Delivery, reference: Refe
         f" from meta.feeder_files where path like '{folder}%' and row_count > 0"
     ) == [("undone", False)]
 
-    assert operation(reference_copy, "release_quarantine", **stream, day=day).code == 0
+    assert reference_copy.command("release", *those).code == 0
     assert reference_copy.build_quickly(*followers).ok
     assert not differences(reference_copy.everything("main"), reference.everything)
-    assert operation(reference_copy, "replay_delivery", **stream, day=day).code == 0
+    assert reference_copy.command("replay", *those).code == 0
     assert reference_copy.build_quickly(*followers).ok
     assert not reference_copy.wrong_counts()
     assert not differences(reference_copy.everything("main"), reference.everything)

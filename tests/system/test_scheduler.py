@@ -8,8 +8,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -151,7 +149,7 @@ def test_quarantine_is_partial_and_a_repair_is_good_again(
     (message,) = hook.take()
     assert (message["status"], message["exit_code"]) == ("bad", 10)
     assert message["streams"] == [ORDERS]
-    assert BAD in message["text"] and "make status" in message["text"]
+    assert BAD in message["text"] and "lake status" in message["text"]
     idle = ticks.command()
     assert (idle.code, idle.says("Nothing new")) == (0, True), idle.output
     shop.deliver(3, "8,Bo,B.", stream="customers", part=1)
@@ -187,23 +185,9 @@ def test_names_cannot_control_a_terminal_or_mention_anybody(
     (message,) = hook.take()
     assert "`quarantined jaffle_shop/customers/" in message["text"]
     assert "<" not in message["text"] and "\\x3c!channel\\x3e" in message["text"]
-    for command in (
-        ["-m", "lotus_lake.status"],
-        ["scripts/discover.py", "--manifest", str(ticks.lake.target / "manifest.json")],
-        ["scripts/diff.py", hostile, "--manifest", str(ticks.lake.target / "manifest.json")],
-    ):
-        ran = subprocess.run(
-            [sys.executable, *command],
-            cwd=PROJECT,
-            env=ticks.lake.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert "Traceback" not in ran.stderr
-        printed.append(ran.stdout + ran.stderr)
-    for operation in ("reconcile", "full_sweep"):
-        printed.append(ticks.lake.build(operation, command="run-operation").output)
+    for words in (["status"], ["discover"], ["diff", hostile], ["reconcile"], ["sweep"]):
+        printed.append(ticks.lake.command(*words).output)
+        assert "Traceback" not in printed[-1]
     assert sum("\\x1b]0;x\\x07" in text for text in printed) >= 4
     for text in printed:
         assert {char for char in text if not char.isprintable()} <= {"\n"}
@@ -285,9 +269,8 @@ Local.submit_python_job = submit
 
 def test_an_undone_delivery_is_followed(ticks: Ticks) -> None:
     """What a person undoes, the next tick computes again, without any new file."""
-    undo = json.dumps({"source": "jaffle_shop", "stream": "orders", "cursor_version": 1})
-    build = ticks.lake.build("undo_delivery", "--args", undo, command="run-operation")
-    assert build.code == 0, build
+    undone = ticks.lake.command("undo", "jaffle_shop.orders", "--delivery", "1")
+    assert undone.code == 0, undone
     done = ticks.run()
     assert done.code == 0, done.output
     assert done.says("stg_jaffle_shop__orders changed after the last build")

@@ -1,4 +1,4 @@
-"""`make sql`: DuckDB's own shell, on the lake as it is, and unable to change it."""
+"""`lake sql`: DuckDB's own shell, on the lake as it is, and unable to change it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ import pytest
 from tests.system import services
 from tests.system.lake import PROJECT, Build, Lake
 from tests.system.small_project import Shop
-from tests.system.upkeep import operation
 
-COMMAND = [sys.executable, "-m", "lotus_lake.shell"]
+COMMAND = [sys.executable, "-m", "lotus_lake", "sql"]
 
 
 def shell(
@@ -27,7 +26,7 @@ def shell(
     typed: str = "",
     environment: dict[str, str] | None = None,
 ) -> Build:
-    """Run the script as `make sql` does, with a pipe in place of a terminal."""
+    """Run it with a pipe in place of a terminal."""
     done = subprocess.run(
         [*COMMAND, *arguments],
         cwd=PROJECT,
@@ -49,6 +48,8 @@ def test_one_query(shop: Shop) -> None:
     assert counted.output == f"number\n{shop.lake.value('select count(*) from fct_statuses')}\n"
     piped = shell(shop.lake, "-csv", typed="select current_setting('TimeZone');\n")
     assert piped.output.splitlines()[1:] == ["UTC"]
+    asked = shell(shop.lake, "select 1 as one", "-csv")
+    assert asked.output == "one\n1\n"
     wrong = shell(shop.lake, "-c", "select no_such from fct_statuses")
     assert wrong.code == 1
     assert "no_such" in wrong.output
@@ -136,7 +137,7 @@ def test_closing_the_window(shop: Shop) -> None:
 
 def test_on_a_branch(shop: Shop) -> None:
     """With target pr it is the branch; one that is not there is named."""
-    assert operation(shop.lake, "branch", name="trial").code == 0
+    assert shop.lake.command("branch", "create", "trial").code == 0
     branch = shop.lake.branch("trial")
     there = shell(branch, "-csv", "-c", "select count(*) > 0 as there from fct_statuses")
     assert there.output == "there\ntrue\n"
@@ -149,7 +150,7 @@ def test_without_a_lake(new_shop: Callable[..., Shop]) -> None:
     """It says what to do."""
     missing = shell(new_shop().lake)
     assert missing.code == 40
-    assert "run `make build` first" in missing.output
+    assert "run `dbt build` first" in missing.output
     assert "Traceback" not in missing.output
 
 

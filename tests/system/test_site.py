@@ -25,7 +25,7 @@ from tests.system.browser import NARROW, WIDE, Tab
 from tests.system.conftest import Reference
 from tests.system.lake import PROJECT, Lake
 
-DOCS = [sys.executable, "scripts/docs.py"]
+DOCS = [sys.executable, "-m", "lotus_lake", "docs"]
 
 # Names of columns that landed; what they run says that it ran.
 HOSTILE = [
@@ -75,15 +75,13 @@ def land_hostile_names(lake: Lake) -> None:
 def site(
     reference: Reference, shared: Path, tmp_path_factory: pytest.TempPathFactory, parsed: Path
 ) -> Site:
-    """The site of a small shop, built as `make docs` does."""
+    """The site of a small shop, built by `lake docs`."""
     lake = Lake(tmp_path_factory.mktemp("site"), parsed=parsed)
     lake.copy_of(Lake(shared / "reference"))
     land_hostile_names(lake)
-    running = lake.start("docs", "generate")
-    assert running.wait().code == 0
-    environment = {**lake.environment, "DBT_TARGET_PATH": str(running.target)}
-    subprocess.run(DOCS, cwd=PROJECT, env=environment, check=True)
-    return Site(running.target / "site", environment)
+    built = lake.command("docs")
+    assert built.code == 0, built
+    return Site(lake.target / "site", lake.environment)
 
 
 @pytest.mark.slow
@@ -109,7 +107,7 @@ def test_links_lead_somewhere(site: Site) -> None:
 
 @pytest.mark.slow
 def test_the_site_is_served(site: Site) -> None:
-    """As `make docs-serve` does, to this machine only, with headers of its own."""
+    """By `lake docs --serve`, to this machine only, with headers of its own."""
     command = [*DOCS, "--serve", "0"]
     with subprocess.Popen(
         command, cwd=PROJECT, env=site.environment, stdout=subprocess.PIPE, text=True

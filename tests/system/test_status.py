@@ -1,11 +1,8 @@
-"""`make status`, and the status page: both made of a real lake, and nothing breaks them."""
+"""`lake status`, and the status page: both made of a real lake, and nothing breaks them."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,42 +10,31 @@ import pytest
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.site import status
 from lotus_lake.status import read
-from tests.system.lake import PROJECT, Lake
+from tests.system.lake import Lake
 from tests.system.upkeep import writing
 
 pytestmark = pytest.mark.slow
-
-
-def make_status(**environment: str) -> tuple[int, str]:
-    """Run it; its exit code, and what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "lotus_lake.status"],
-        cwd=PROJECT,
-        env={**os.environ, **environment, "COLUMNS": "80"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 def test_what_is_fed_and_what_waits(reference_copy: Lake) -> None:
     """As it is, within 80 columns, also in the middle of a write; and nothing is written."""
     lake, before = reference_copy, reference_copy.snapshot()
     found = read(LakeConfig.from_env(lake.environment))
-    assert [(one[0], *one[2:4]) for one in found.streams] == lake.query(
-        "select source || '.' || stream, format('{:,}', files_loaded), format('{:,}', rows_loaded)"
+    names = ("stream", "files_loaded", "rows_loaded")
+    assert [tuple(one[name] for name in names) for one in found.streams] == lake.query(
+        "select source || '.' || stream, files_loaded, rows_loaded"
         " from meta.feeder_cursors order by 1"
     )
-    assert sum(int(one[5] or 0) for one in found.streams) == len(lake.quarantined()) > 0
+    assert sum(one["quarantined_files"] for one in found.streams) == len(lake.quarantined()) > 0
     with writing(lake) as connection:
         connection.execute("begin; update meta.feeder_cursors set backlog_files = 3")
-        code, printed = make_status(**lake.environment)
+        shown = lake.command("status")
         connection.execute("commit")  # reading has not kept it from that
-    assert code == 0, printed
+    assert shown.code == 0, shown
+    printed = shown.output
     assert max(map(len, printed.splitlines())) <= 80
     for one in found.streams:
-        assert f"{one[0]} " in printed and f" {one[3]} " in printed
+        assert f"{one['stream']} " in printed and f" {one['rows_loaded']:,} " in printed
     assert len(re.findall("^quarantined ", printed, re.M)) == len(
         {path.rsplit("/year=")[0] for path in lake.quarantined()}
     )
@@ -58,7 +44,7 @@ def test_what_is_fed_and_what_waits(reference_copy: Lake) -> None:
 @pytest.mark.parametrize(
     ("code", "told", "environment"),
     [
-        (40, "make build", {}),
+        (40, "dbt build", {}),
         (40, "text.sqlite", {"LAKE_CATALOG": "sqlite:text.sqlite"}),
         (40, "cannot be attached", {"LAKE_CATALOG": "postgres:", "PGHOST": "127.0.0.1"}),
         (64, "LAKE_CATALOG", {"LAKE_CATALOG": "mysql:somewhere"}),
@@ -69,11 +55,12 @@ def test_what_cannot_be_read_is_one_line(
 ) -> None:
     """No lake, a file that is none, a server that does not answer, a wrong environment."""
     (lake.home / "text.sqlite").write_text("this is no database\n" * 100)
-    places = {**lake.environment, "PGPORT": "1", "PGPASSWORD": "very-secret", **environment}
-    places["LAKE_CATALOG"] = places["LAKE_CATALOG"].replace("text", f"{lake.home}/text")
-    ended, printed = make_status(**places)
-    assert (ended, printed.count("\n")) == (code, 1), printed
-    assert told in printed and "very-secret" not in printed
+    lake.environment |= {"PGPORT": "1", "PGPASSWORD": "very-secret", **environment}
+    catalog = lake.environment["LAKE_CATALOG"]
+    lake.environment["LAKE_CATALOG"] = catalog.replace("text", f"{lake.home}/text")
+    ended = lake.command("status")
+    assert (ended.code, ended.output.count("\n")) == (code, 1), ended
+    assert told in ended.output and "very-secret" not in ended.output
 
 
 # -- the page --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""`make watch`: a build on each save, that starts at once and is in nobody's way."""
+"""`lake watch`: a build on each save, that starts at once and is in nobody's way."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.system.small_project import MODELS, Shop
 pytestmark = pytest.mark.slow
 
 MODEL = "models/fct_statuses.sql"
-COMMAND = [sys.executable, "-m", "lotus_lake.watch"]
+COMMAND = [sys.executable, "-m", "lotus_lake", "watch"]
 
 
 class Watch:
-    """A running `make watch`, and what it has printed."""
+    """A running `lake watch`, and what it has printed."""
 
     def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
         self.process = process
@@ -67,10 +67,12 @@ def watching(shop: Shop, *select: str) -> Iterator[Watch]:
 
 def test_a_build_on_each_save(shop: Shop, small_project: Path) -> None:
     """A save builds; mistakes are shown and do not end it; in between, the lake is free."""
-    good = MODELS[MODEL]
+    good, branch = MODELS[MODEL], shop.lake.branch("watch_ann")
+    shop.lake.environment["USER"] = "ann"
     shop.write(MODEL, good)
     with watching(shop, "fct_statuses") as watch:
         first = watch.next()
+        assert "on branch watch_ann" in first
         assert re.search(r"Done\. PASS=\d+ WARN=0 ERROR=0", first), first
 
         shop.write(MODEL, good.replace("select", "selct"))
@@ -91,13 +93,15 @@ def test_a_build_on_each_save(shop: Shop, small_project: Path) -> None:
         last = watch.next()
         assert "Saved: fct_statuses.sql" in last
         assert "ERROR=0" in last, last
-    assert shop.lake.value("select min(orders) from fct_statuses") > 1000
+    found = "select min(orders) from fct_statuses"
+    assert branch.value(found) > 1000 > shop.lake.value(found)
+    assert shop.lake.command("branch", "drop", "watch_ann").code == 0
 
 
 def test_nothing_to_watch(shop: Shop) -> None:
     """It says how to name something; a name that selects nothing at the start is a mistake."""
     for select, said in (
-        ([], "make watch SELECT=fct_sales"),
+        ([], "Missing argument 'SELECT...'"),
         (["fct_none"], "fct_none selects nothing"),
     ):
         done = subprocess.run(

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from lotus_lake.connection import extension_file
-from tests.system.lake import Build, Lake
+from tests.system.lake import Lake
 
 # Variables of maintenance: nothing is too young to expire or to be deleted.
 AT_ONCE = {"snapshot_days": 0, "cleanup_delay_days": 0}
@@ -28,15 +28,6 @@ def writing(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute(f"attach 'ducklake:{lake._catalog}' as lakehouse {options}")
         connection.execute("use lakehouse")
         yield connection
-
-
-def operation(
-    lake: Lake, name: str, variables: dict[str, Any] | None = None, /, **arguments: Any
-) -> Build:
-    """Run an operation to its end."""
-    return lake.build(
-        name, "--args", json.dumps(arguments), command="run-operation", variables=variables
-    )
 
 
 def files(folder: Path) -> dict[str, int]:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +11,24 @@ import hcl2
 import pytest
 import yaml
 
+from lotus_lake.airbyte import catalog
 from lotus_lake.airbyte.catalog import configured_catalog
 from lotus_lake.airbyte.declared import cursor_of
+from lotus_lake.config import LakeError
 from lotus_lake.schema import Type
 from lotus_lake.streams import Stream
 
 ROOT = Path(__file__).parents[2]
 AIRBYTE = ROOT / "deploy/airbyte"
 CATALOGS = AIRBYTE / "catalogs"
-SCRIPT = ROOT / "scripts/airbyte_catalog.py"
 
 Manifest = dict[str, Any]
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def changed(manifest: Manifest) -> Manifest:
     """The project as dbt parses it, to be changed."""
     return {part: copy.deepcopy(manifest[part]) for part in ("sources", "nodes")}
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Runs the script on a manifest, with catalogs in a folder of their own."""
-
-    def runs(manifest: Manifest, *arguments: str) -> subprocess.CompletedProcess[str]:
-        file = tmp_path / "manifest.json"
-        file.write_text(json.dumps(manifest))
-        places = ["--manifest", str(file), "--out", str(tmp_path / "catalogs")]
-        return subprocess.run(
-            [sys.executable, str(SCRIPT), *places, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return runs
 
 
 def source(manifest: Manifest, stream: str) -> dict[str, Any]:
@@ -97,39 +75,36 @@ def test_times_as_airbyte_has_them() -> None:
     assert found["day"]["format"] == "date"
 
 
-# -- the script ------------------------------------------------------------------------------------
+# -- the files -------------------------------------------------------------------------------------
 
 
-def test_what_it_writes_is_what_is_in_git(manifest: Manifest, run: Run, tmp_path: Path) -> None:
+def test_what_is_written_is_what_is_in_git(manifest: Manifest, tmp_path: Path) -> None:
     """Of every source of Airbyte and no other; and then there is nothing to complain of."""
-    written = run(manifest)
-    assert written.returncode == 0, written.stderr
-    texts = {file.name: file.read_text() for file in (tmp_path / "catalogs").iterdir()}
+    catalog.update(manifest, [], tmp_path)
+    texts = {file.name: file.read_text() for file in tmp_path.iterdir()}
     assert texts == {file.name: file.read_text() for file in CATALOGS.iterdir()}
     assert set(texts) == {"shopify.json", "klaviyo.json"}
-    check = run(manifest, "--check")
-    assert (check.returncode, check.stderr) == (0, "")
+    assert catalog.stale(manifest, [], tmp_path) == []
 
 
-def test_stale_catalogs_are_told(changed: Manifest, run: Run, tmp_path: Path) -> None:
-    run(changed)
+def test_stale_catalogs_are_told(changed: Manifest, tmp_path: Path) -> None:
+    catalog.update(changed, [], tmp_path)
     orders = source(changed, "shopify.orders")
     orders["columns"]["tips"] = {**orders["columns"]["id"], "name": "tips"}
     orders["columns"]["name"]["data_type"] = "bigint"
     del source(changed, "klaviyo.lists")["columns"]["updated"]
     source(changed, "klaviyo.lists")["config"]["meta"]["feeder"]["source_cursor"] = "id"
-    (tmp_path / "catalogs/amazon.json").write_text("{}")
-    check = run(changed, "--check")
-    assert check.returncode == 20
-    klaviyo, shopify = check.stderr.split("catalogs/shopify.json is stale")
-    assert "catalogs/klaviyo.json is stale. Run: make airbyte-catalog" in klaviyo
+    (tmp_path / "amazon.json").write_text("{}")
+    told = "\n".join(catalog.stale(changed, [], tmp_path))
+    klaviyo, shopify = told.split("shopify.json is stale")
+    assert "klaviyo.json is stale. Run: lake catalog" in klaviyo
     assert re.search(r'^-\s+"updated"\n\+\s+"id"', klaviyo, re.M)
     assert re.search(r'^\+\s+"tips": {', shopify, re.M)
     assert "amazon.json belongs to no source" in shopify
-    (tmp_path / "catalogs/shopify.json").unlink()
-    assert "shopify.json is missing" in run(changed, "--check").stderr
-    run(changed)
-    assert not (tmp_path / "catalogs/amazon.json").exists()
+    (tmp_path / "shopify.json").unlink()
+    assert "shopify.json is missing" in catalog.stale(changed, ["shopify"], tmp_path)[0]
+    catalog.update(changed, [], tmp_path)
+    assert not (tmp_path / "amazon.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -143,7 +118,7 @@ def test_stale_catalogs_are_told(changed: Manifest, run: Run, tmp_path: Path) ->
     ],
 )
 def test_wrong_declarations(
-    changed: Manifest, run: Run, tmp_path: Path, change: dict[str, Any], told: str
+    changed: Manifest, tmp_path: Path, change: dict[str, Any], told: str
 ) -> None:
     orders = source(changed, "shopify.orders")
     ((name, value),) = change.items()
@@ -151,10 +126,9 @@ def test_wrong_declarations(
         orders["columns"]["email"]["data_type"] = value
     else:
         orders["config"]["meta"]["feeder"][name] = value
-    done = run(changed)
-    assert done.returncode == 64
-    assert "shopify.orders" in done.stderr and told in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    with pytest.raises(LakeError, match=r"shopify\.orders") as wrong:
+        catalog.update(changed, [], tmp_path / "catalogs")
+    assert told in str(wrong.value)
     assert not (tmp_path / "catalogs").exists()
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lotus_lake.build_summary import outcomes, summary
 from lotus_lake.config import LakeConfig
-from scripts.build_summary import outcomes, summary
 
 
 def shown(folder: Path, *ended: tuple[str, str, str]) -> dict[str, str]:
@@ -42,7 +42,7 @@ def test_what_was_done(tmp_path: Path) -> None:
     ]
     table = shown(tmp_path, *ended)
     assert (table["models"], table["tests"]) == ("2 built, 1 unchanged", "2 pass, 1 warn")
-    assert (table["landing"], table["next"]) == ("raw", "make status · make docs · README.md")
+    assert (table["landing"], table["next"]) == ("raw", "lake status · lake docs · README.md")
     failed = [("model", "error", ""), ("model", "skipped", ""), ("test", "error", "")]
     table = shown(tmp_path, *ended, *failed)
     assert table["models"] == "2 built, 1 unchanged, 1 failed, 1 skipped"

@@ -199,7 +199,7 @@ def test_the_s3_secret_has_no_key_in_it() -> None:
 
 def test_without_a_lake_it_is_said(tmp_path: Path) -> None:
     config = LakeConfig(str(tmp_path), f"sqlite:{tmp_path}/none.sqlite", f"{tmp_path}/data/")
-    with pytest.raises(LakeError, match="make build"):
+    with pytest.raises(LakeError, match="dbt build"):
         connect(config)
     assert os.listdir(tmp_path) == []
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lotus_lake.cli import main
 from lotus_lake.streams import Stream
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +87,7 @@ DBT_CODE = [
 SETTINGS = {field.name for field in fields(Stream)}
 WORKFLOWS = ".*/workflows/*.yml"
 TARGETS = found(r"^([a-z][\w-]*):", "Makefile")
+COMMANDS = set(main.commands) | {f"branch {name}" for name in main.commands["branch"].commands}
 
 
 @pytest.mark.parametrize(
@@ -104,13 +106,10 @@ TARGETS = found(r"^([a-z][\w-]*):", "Makefile")
             id="stream settings",
         ),
         pytest.param(
-            {path.stem for path in ROOT.glob("macros/feeder/[a-z]*.sql")}
-            # What others call.
-            - {"declare_streams", "declared_streams", "check_landing", "after_feeding"}
-            - {"backlog_files"},
-            "run-operation {}",
-            text_of("docs/feeder.md"),
-            id="operations",
+            COMMANDS,
+            "lake {}",
+            text_of("docs/lake.md"),
+            id="commands",
         ),
         pytest.param(
             found(
@@ -138,11 +137,16 @@ def test_everything_is_documented(names: set[str], written: str, text: str) -> N
 
 
 def test_what_is_named_is_there() -> None:
-    """Variables that the code reads are declared; make targets that a page or a workflow names
-    exist, say what they do, and are made even where a file has their name."""
+    """Variables that the code reads are declared; commands that a page or a workflow names are
+    there. Make targets say what they do, and are made even where a file has their name."""
     assert found(r"\bvar\(\s*['\"](\w+)['\"]\s*\)", *DBT_CODE) <= DECLARED
     named = found(r"(?:`|^ *|run: )make ([a-z][\w-]*)", "*.md", "docs/**/*.md", WORKFLOWS)
     assert named <= TARGETS
+    assert len(TARGETS) <= 12
+    called = found(
+        r"(?:`|^ *|run: |bin/|&& )lake ([a-z][a-z-]*)", "*.md", "docs/**/*.md", WORKFLOWS
+    )
+    assert called <= set(main.commands)
     assert found(r"^([a-z][\w-]*):.*## ", "Makefile") == TARGETS
     (phony,) = found(r"^\.PHONY: (.*)$", "Makefile")
     assert set(phony.split()) >= TARGETS

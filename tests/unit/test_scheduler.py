@@ -161,7 +161,7 @@ def test_bad_is_told_once_and_good_once(config: LakeConfig) -> None:
     quarantined: list[str] = []
 
     def told(code: Exit, streams: Any = (), idle: bool = False) -> list[tuple[str, int]]:
-        report = Report(code, "It is <so>.", "make status", list(streams), idle)
+        report = Report(code, "It is <so>.", "lake status", list(streams), idle)
         Alerts(hook.url, config, Log()).tell(report, lambda: quarantined, "tick")
         return [(message["status"], message["exit_code"]) for message in hook.take()]
 
@@ -187,11 +187,11 @@ def test_bad_is_told_once_and_good_once(config: LakeConfig) -> None:
 
 
 def test_a_message_names_stream_reason_and_command(config: LakeConfig) -> None:
-    report = Report(Exit.PARTIAL, "quarantined s/t/x: it is empty.", "make status", ["s.t"])
+    report = Report(Exit.PARTIAL, "quarantined s/t/x: it is empty.", "lake status", ["s.t"])
     with webhook() as hook:
         Alerts(hook.url, config, Log()).tell(report, list, "tick")
         (message,) = hook.take()
-    for part in ("s.t", "it is empty", "`make status`", "exit code 10"):
+    for part in ("s.t", "it is empty", "`lake status`", "exit code 10"):
         assert part in message["text"]
 
 
@@ -231,10 +231,7 @@ def test_a_webhook_that_is_away_is_not_named(config: LakeConfig) -> None:
             "Wrong.\n  > in macro operate (a.sql)\n  > called by macro declare_streams (b.sql)",
             64,
         ),
-        (
-            "It is wrong.\n  > in macro operate (a.sql)\n  > called by macro undo_delivery (b.sql)",
-            20,
-        ),
+        ("Wrong.\n  > in macro operate (a.sql)\n  > called by macro keep_up (b.sql)", 20),
     ],
 )
 def test_an_outage_a_refusal_and_a_failure(message: str, code: int) -> None:

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 import yaml
 
-from lotus_lake import operations
+from lotus_lake import operations, settings
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.streams import Stream
 
@@ -20,10 +20,10 @@ VARIABLES = yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]
 NOT_A_NUMBER, INFINITY = float("nan"), float("inf")
 
 
-def operate(operation: str, arguments: dict[str, Any]) -> str | None:
-    """What an operation refuses; a date of YAML comes as text, as from the macro."""
+def operate(step: str, arguments: dict[str, Any]) -> str | None:
+    """What a step of a run refuses; a date of YAML comes as text, as from the macro."""
     config = LakeConfig("landing", "sqlite:catalog.sqlite", "data/")
-    return operations.operate(duckdb.connect(), config, operation, json.dumps(arguments))["problem"]
+    return operations.operate(duckdb.connect(), config, step, json.dumps(arguments))["problem"]
 
 
 def check(**variables: Any) -> str | None:
@@ -66,6 +66,22 @@ def test_what_cannot_be_meant(name: str, value: Any, must: str) -> None:
     said = "null" if value is None else value
     refused = check(**{name: value})
     assert refused and refused.startswith(f"Variable {name} is '{said}'; it has to be {must}")
+
+
+def test_the_settings_of_upkeep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the project, under its own name before the others'; else those of the engine."""
+    monkeypatch.setenv("DBT_PROJECT_DIR", str(tmp_path))
+    assert settings.of_project() == settings.DEFAULTS
+    project = {"vars": {"history_days": 3, "snapshot_days": 4, "lotus_lake": {"snapshot_days": 5}}}
+    (tmp_path / "dbt_project.yml").write_text(json.dumps(project))
+    of_project = {**settings.DEFAULTS, "history_days": 3, "snapshot_days": 5}
+    assert settings.of_project() == of_project
+    assert settings.of_project("{snapshot_days: 0}") == {**of_project, "snapshot_days": 0}
+    with pytest.raises(LakeError, match="Variable snapshot_days is 'soon'; it has to be a whole"):
+        settings.of_project("{snapshot_days: soon}")
+    (tmp_path / "dbt_project.yml").write_text("vars: [")
+    with pytest.raises(LakeError, match="cannot be read"):
+        settings.of_project()
 
 
 @pytest.mark.parametrize(

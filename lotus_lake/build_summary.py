@@ -1,20 +1,14 @@
-"""Print what the last `dbt build` left: the closing lines of `make build`.
+"""The closing table of a build: what it left in the lake and in target/run_results.json.
 
-Reads the lake and target/run_results.json; what cannot be read is left out. Always exits with 0:
-the build's own exit code counts. When all went well, it keeps the manifest, which `make pr`
-compares with.
+What cannot be read is left out. When all went well, the manifest is kept, which `lake pr` compares
+with.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections import Counter
 from pathlib import Path
-
-# So that the command also runs where the project is checked out but not installed.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import duckdb
 from rich.console import Console
@@ -75,28 +69,23 @@ def summary(config: LakeConfig, counts: dict[str, Counter[str]]) -> Table:
     table.add_row("lake", plain(f"{config.catalog_name}, data in {config.data_url}"))
     failed = not counts or any(ended["failed"] for ended in counts.values())
     advice = "mend what dbt says above (docs/operations.md), then run it again"
-    table.add_row("next", advice if failed else "make status · make docs · README.md")
+    table.add_row("next", advice if failed else "lake status · lake docs · README.md")
     return table
 
 
-def main() -> int:
-    """Print the table."""
-    try:
-        config = LakeConfig.from_env()
-    except LakeError:
-        return 0  # dbt has said so already
-    target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
+def show(config: LakeConfig, target: Path) -> None:
+    """Print the table.
+
+    Args:
+        config: Where the lake lies.
+        target: dbt's folder of artifacts.
+    """
     counts = outcomes(target / "run_results.json")
     console = Console(highlight=False)
     if counts and not any(ended["failed"] for ended in counts.values()):
         try:
             keep_manifest(config, target)
         except LakeError as error:
-            console.print(plain(f"The manifest is not kept for `make pr`: {error}"))
+            console.print(plain(f"The manifest is not kept for `lake pr`: {error}"))
     console.print()
     console.print(summary(config, counts))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

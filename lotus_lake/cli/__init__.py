@@ -1,0 +1,33 @@
+"""The command ``lake``: everything about a lake that is not ``dbt build``."""
+
+from __future__ import annotations
+
+import click
+
+from lotus_lake.cli import change, feed, keep, look
+from lotus_lake.cli.base import Group
+
+
+class _Lake(Group):
+    sections = {  # noqa: RUF012
+        "Look": ("status", "sql", "as-of"),
+        "Feed": ("tick", "undo", "replay", "release", "sweep", "reconcile"),
+        "Change the code": ("watch", "branch", "diff", "pr", "discover", "catalog", "docs"),
+        "Keep": ("maintain", "backup", "restore"),
+    }
+
+
+@click.group(cls=_Lake)
+@click.version_option(package_name="lotus-lake")
+def main() -> None:
+    """Operate a lake. What builds it is `dbt build`.
+
+    Commands work on the lake that the environment names (LAKE_CATALOG, LAKE_DATA_URL,
+    LAKE_LANDING_URL, DBT_TARGET), with the dbt project in this folder. A stream is
+    source.stream, as in shopify.orders; a day is YYYY-MM-DD. `lake COMMAND --help` has examples.
+    """
+
+
+for _module in (look, feed, change, keep):
+    for _command in _module.COMMANDS:
+        main.add_command(_command)

@@ -1,0 +1,187 @@
+"""What the commands share: how they fail, what their help looks like, how they name things.
+
+Whatever takes long to import is imported by the command that needs it, so that help, completion
+and a tick without news are quick.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from lotus_lake.config import LakeError
+from lotus_lake.escaping import printable, printable_lines
+from lotus_lake.scheduler.exits import Exit, Locked, Unreachable
+
+_EXITS: dict[int, str] = {
+    Exit.OK: "done",
+    Exit.UNREACHABLE: "the lake or the landing zone cannot be reached",
+    Exit.USAGE: "wrong usage or configuration, or refused; nothing was changed",
+}
+
+
+def exit_code(error: LakeError) -> Exit:
+    """What a command ends with that an error has stopped."""
+    if isinstance(error, Locked):
+        return Exit.LOCKED
+    return Exit.UNREACHABLE if isinstance(error, Unreachable) else Exit.USAGE
+
+
+class Command(click.Command):
+    """A command whose errors are one line, and whose help has examples and exit codes.
+
+    Args:
+        examples: Command lines.
+        exits: Exit codes beside 0, 40 and 64, with their meaning here.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        examples: Sequence[str] = (),
+        exits: Mapping[int, str] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self.examples = examples
+        meanings: dict[int, str] = {**_EXITS, **(exits or {})}
+        self.exits = dict(sorted(meanings.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; an error ends the process with a line that says which command it was of."""
+        try:
+            return super().invoke(ctx)
+        except LakeError as error:
+            fail(ctx.command_path, str(error), exit_code(error))
+        except Exception as error:
+            duckdb = sys.modules.get("duckdb")
+            if not duckdb or not isinstance(error, duckdb.Error):
+                raise
+            from lotus_lake.scheduler.build import Problem
+
+            problem = Problem("", str(error))
+            fail(ctx.command_path, problem.line, problem.exit)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples and exit codes."""
+        if self.examples:
+            with formatter.section("Examples"):
+                for example in self.examples:
+                    formatter.write(f"{'':{formatter.current_indent}}{example}\n")
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), text) for code, text in self.exits.items()])
+
+
+class Group(click.Group):
+    """Commands in sections, as a table of contents; wrong usage ends with the project's code."""
+
+    command_class = Command
+    sections: Mapping[str, Sequence[str]] = {}
+
+    def main(self, args: Sequence[str] | None = None, *_: Any, **options: Any) -> NoReturn:
+        """Run a command, and exit with its code.
+
+        Args:
+            args: The command line after ``lake``; the process's own by default.
+        """
+        options = {**options, "prog_name": "lake", "standalone_mode": False}
+        try:
+            code = super().main(args, **options)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+            code = Exit.USAGE
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else "lake"
+            fail(command, f"{error.format_message()} See: {command} --help", Exit.USAGE)
+        except click.ClickException as error:
+            fail("lake", error.format_message(), Exit.USAGE)
+        except click.Abort:
+            code = 130  # Ctrl-C, as shells have it
+        sys.exit(int(code or 0))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections."""
+        if not self.sections:
+            super().format_commands(ctx, formatter)
+        for title, names in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, self.commands[name].get_short_help_str(70)) for name in names]
+                )
+
+
+def fail(command: str, what: str, code: int) -> NoReturn:
+    """End the process with one line on standard error."""
+    click.echo(f"{command}: {printable_lines(what.strip())}", err=True)
+    sys.exit(int(code))
+
+
+def say(line: str) -> None:
+    """Print a line, in which names of files and columns can control nothing."""
+    click.echo(printable(line))
+
+
+def warn(line: str) -> None:
+    """Print a line on standard error, where it is in no program's way."""
+    click.echo(printable(line), err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON in one line."""
+    click.echo(json.dumps(value, default=str))
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+# -- how things are named --------------------------------------------------------------------------
+
+
+DAY = click.DateTime(["%Y-%m-%d"])
+DAYS = click.IntRange(0, 36_500)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Say what it would do; do nothing.")
+
+
+def dbt_target() -> Path:
+    """The folder of dbt's artifacts."""
+    from lotus_lake.scheduler.build import target_folder
+
+    return target_folder()
+
+
+def parse_project() -> Path:
+    """Let dbt parse the project; its manifest.
+
+    Raises:
+        LakeError: dbt cannot parse it; its lines say why.
+    """
+    return run_dbt("parse") / "manifest.json"
+
+
+def run_dbt(*words: str, quiet: Iterable[str] = ("--quiet",)) -> Path:
+    """Run a dbt command in this process; the folder of its artifacts.
+
+    Raises:
+        LakeError: It failed; its lines say why.
+    """
+    from dbt.cli.main import dbtRunner
+
+    from lotus_lake.scheduler.build import close_duckdb
+
+    try:
+        done = dbtRunner().invoke([*quiet, *words])
+    finally:
+        close_duckdb()
+    if not done.success:
+        reason = f" {done.exception}" if done.exception else ""
+        raise LakeError(f"dbt {' '.join(words)} failed.{reason}")
+    return dbt_target()

@@ -1,0 +1,119 @@
+"""The engine's settings: the ``vars:`` of a project's dbt_project.yml that are the engine's own.
+
+Builds hand over dbt's values (macro ``check_variables``); ``lake`` reads the file by itself. The
+feeder's, ``feed_*``, are checked with each stream's declaration (``lotus_lake/streams.py``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lotus_lake.config import LakeError
+
+# What upkeep keeps where the project does not say (docs/maintenance.md).
+DEFAULTS = {
+    "history_days": 400,
+    "snapshot_days": 30,
+    "cleanup_delay_days": 7,
+    "maintain_max_files": 1000,
+    "branch_hold_days": 14,
+}
+
+# The least and the greatest value; whole numbers, where these are whole.
+_NUMBERS: dict[str, tuple[float, float]] = {
+    "watch_score": (0.001, 1000.0),
+    "watch_weeks": (1, 520),
+    "watch_least_weeks": (1, 520),
+    "watch_days": (1, 3650),
+    "watch_settle_days": (0, 3650),
+    "watch_report_days": (0, 3650),
+    "history_days": (1, 36500),
+    "snapshot_days": (0, 36500),
+    "cleanup_delay_days": (0, 36500),
+    "maintain_max_files": (1, 10**9),
+    "branch_hold_days": (0, 36500),
+}
+
+
+def project_folder() -> Path:
+    """The dbt project's folder: ``DBT_PROJECT_DIR``, or the working directory."""
+    return Path(os.environ.get("DBT_PROJECT_DIR") or ".")
+
+
+def of_project(variables: str | None = None) -> dict[str, int]:
+    """The settings of upkeep: those of the project, else the defaults.
+
+    Args:
+        variables: YAML that goes before dbt_project.yml, as dbt's ``--vars``.
+
+    Raises:
+        LakeError: A setting is out of its bounds, or the file cannot be read.
+    """
+    import yaml
+
+    path = project_folder() / "dbt_project.yml"
+    try:
+        project = yaml.safe_load(path.read_text()) if path.exists() else {}
+        declared = (project or {}).get("vars") or {}
+        given = {**declared, **(declared.get("lotus_lake") or {})}
+        given |= yaml.safe_load(variables or "{}") or {}
+    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise LakeError(f"The vars of {path}, or --vars, cannot be read: {error}") from error
+    settings = {name: given.get(name, default) for name, default in DEFAULTS.items()}
+    check(settings)
+    return settings
+
+
+def check(values: Mapping[str, Any]) -> None:
+    """Refuse a value that is out of its setting's bounds.
+
+    Args:
+        values: Settings by name; those of others are passed over.
+
+    Raises:
+        LakeError: The message names the setting and says what it has to be.
+    """
+    for name, value in values.items():
+        if name in _NUMBERS:
+            check_number(name, value, *_NUMBERS[name])
+    if values.get("watch_least_weeks", 0) > values.get("watch_weeks", 0):
+        refuse("watch_least_weeks", values, f"a whole number from 1 to {values['watch_weeks']}")
+    if not isinstance(values.get("rebuild_on_code_change", True), bool):
+        refuse("rebuild_on_code_change", values, "true or false")
+    if values.get("watch_as_of"):
+        check_date("watch_as_of", values, "a date, YYYY-MM-DD, or null")
+
+
+def check_number(name: str, value: Any, least: float, most: float) -> None:
+    """Refuse what is no number within bounds; a whole one, where ``least`` is whole."""
+    whole = isinstance(least, int)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int if whole else int | float)
+        or not least <= value <= most
+    ):
+        kind = "whole number" if whole else "number"
+        refuse(name, {name: value}, f"a {kind} from {least} to {most}")
+
+
+def check_date(name: str, values: Mapping[str, Any], must: str = "a date, YYYY-MM-DD") -> str:
+    """Refuse what is no day; the day as text."""
+    text = str(values[name])
+    try:
+        is_day = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) and date.fromisoformat(text)
+    except ValueError:
+        is_day = None
+    if not is_day:
+        refuse(name, values, must)
+    return text
+
+
+def refuse(name: str, values: Mapping[str, Any], must: str) -> NoReturn:
+    """Say what a variable has to be."""
+    value = "null" if values[name] is None else values[name]
+    raise LakeError(f"Variable {name} is '{value}'; it has to be {must}.")
