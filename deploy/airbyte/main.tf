@@ -1,6 +1,6 @@
 # Airbyte as code: two sources, the landing zone as their destination, and a connection for each source.
 #
-# What is read of a source is not said here. catalogs/*.json has it, written by `make airbyte-catalog`
+# What is read of a source is not said here. catalogs/*.json has it, written by `lake catalog`
 # from the streams that the dbt sources declare (models/landing/*/_*__sources.yml). To add a stream or a
 # column, declare it there. docs/airbyte.md says how all of this is applied, and how to clear or refresh
 # a stream.

@@ -18,7 +18,6 @@ class _Lake(Group):
 
 
 @click.group(cls=_Lake)
-@click.version_option(package_name="lotus-lake")
 def main() -> None:
     """Operate a lake. What builds it is `dbt build`.
 

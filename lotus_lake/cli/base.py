@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from lotus_lake.config import LakeError
-from lotus_lake.escaping import printable, printable_lines
+from lotus_lake.escaping import printable
 from lotus_lake.scheduler.exits import Exit, Locked, Unreachable
 
 _EXITS: dict[int, str] = {
@@ -117,7 +117,8 @@ class Group(click.Group):
 
 def fail(command: str, what: str, code: int) -> NoReturn:
     """End the process with one line on standard error."""
-    click.echo(f"{command}: {printable_lines(what.strip())}", err=True)
+    said = " ".join(line.strip() for line in what.strip().splitlines())
+    click.echo(f"{command}: {printable(said)}", err=True)
     sys.exit(int(code))
 
 

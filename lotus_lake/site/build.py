@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.escaping import script_json
+from lotus_lake.escaping import printable_lines, script_json
 from lotus_lake.pages import guarded, inline_scripts
 from lotus_lake.site import lineage
 
@@ -56,7 +56,8 @@ def write_guides(project: Path, out: Path) -> None:
     command += ["-c", str(project / "docs"), "-d", str(doctrees), str(project), str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise LakeError(f"The guides have faults:\n{done.stderr.strip()}")
+        print(printable_lines(done.stderr.strip()), file=sys.stderr)
+        raise LakeError("The guides have faults, which the lines above name.")
     shutil.rmtree(doctrees)
     for rest in (".buildinfo", "objects.inv"):
         (out / rest).unlink(missing_ok=True)
