@@ -133,8 +133,8 @@ def warn(line: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON in one line."""
-    click.echo(json.dumps(value, default=str))
+    """Print JSON in one line; times as ISO 8601."""
+    click.echo(json.dumps(value, default=lambda one: one.isoformat()))
 
 
 def count(number: int, noun: str) -> str:

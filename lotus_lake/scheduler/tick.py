@@ -214,7 +214,7 @@ class Scheduler:
                 self._log.info(maintenance.HEADER)
                 for step in upkeep.maintain(lake, given, self._log.warn):
                     self._log.info(str(step))
-        except (KeyboardInterrupt, RuntimeError) as error:
+        except (KeyboardInterrupt, RuntimeError, duckdb.Error) as error:
             if self._stop.is_interrupted:
                 return Report(Exit.FAILED, CUT_SHORT, command)
             if not isinstance(error, duckdb.Error):

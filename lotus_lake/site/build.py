@@ -13,6 +13,16 @@ from lotus_lake.escaping import printable_lines, script_json
 from lotus_lake.pages import guarded, inline_scripts
 from lotus_lake.site import lineage
 
+# The first page of a project without guides.
+_FRONT = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url=status/index.html">
+<title>Lake</title>
+<a href="status/index.html">Status</a>
+</html>
+"""
 _ARTIFACTS = ("manifest.json", "catalog.json", "index.html")
 
 
@@ -33,7 +43,10 @@ def build(project: Path, target: Path, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        write_guides(project, fresh)
+        if (project / "docs/conf.py").exists():
+            write_guides(project, fresh)
+        else:
+            (fresh / "index.html").write_text(_FRONT, encoding="utf-8")
         _write_catalog(target, fresh / "catalog")
         lineage.write(target, fresh / "lineage")
         for page in fresh.rglob("*.html"):
