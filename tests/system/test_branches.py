@@ -188,7 +188,7 @@ def test_odd_files_among_branches(shop: Shop) -> None:
     assert lake.command("branch", "create", "trial").code == 0
     held = lake.command("maintain", variables=AT_ONCE)
     assert "held: branch trial may need it" in held.output
-    assert "No branch is 1 days old" in lake.command("branch", "drop", "--older-than", "1").output
+    assert "No branch is 1 day old" in lake.command("branch", "drop", "--older-than", "1").output
     again = lake.command("branch", "create", "future")
     assert "There is a branch future already" in again.output
     dropped = lake.command("branch", "drop", "future")
