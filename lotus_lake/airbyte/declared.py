@@ -53,11 +53,11 @@ def all_streams(manifest: Manifest) -> list[Stream]:
     Raises:
         LakeError: A declaration is wrong or lacks a type; the message names it.
     """
-    # Other sources are the lake's own tables (macros/feeder/declared_streams.sql).
+    # Other sources are tables; the macro declared_streams tells them apart in the same way.
     return [
         _stream(node)
         for node in sorted(manifest["sources"].values(), key=lambda node: str(node["name"]))
-        if node["package_name"] == "lotus_lake" and node["database"] == "memory"
+        if "feeder" in node["config"]["meta"]
     ]
 
 
@@ -133,8 +133,4 @@ def _stream(node: Mapping[str, Any]) -> Stream:
                 f"Stream {source}.{name}: column {column['name']} is declared without a data_type. "
                 f"Give it one in {node['original_file_path']}."
             )
-    columns = [
-        {"name": column["name"], "type": column["data_type"]} for column in node["columns"].values()
-    ]
-    declared = declaration(source, name, columns, node["config"]["meta"].get("feeder", {}))
-    return Stream.from_declaration(json.dumps(declared))
+    return Stream.from_declaration(declaration(node))
