@@ -206,3 +206,8 @@ def _email(
         "fct_flow_performance": marketing.flow_performance(flows, journeys),
         "fct_attribution": marketing.attribution(journeys),
     }
+
+
+def skipped(landing: Path, files: Iterable[str] | None = None) -> dict[str, str]:
+    """Return the files that `compute` leaves out, each with the reason."""
+    return read_all(landing, files)[1]

@@ -105,7 +105,7 @@ def make_project(folder: Path) -> None:
         "name": "lotus_lake",
         "profile": "lotus_lake",
         "flags": {"send_anonymous_usage_stats": False},
-        "macro-paths": ["macros"],
+        "macro-paths": ["macros", "engine"],
         **{hooks: engine[hooks] for hooks in ("on-run-start", "on-run-end")},
         "models": {
             "lotus_lake": {
@@ -120,7 +120,7 @@ def make_project(folder: Path) -> None:
         (folder / name).write_text(text)
     (folder / "dbt_project.yml").write_text(yaml.safe_dump(project))
     (folder / "macros").mkdir()
-    (folder / "macros/engine").symlink_to(PROJECT / "engine/macros")
+    (folder / "engine").symlink_to(PROJECT / "engine/macros")
     for name in ("generate_schema_name.sql", "unchanged.sql"):
         (folder / "macros" / name).symlink_to(PROJECT / "macros/project" / name)
 

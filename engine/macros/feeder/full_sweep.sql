@@ -6,6 +6,6 @@
         dbt run-operation full_sweep --args '{dry_run: true}'
 #}
 {% macro full_sweep(dry_run=false) %}
-    {% do start_run() %}
+    {% do lotus_lake.start_run() %}
     {% do lotus_lake.operate("full_sweep", {"dry_run": dry_run}) %}
 {% endmacro %}

@@ -9,6 +9,6 @@
     `read_files: false` leaves out the rows that the files themselves report.
 #}
 {% macro reconcile(source=none, stream=none, read_files=true) %}
-    {% do start_run() %}
+    {% do lotus_lake.start_run() %}
     {% do lotus_lake.operate("reconcile", {"source": source, "stream": stream, "read_files": read_files}) %}
 {% endmacro %}

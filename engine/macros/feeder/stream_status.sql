@@ -5,6 +5,6 @@
         dbt run-operation stream_status
 #}
 {% macro stream_status() %}
-    {% do start_run() %}
+    {% do lotus_lake.start_run() %}
     {% do lotus_lake.operate("stream_status") %}
 {% endmacro %}

@@ -6,7 +6,7 @@
         dbt run-operation undo_delivery --args '{source: shopify, stream: orders, day: 2025-01-15, dry_run: true}'
 #}
 {% macro undo_delivery(source, stream, path=none, day=none, cursor_version=none, dry_run=false) %}
-    {% do start_run() %}
+    {% do lotus_lake.start_run() %}
     {% do lotus_lake.operate("undo_delivery", {
         "source": source, "stream": stream, "path": path, "day": day, "cursor_version": cursor_version,
         "dry_run": dry_run,

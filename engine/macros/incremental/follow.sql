@@ -4,7 +4,7 @@
 
         {{ '{{' }} config(unique_key='order_id') {{ '}}' }}
 
-        select ... from {{ '{{' }} follow(ref('int_shopify__orders'), 'order_id') {{ '}}' }}
+        select ... from {{ '{{' }} follow(ref('int_shop__orders'), 'order_id') {{ '}}' }}
 
     When rows of the input change, only their keys are computed again, from the rows of these keys in
     all inputs that are followed (docs/incremental.md). So no row of the model may depend on rows of

@@ -12,7 +12,7 @@
             select
                 coalesce(_airbyte_generation_id, -1) as generation,
                 max(coalesce(_airbyte_generation_id, -1)) over () as newest_one,
-                {{ backlog_files(source_name, stream) }} as backlog
+                {{ lotus_lake.backlog_files(source_name, stream) }} as backlog
             from {{ staging }}
         )
     )

@@ -2,7 +2,7 @@
     The newest version of each record of a stream, for a CTE:
 
         newest as (
-            {{ '{{' }} newest_of('klaviyo', 'flows') {{ '}}' }}
+            {{ '{{' }} newest_of('shop', 'orders') {{ '}}' }}
         ),
 
     `condition` leaves versions out before the newest is chosen, and so does an older generation of a
@@ -17,12 +17,12 @@
 {% macro newest_of(source_name, stream, condition="true") -%}
     {%- set staging = ref("stg_" ~ source_name ~ "__" ~ stream) -%}
     {%- set key = lotus_lake._stream_setting(source_name, stream, "primary_key") -%}
-    {%- set order = newest_version_order(source_name, stream) -%}
+    {%- set order = lotus_lake.newest_version_order(source_name, stream) -%}
     with landed as not materialized (
         select *, rowid as version_id
         {% if lotus_lake._stream_setting(source_name, stream, "sync_mode") == "overwrite" -%}
         from {{ staging }}
-        where coalesce(_airbyte_generation_id, -1) = {{ newest_generation(staging, source_name, stream) }}
+        where coalesce(_airbyte_generation_id, -1) = {{ lotus_lake.newest_generation(staging, source_name, stream) }}
         {%- else -%}
         from {{ lotus_lake._followed_rows(staging, key) }}
         {%- endif %}

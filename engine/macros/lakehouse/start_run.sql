@@ -6,21 +6,21 @@
 #}
 {% macro start_run() %}
     {% if execute and flags.WHICH in ["run", "build", "seed", "snapshot", "test", "run-operation"] %}
-        {% do check_variables() %}
-        {% do create_meta_tables() %}
-        {% do create_history_tables() %}
-        {% do forget_unknown_bounds() %}
-        {% do declare_streams() %}
+        {% do lotus_lake.check_variables() %}
+        {% do lotus_lake.create_meta_tables() %}
+        {% do lotus_lake.create_history_tables() %}
+        {% do lotus_lake.forget_unknown_bounds() %}
+        {% do lotus_lake.declare_streams() %}
         {% if flags.WHICH != "run-operation" %}
             {% do run_query(
                 "create or replace table memory.main.model_cursors as from " ~ target.database ~ ".meta.model_cursors"
             ) %}
         {% endif %}
         {% if flags.WHICH in ["build", "test"] %}
-            {% do begin_tests() %}
+            {% do lotus_lake.begin_tests() %}
         {% endif %}
         {% if flags.WHICH in ["run", "build"] %}
-            {% do check_landing() %}
+            {% do lotus_lake.check_landing() %}
         {% endif %}
     {% endif %}
 {% endmacro %}

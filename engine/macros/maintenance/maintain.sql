@@ -9,7 +9,7 @@
     delete and leaves them where they lie.
 #}
 {% macro maintain(dry_run=false, keep_landed=false) %}
-    {% do start_run() %}
+    {% do lotus_lake.start_run() %}
     {% set arguments = lotus_lake._what_to_keep() %}
     {% do arguments.update({"dry_run": dry_run, "keep_landed": keep_landed}) %}
     {% do lotus_lake.operate("maintain", arguments) %}

@@ -6,7 +6,7 @@
         dbt run-operation remove_orphans --args '{days: 1}'
 #}
 {% macro remove_orphans(days=none, dry_run=false) %}
-    {% do start_run() %}
+    {% do lotus_lake.start_run() %}
     {% do lotus_lake.operate("remove_orphans", {
         "days": var("cleanup_delay_days") if days is none else days,
         "dry_run": dry_run,

@@ -8,7 +8,7 @@
 {% macro landed_days(files, days) %}
     {% set limits = [] %}
     {% if execute %}
-        {% for stream in declared_streams() %}
+        {% for stream in lotus_lake.declared_streams() %}
             {% set own = stream.config.meta.get("watch", {}) %}
             {% set watched = own.get("volume", true) %}
             {% do limits.append(
@@ -39,7 +39,7 @@
             day,
             sum(row_count) as row_count
         from versions
-        where day <= {{ watch_until() }}
+        where day <= {{ lotus_lake.watch_until() }}
         group by series, day
     ),
 

@@ -9,7 +9,7 @@
     with
 
     newest as (
-        select max({{ day_column }}) as day from {{ model }} where {{ day_column }} <= {{ watch_until() }}
+        select max({{ day_column }}) as day from {{ model }} where {{ day_column }} <= {{ lotus_lake.watch_until() }}
     ),
 
     counted as (
@@ -19,7 +19,7 @@
         from {{ model }}
         where
             {{ day_column }} <= (select newest.day from newest)
-            and {{ day_column }} >= (select newest.day from newest) - {{ watch_window() }}
+            and {{ day_column }} >= (select newest.day from newest) - {{ lotus_lake.watch_window() }}
         group by 1
     ),
 
@@ -52,5 +52,5 @@
             cast(highest as bigint), weeks,
             if(amount < usual, 'is a delivery missing', 'did one come twice')
         ) as message
-    from ({{ unusual_volumes("days") }})
+    from ({{ lotus_lake.unusual_volumes("days") }})
 {% endtest %}
