@@ -3,14 +3,11 @@
     so does what looks for new files without dbt (lotus_lake/operations/starting.py).
 #}
 {% macro declare_streams() %}
-    {% set defaults = {} %}
-    {% for name in [
+    {% set defaults = lotus_lake.values_of([
         "feed_max_files", "feed_max_bytes", "feed_lookback_days", "feed_sweep_hours",
         "feed_list_free_files", "feed_max_depth", "feed_max_columns", "feed_max_ratio",
         "feed_max_value_bytes", "feed_max_seconds",
-    ] if var(name, none) is not none %}
-        {% do defaults.update({name: var(name)}) %}
-    {% endfor %}
+    ]) %}
     {# The table that a stream is fed into, by the stream. #}
     {% set tables = {} %}
     {% for node in graph.nodes.values() if node.config.materialized == "feed" %}
