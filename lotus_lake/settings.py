@@ -80,17 +80,18 @@ def check(values: Mapping[str, Any]) -> None:
     """
     for name, value in values.items():
         if name in _NUMBERS:
-            check_number(name, value, *_NUMBERS[name])
+            _check_number(name, value)
     if values.get("watch_least_weeks", 0) > values.get("watch_weeks", 0):
-        refuse("watch_least_weeks", values, f"a whole number from 1 to {values['watch_weeks']}")
-    if not isinstance(values.get("rebuild_on_code_change", True), bool):
-        refuse("rebuild_on_code_change", values, "true or false")
-    if values.get("watch_as_of"):
-        check_date("watch_as_of", values, "a date, YYYY-MM-DD, or null")
+        _refuse("watch_least_weeks", values, f"a whole number from 1 to {values['watch_weeks']}")
+    for name in ("rebuild_on_code_change", "run_all_tests"):
+        if not isinstance(values.get(name, True), bool):
+            _refuse(name, values, "true or false")
+    if values.get("watch_as_of") and not _is_day(str(values["watch_as_of"])):
+        _refuse("watch_as_of", values, "a date, YYYY-MM-DD, or null")
 
 
-def check_number(name: str, value: Any, least: float, most: float) -> None:
-    """Refuse what is no number within bounds; a whole one, where ``least`` is whole."""
+def _check_number(name: str, value: Any) -> None:
+    least, most = _NUMBERS[name]
     whole = isinstance(least, int)
     if (
         isinstance(value, bool)
@@ -98,22 +99,16 @@ def check_number(name: str, value: Any, least: float, most: float) -> None:
         or not least <= value <= most
     ):
         kind = "whole number" if whole else "number"
-        refuse(name, {name: value}, f"a {kind} from {least} to {most}")
+        _refuse(name, {name: value}, f"a {kind} from {least} to {most}")
 
 
-def check_date(name: str, values: Mapping[str, Any], must: str = "a date, YYYY-MM-DD") -> str:
-    """Refuse what is no day; the day as text."""
-    text = str(values[name])
+def _is_day(text: str) -> bool:
     try:
-        is_day = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) and date.fromisoformat(text)
+        return bool(re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) and date.fromisoformat(text))
     except ValueError:
-        is_day = None
-    if not is_day:
-        refuse(name, values, must)
-    return text
+        return False
 
 
-def refuse(name: str, values: Mapping[str, Any], must: str) -> NoReturn:
-    """Say what a variable has to be."""
+def _refuse(name: str, values: Mapping[str, Any], must: str) -> NoReturn:
     value = "null" if values[name] is None else values[name]
     raise LakeError(f"Variable {name} is '{value}'; it has to be {must}.")

@@ -15,11 +15,10 @@ from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.escaping import printable
 from lotus_lake.operations import starting, upkeep
 from lotus_lake.operations.lake import Lake
-from lotus_lake.operations.variables import check_variables
 
 # What a run asks for. Each yields lines: warnings at its beginning, what was done at its end.
 STEPS: dict[str, Callable[..., Iterable[str]]] = {
-    "check_variables": check_variables,
+    "check_variables": starting.check_variables,
     "inline_meta": starting.inline_meta,
     "declare_streams": starting.declare_streams,
     "check_landing": starting.check_landing,

@@ -61,6 +61,7 @@ def _record_sql(run: races.Run, target: str, started: str) -> str:
 def keep_up(lake: Lake, **given: int) -> Iterator[str]:
     """The same in small steps after a build, where there is enough to do, so that what a build
     costs does not grow with the builds before it."""
+    given = settings.DEFAULTS | given
     settings.check(given)
     kept = _settings(lake, given, lambda line: print(line, flush=True))
     yield from map(

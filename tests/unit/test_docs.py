@@ -66,7 +66,7 @@ def test_the_list_of_tables_is_complete(manifest: Node) -> None:
 def test_python_models_are_feeds(manifest: Node) -> None:
     """dbt ignores it from dbt_project.yml for Python models, and would replace the table. Tests of
     the bookkeeping wait for every one of them."""
-    waits = (ROOT / "macros/feeder/after_feeding.sql").read_text()
+    waits = (ROOT / "macros/project/after_feeding.sql").read_text()
     models = [node for node in own(manifest, "nodes", "model") if node["language"] == "python"]
     assert models
     for node in models:
@@ -81,7 +81,7 @@ def test_python_models_are_feeds(manifest: Node) -> None:
 DECLARED = set(yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"])
 DBT_CODE = [
     f"{folder}/**/*.{kind}"
-    for folder in ("macros", "models", "snapshots", "analyses", "tests/integrity", "tests/generic")
+    for folder in ("macros", "models", "snapshots", "analyses", "tests/integrity", "engine")
     for kind in ("sql", "py", "yml")
 ]
 SETTINGS = {field.name for field in fields(Stream)}
@@ -96,7 +96,7 @@ COMMANDS = set(main.commands) | {f"branch {name}" for name in main.commands["bra
     ("names", "written", "text"),
     [
         pytest.param(
-            DECLARED | found(r"\bvar\(\s*['\"](\w+)['\"]", *DBT_CODE),
+            DECLARED | found(r"\b(?:var|setting)\(\s*['\"](\w+)['\"]", *DBT_CODE),
             "`{}`",
             text_of("docs/feeder.md", "docs/models.md", "docs/maintenance.md"),
             id="variables",
