@@ -39,11 +39,6 @@ def land(copy: Copy, path: str, content: bytes | pa.Table) -> None:
         pq.write_table(content, target)
 
 
-def make(copy: Copy, arguments: str) -> str:
-    """`lake discover` in the copy."""
-    return copy.run(f"make discover DISCOVER_ARGS='--project .' {arguments}")
-
-
 @pytest.mark.nightly
 def test_new_streams_are_one_command_each(copy: Copy) -> None:
     """Parquet of Airbyte with a cursor and without one, and CSV of a new source with odd names:

@@ -192,7 +192,7 @@ def test_a_command_that_means_something_else(shop: Shop, words: list[str], said:
 @pytest.mark.slow
 def test_what_leaves_the_quarantine(shop: Shop) -> None:
     """A file that is repaired, and one that is removed: nothing counts or warns of them again."""
-    check = (PROJECT / "tests/integrity/quarantine_is_empty.sql").read_text()
+    check = (PROJECT / "engine/tests/watching/quarantine_is_empty.sql").read_text()
     check = check.replace("{{ after_feeding() }}", "")
     shop.write("tests/quarantine_is_empty.sql", "{{ config(severity='warn') }}" + check)
     folder = "jaffle_shop/orders/year=2024/month=01/day=02"
