@@ -27,6 +27,7 @@ _DELIVERY = {
 
 OPERATIONS: dict[str, tuple[Callable[..., Iterable[str]], dict[str, str]]] = {
     "check_variables": (check_variables, {}),
+    "check_version": (starting.check_version, {}),
     "inline_meta": (starting.inline_meta, {}),
     "declare_streams": (starting.declare_streams, {}),
     "check_landing": (starting.check_landing, {}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import duckdb
@@ -13,6 +14,20 @@ from lotus_lake.operations.lake import CURSORS, Lake, Warned
 from lotus_lake.races import attempts, is_conflict, roll_back
 from lotus_lake.schema import literal
 from lotus_lake.streams import Stream, declaration
+
+
+def check_version(lake: Lake, macros: str) -> Iterator[str]:
+    """Refuse macros of another version than this package.
+
+    Raises:
+        LakeError: They are; the message says what to do.
+    """
+    yield from ()
+    if macros != version("lotus-lake"):
+        raise LakeError(
+            f"The macros of the engine are of version {macros}, the Python package is"
+            f" {version('lotus-lake')}. Run lake init and dbt deps, or install lotus-lake {macros}."
+        )
 
 
 def inline_meta(lake: Lake) -> Iterator[str]:
