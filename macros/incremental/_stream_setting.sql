@@ -13,8 +13,8 @@
         {% endfor %}
     {% else %}
         {% set found = run_query(
-            "select declaration ->> '" ~ setting ~ "' from memory." ~ source_name ~ "." ~ stream
+            "select coalesce(declaration -> '" ~ setting ~ "', 'null') from memory." ~ source_name ~ "." ~ stream
         ) %}
-        {{ return(found.columns[0].values()[0]) }}
+        {{ return(fromjson(found.columns[0].values()[0])) }}
     {% endif %}
 {% endmacro %}
