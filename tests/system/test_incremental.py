@@ -27,6 +27,24 @@ def test_only_differing_rows_are_written(shop: Shop) -> None:
     ]
 
 
+def test_a_key_of_several_columns(shop: Shop) -> None:
+    """Only its keys are computed again, those with a null in them too."""
+    shop.deliver(2, "4,,placed", "5,,placed")
+    assert shop.build().ok
+    before = shop.lake.snapshot()
+    shop.deliver(3, "2,7,shipped", "5,,shipped")
+    assert shop.build().ok
+    assert "fct_customer_statuses: keys, int_orders changed" in shop.logged()
+    assert shop.changed("fct_customer_statuses", before) == [
+        ("delete", 7, "placed", 2),
+        ("delete", None, "placed", 2),
+        ("insert", 7, "placed", 1),
+        ("insert", 7, "shipped", 1),
+        ("insert", None, "placed", 1),
+        ("insert", None, "shipped", 1),
+    ]
+
+
 def test_equal_rows_of_a_model_without_a_key(shop: Shop) -> None:
     """Rows that come twice stay as often as they are."""
     shop.write("models/fct_statuses.sql", "select status from {{ ref('int_orders') }}")
