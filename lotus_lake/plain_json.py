@@ -23,7 +23,12 @@ def register(connection: duckdb.DuckDBPyConnection) -> None:
     with _REGISTERING:
         try:
             connection.create_function(  # type: ignore[call-overload]
-                PLAIN_JSON, _plain_jsons, ["VARCHAR"], "VARCHAR", type="arrow", null_handling="special"
+                PLAIN_JSON,
+                _plain_jsons,
+                ["VARCHAR"],
+                "VARCHAR",
+                type="arrow",
+                null_handling="special",
             )
         except (duckdb.CatalogException, duckdb.NotImplementedException):
             pass  # it is there

@@ -42,19 +42,19 @@ def found(is_declared: bool = False, stream: str = "entries", **columns: str) ->
 @pytest.mark.parametrize(
     ("stream", "key", "cursor", "message"),
     [
-        (found(id="bigint"), "sku", None, "no column sku: name one with KEY"),
+        (found(id="bigint"), ["id", "sku"], None, "no column sku: name one with KEY"),
         (found(id="bigint"), None, "later", "no column later: name one with CURSOR"),
-        (found(order="bigint"), "order", None, "'order' is no name for SQL"),
+        (found(order="bigint"), ["order"], None, "'order' is no name for SQL"),
         (found(stream="Odd", id="int"), None, None, "'Odd' is no name for SQL"),
         (found(), None, None, r"No file of shop\.entries has a column"),
         (found(is_declared=True, id="int"), None, None, "declared already"),
     ],
 )
 def test_what_cannot_be_added_is_said(
-    stream: Discovery, key: str | None, cursor: str | None, message: str
+    stream: Discovery, key: list[str] | None, cursor: str | None, message: str
 ) -> None:
     with pytest.raises(LakeError, match=message):
-        choose(stream, key, cursor)
+        choose(duckdb.connect(), stream, key, cursor)
 
 
 # -- what landed -----------------------------------------------------------------------------------
@@ -136,3 +136,89 @@ def test_texts_that_fit_are_as_declared(scan: Scan) -> None:
     assert not scan(fine, declared).needs_work
     (refused,) = scan({"c.csv": "id,at\n1,soon\n"}, declared).unreadable
     assert "column at has 1 values" in refused[1]
+
+
+# -- keys ------------------------------------------------------------------------------------------
+
+
+def key_of(
+    seen: Discovery, key: str | None = None, cursor: str | None = None
+) -> tuple[tuple[str, ...], str | None]:
+    """The key and the cursor that are chosen."""
+    with duckdb.connect() as connection:
+        connection.execute("load json; set TimeZone = 'UTC'")
+        given = None if key is None else key.split(",")
+        chosen, order = choose(connection, seen, given, cursor)
+    return chosen.columns, order
+
+
+DAYS = "date,platform,campaign,clicks\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "key"),
+    [
+        # Versions come in other files, or with another value of the cursor.
+        ({"a.csv": "name,id\na,1\nb,2\n", "b.csv": "name,id\nc,1\n"}, ("id",)),
+        ({"a.csv": "id,updated\n1,5\n1,6\n1,6\n2,6\n"}, ("id",)),
+        ({"a.csv": "name,thing_id\na,1\na,2\n"}, ("thing_id",)),
+        # An amount is no key, and neither is what somebody may leave empty.
+        ({"a.csv": "price,note,sku\n1.5,,x\n2.5,b,y\n3,c,z\n"}, ("sku",)),
+        ({"a.jsonl": lines({"n": 1, "sku": "x"}, {"n": 2, "sku": "y"})}, ("sku",)),
+        # Campaigns differ on this day; they come again on the next.
+        ({"a.csv": f"{DAYS}1 Jan,x,a,7\n1 Jan,x,b,8\n"}, ("date", "campaign")),
+        ({"a.csv": f"{DAYS}1,x,a,7\n1,y,a,7\n1,x,b,8\n"}, ("date", "platform", "campaign")),
+        ({"a.csv": "order_id,line,sku\n1,1,a\n1,2,a\n2,1,a\n2,1,a\n"}, ("order_id", "line")),
+    ],
+)
+def test_a_key_is_proposed(scan: Scan, files: dict[str, str], key: tuple[str, ...]) -> None:
+    assert key_of(scan(files))[0] == key
+
+
+@pytest.mark.parametrize(
+    ("content", "key", "said"),
+    [
+        (
+            "id,v\n1,a\n1,b\n2,c\n",
+            None,
+            r"id is no key: row 0 of .*/a.csv and row 1 of .*/a.csv are",
+        ),
+        ("id,v\n1,a\n1,b\n2,c\n", "v,id", None),
+        ("sku,v\nx,1\ny,1\n", "v", r"both have 1\. .*such keys: 1\)\. Name more columns"),
+        ("id,v\n1,a\n,b\n,c\n", None, r"id can be in no key: .* row 1 of .*rows without one: 2"),
+        ("a,b\n1,\n2,x\n", "a,b", "b can be in no key"),
+        ("a,b\nx,1.5\nx,2.5\n", None, "no key found.* of 2 rows in 1 of 1 files .*, of a"),
+        # The dangerous one: an order's customer, with a cursor that was only guessed.
+        ("customer_id,updated\n1,5\n1,6\n", "customer_id", "say so with CURSOR=updated"),
+    ],
+)
+def test_a_key_that_loses_records_is_refused(
+    scan: Scan, content: str, key: str | None, said: str | None
+) -> None:
+    seen = scan({"a.csv": content})
+    if said is None:
+        assert key_of(seen, key)[0]
+        return
+    with pytest.raises(LakeError, match=said):
+        key_of(seen, key)
+
+
+def test_versions_in_one_file_are_taken_as_such_when_said(scan: Scan) -> None:
+    seen = scan({"a.csv": "sku,updated\nx,5\nx,6\n"})
+    assert key_of(seen, "sku", cursor="updated") == (("sku",), "updated")
+    with pytest.raises(LakeError, match="no key found"):
+        key_of(seen)
+
+
+def test_a_sync_that_sends_all_has_each_record_once(scan: Scan) -> None:
+    """Its files are parts of one delivery; the next sync has the next version."""
+
+    def part(sync: int, **values: Any) -> pa.Table:
+        meta = {"sync_id": sync, "changes": []}
+        row = {"_airbyte_generation_id": sync, "_airbyte_meta": meta, "_airbyte_raw_id": "x"}
+        return pa.Table.from_pylist([row | values])
+
+    parts = {"a.parquet": part(1, id=1, v="a"), "b.parquet": part(2, id=1, v="b")}
+    assert key_of(scan(parts))[0] == ("id",)
+    with pytest.raises(LakeError, match=r"row 0 of .*a.parquet and row 0 of .*c.parquet"):
+        key_of(scan({"c.parquet": part(1, id=1, v="c")}))
