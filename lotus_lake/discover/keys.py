@@ -7,9 +7,10 @@ The int_ model keeps the newest version of each key. So a wrong key loses record
   all but Airbyte's columns are one. Of an id, and of a key whose cursor was named, records of one
   file with other values of the cursor are versions.
 - An id (``id``, or the stream's name and ``_id``) is proposed unless it is refused.
-- Other columns are proposed only if no two different records share them, whatever the delivery:
-  one column, else two, else three. If the stream has a day, it is among them: that a day's rows
-  differ in less says nothing of the next day.
+- Other columns are proposed only if no two different records share them, whatever the delivery,
+  and there are enough records to tell: one column, else two, else three.
+- A day belongs to a key that is no id: that a day's rows differ in less says nothing of the next
+  day. So such a key is refused if rows of several days share it, unless the day is the cursor.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
 
 # Columns of a key, and columns that are tried for one.
 _WIDEST, _TRIED = 3, 12
+# Different records without which columns that are no id are not proposed.
+_ENOUGH = 20
 # Records by which most combinations are ruled out before all are asked.
 _FIRST = 100_000
 
@@ -81,18 +84,16 @@ def find_key(
     records = _Records(connection, found, cursor)
     if given is not None:
         is_id = len(given) == 1 and given[0] in _ids(found)
-        records.check(given, names_cursor or is_id)
-        return Key(tuple(given), f"as given, and {records.unshared}")
+        records.check(given, names_cursor or is_id, is_id)
+        return Key(tuple(given), f"as given, and {records.verdict(given)}")
     if ids := _ids(found):
-        records.check(ids[:1], are_versions=True)
-        return Key(tuple(ids[:1]), f"by its name, and {records.unshared}")
+        records.check(ids[:1], are_versions=True, is_id=True)
+        return Key(tuple(ids[:1]), f"by its name, and {records.verdict(ids[:1])}")
     if columns := records.unique():
         return Key(columns, f"no two different records of {records.seen} share it")
     raise LakeError(
-        f"{found.label}: no key found. It has no id, and no one, two or three columns that no two "
-        f"different records of {records.seen} share, of {', '.join(records.candidates) or 'none'}. "
-        f"Name the columns with KEY=a,b (--key a,b), or add it without a key "
-        "(--no-key)."
+        f"{found.label}: no key found. It has no id, and {records.failure}. Name the columns with "
+        "KEY=a,b (--key a,b), or add it without a key (--no-key)."
     )
 
 
@@ -123,9 +124,8 @@ class _Records:
         )
         rows, files = self._one("count(*), count(distinct place.path)")
         self.seen = f"{rows:,} rows in {files:,} of {found.files:,} files"
-        delivery = "sync" if self._is_sync else "file"
-        self.unshared = f"no two different records of a {delivery} share it: {self.seen}"
-        self.candidates: list[str] = []
+        # Why unique() found nothing.
+        self.failure = ""
 
     def _queries(self) -> Iterator[str]:
         """SQL of the rows of each group of files, converted as the feeder does."""
@@ -160,52 +160,78 @@ class _Records:
                     f" from {landed.prober.relation(group.probes)}"
                 )
 
-    def check(self, key: Sequence[str], are_versions: bool) -> None:
+    def verdict(self, key: Sequence[str]) -> str:
+        """What of a key that was not refused people should know."""
+        columns = ", ".join(self._columns[column] for column in key)
+        records, keys = self._one(f"count(distinct content), count(distinct ({columns}))")
+        older = f"; {records - keys:,} older versions of others" if records > keys else ""
+        delivery = "sync" if self._is_sync else "file"
+        return (
+            f"no two different records of a {delivery} share it: {self.seen} "
+            f"(keys: {keys:,}, different records: {records:,}{older})"
+        )
+
+    def check(self, key: Sequence[str], are_versions: bool, is_id: bool) -> None:
         """Refuse a key.
 
         Args:
             key: Its columns.
             are_versions: Whether records with other values of the cursor may be versions.
+            is_id: Whether it is the stream's own id.
 
         Raises:
-            LakeError: It is null somewhere, or different records of a delivery share it.
+            LakeError: It is null somewhere, different records of a delivery share it, or it
+                leaves out a day.
         """
-        label, name = self._found.label, ", ".join(key)
-        columns = [self._columns[column] for column in key]
-        for column, value in zip(key, columns, strict=True):
-            place, count = self._one("min(place), count(*)", f"where {value} is null")
+        for column in key:
+            place, count = self._one(
+                "min(place), count(*)", f"where {self._columns[column]} is null"
+            )
             if count:
                 raise LakeError(
-                    f"{label}: {column} can be in no key: it has no value in {_place(place)} "
-                    f"(rows without one: {count:,})."
+                    f"{self._found.label}: {column} can be in no key: it has no value in "
+                    f"{_place(place)} (rows without one: {count:,})."
                 )
         versions = [self._columns[self._cursor]] if self._cursor and are_versions else []
+        order = None if are_versions else self._cursor
+        self._refuse_shared(key, ["delivery", *versions], "content", order)
+        for day in filter(self._is_day, () if is_id else self._columns):
+            if day not in key and day != self._cursor:
+                self._refuse_shared(key, [], self._columns[day], day)
+
+    def _refuse_shared(
+        self, key: Sequence[str], among: Sequence[str], what: str, order: str | None
+    ) -> None:
+        """Refuse a key that rows share which differ in something, and agree in other columns.
+
+        ``order`` is the column that may tell which of them is the newest.
+        """
+        columns = [self._columns[column] for column in key]
         shared = self._connection.execute(
             "select count(*) over (),"
-            " list_sort([min_by(place, content), max_by(place, content)]) as places,"
+            f" list_sort([min_by(place, {what}), max_by(place, {what})]) as places,"
             f" [{', '.join(f'{column}::varchar' for column in columns)}]"
-            f" from landed_records group by {', '.join(['delivery', *columns, *versions])}"
-            " having min(content) <> max(content) order by places limit 1"
+            f" from landed_records group by {', '.join([*among, *columns])}"
+            f" having min({what}) <> max({what}) order by places limit 1"
         ).fetchone()
         if not shared:
             return
         count, (one, other), values = shared
         advice = "Name more columns with KEY=a,b (--key a,b)"
-        if self._cursor and not versions:
+        if order:
             advice += (
-                f", or if these are versions of one record, say so with CURSOR={self._cursor}"
-                f" (--cursor {self._cursor})"
+                f", or if these are versions of one record, say so with CURSOR={order}"
+                f" (--cursor {order})"
             )
         raise LakeError(
-            f"{label}: {name} is no key: {_place(one)} and {_place(other)} are different records, "
-            f"and both have {printable(', '.join(values))}. Only the newest would be kept "
-            f"(such keys: {count:,}). {advice}."
+            f"{self._found.label}: {', '.join(key)} is no key: {_place(one)} and {_place(other)} "
+            f"are different records, and both have {printable(', '.join(values))}. Only the newest "
+            f"would be kept (such keys: {count:,}). {advice}."
         )
 
     def unique(self) -> tuple[str, ...]:
         """The first of the columns' combinations that no two different records share."""
         distinct = self._candidates()
-        self.candidates = list(distinct)
         days = {name for name in distinct if self._is_day(name)}
         values = [f"any_value({column}) as {column}" for column in self._columns.values()]
         self._connection.execute(
@@ -213,6 +239,16 @@ class _Records:
             " from landed_records group by content"
         )
         (records,) = self._one("count(*)", table="distinct_records")
+        if records < _ENOUGH:
+            self.failure = (
+                f"{records} different records are too few to tell: {_ENOUGH} are needed, and "
+                f"there are {self.seen}"
+            )
+            return ()
+        self.failure = (
+            f"no one, two or three columns that no two different records of {self.seen} share, of "
+            f"those that are no amounts and never null: {', '.join(distinct) or 'none'}"
+        )
         first = f"(from distinct_records limit {_FIRST})"
         for width in range(1, _WIDEST + 1):
             for columns in combinations(distinct, width):

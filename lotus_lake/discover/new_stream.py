@@ -62,6 +62,8 @@ def choose(
                 f"{found.label} has no column {column}: name one with {option}. "
                 f"There are: {', '.join(found.columns)}."
             )
+        if found.columns[names[column]].nested:
+            raise LakeError(f"{found.label}: {column} is an object or a list; name a value.")
     for name in filter(None, (found.source, found.stream, *columns, cursor)):
         if not is_plain(name):
             raise LakeError(
@@ -89,7 +91,6 @@ def write(project: Path, found: Discovery, key: tuple[str, ...], cursor: str | N
         f"{landing}/{staging}.yml": _filled("stg.yml", values),
     }
     if key:
-        new[f"{landing}/{staging}.yml"] += _filled("stg_test.yml", values)
         new[f"{processed}/{model}.sql"] = _filled("int.sql", values)
         new[f"{processed}/{model}.yml"] = _filled("int.yml", values)
     for path in new:
@@ -154,13 +155,14 @@ def _values(found: Discovery, key: tuple[str, ...], cursor: str | None) -> dict[
         **({"source_cursor": cursor} if cursor else {}),
         **({} if found.is_airbyte else {"airbyte": False}),
     }
+    names = {"source": found.source, "stream": found.stream}
     declared = {
-        "source": found.source,
-        "stream": found.stream,
+        **names,
         "staging": f"stg_{found.source}__{found.stream}",
         "model": f"int_{found.source}__{found.stream}",
         "feeder": _yaml(feeder, flow=True),
         "columns": textwrap.indent(columns_text(found.columns), " " * 10),
+        "staging_tests": _filled("stg_tests.yml", names) if key else "",
     }
     return declared | (_model(found, key, cursor) if key else {})
 
