@@ -105,8 +105,8 @@ def add(
     how = f"newest by {cursor}" if cursor else "newest by the file that came last"
     if found.is_airbyte and not cursor:
         how = "sent whole, so the newest generation is the truth"
-    print(f"{found.label}: key {', '.join(key.columns) or 'none'}, {how}.")
-    print(f"Why this key: {key.reason}.\nWritten or changed:")
+    print(f"{found.label}: key {', '.join(key.columns)}, {how}." if key.columns else found.label)
+    print(f"Why: {key.reason}.\nWritten or changed:")
     for file in files:
         print(f"  {file}")
     print(

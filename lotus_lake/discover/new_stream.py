@@ -72,7 +72,7 @@ def choose(
             )
     order = names[cursor] if cursor else None
     if key is not None and not columns:
-        return Key((), "none, as asked"), order
+        return Key((), "no key, as asked, so there is no int_ model"), order
     given = [names[column] for column in columns] or None
     return find_key(connection, found, given, order, names_cursor), order
 
@@ -116,7 +116,7 @@ def _lists(project: Path, values: dict[str, str]) -> dict[str, str]:
         (models, r"^\| `\w+` \| `stg_.*\|\n", "| `$source` | `$staging` |\n"),
         (models, r"^\| `int_.*\|\n", "| `$model` | record of $stream |\n"),
     ]
-    for path, pattern, line in lists if values["selected"] else lists[:-1]:
+    for path, pattern, line in lists if "selected" in values else lists[:-1]:
         text = files[path]
         places = [match.end() for match in re.finditer(pattern, text, re.M)]
         if not places:
@@ -178,7 +178,7 @@ def _model(found: Discovery, key: tuple[str, ...], cursor: str | None) -> dict[s
     ]
     tests = ["unique", "not_null"] if len(key) == 1 else ["not_null"]
     described: list[dict[str, Any]] = [
-        {**column, "data_tests": tests}
+        {**column, "data_tests": list(tests)}
         for column in _described({name: found.columns[column] for column, name in names.items()})
     ]
     described += _described(

@@ -1,7 +1,7 @@
 {#
     Of a stream's staging table: no two different records of one delivery share the stream's primary
-    key and their cursor. The newest version of each key is all that is kept downstream, so one of them
-    would be lost in silence.
+    key and their cursor. Only the newest version of each key is kept downstream, so one of them would
+    be lost in silence.
 
     A delivery is a file; of a stream that is sent whole a sync. Records that are equal in all but
     Airbyte's columns are one. Most records come once: only the others are compared.
@@ -9,15 +9,18 @@
 {% test no_record_is_lost(model, source_name, stream) %}
     {% set key = lotus_lake._key_columns(lotus_lake._stream_setting(source_name, stream, "primary_key")) %}
     {% set cursor = lotus_lake._stream_setting(source_name, stream, "source_cursor") %}
+    {% set is_whole = lotus_lake._stream_setting(source_name, stream, "sync_mode") == "overwrite" %}
     {% set shared = (key + ([cursor] if cursor else []) + ["__delivery"]) | join(", ") %}
     with landed as not materialized (
-        {# Registered rows have the name of their file alone. #}
-        {% set file = "coalesce(_source_file || ' ' || _cursor_version, filename)" %}
-        {% if lotus_lake._stream_setting(source_name, stream, "sync_mode") == "overwrite" %}
-        select *, coalesce(_airbyte_generation_id || ' ' || _airbyte_meta.sync_id, {{ file }}) as __delivery
-        {% else %}
-        select *, {{ file }} as __delivery
-        {% endif %}
+        select
+            *,
+            {# Registered rows have the name of their file alone. #}
+            concat('row ', _source_row, ' of ', coalesce(_source_file, filename)) as __place,
+            coalesce(
+                {{ "_airbyte_generation_id || ' ' || _airbyte_meta.sync_id," if is_whole }}
+                _source_file || ' ' || _cursor_version,
+                filename
+            ) as __delivery
         from {{ model }}
     ),
 
@@ -25,17 +28,26 @@
         select hash({{ shared }}) as shared_hash from landed
         group by all
         having count(*) > 1
+    ),
+
+    records as (
+        select
+            *,
+            hash(*columns(
+                lambda name: name not in ('_source_file', '_source_row', '_cursor_version', '__place', '__delivery')
+                and not starts_with(name, '_airbyte_')
+            )) as __content
+        from (select * from landed where hash({{ shared }}) in (from several_times))
     )
 
     select
         {{ key | join(", ") }},
-        min((_source_file, _source_row)) as one_place,
-        max((_source_file, _source_row)) as other_place
-    from landed
-    where hash({{ shared }}) in (from several_times)
+        concat(
+            '{{ source_name }}.{{ stream }}: {{ key | join(", ") }} is no key: ',
+            min_by(__place, __content), ' and ', max_by(__place, __content), ' are different records, and'
+            || ' both have ', concat_ws(', ', {{ key | join(", ") }}), '. See docs/checks.md, "A key loses records"'
+        ) as message
+    from records
     group by {{ shared }}
-    having count(distinct hash(*columns(
-        lambda name: name not in ('_source_file', '_source_row', '_cursor_version', '__delivery')
-            and not starts_with(name, '_airbyte_')
-    ))) > 1
+    having min(__content) <> max(__content)
 {% endtest %}
