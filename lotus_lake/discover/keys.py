@@ -4,8 +4,9 @@ The int_ model keeps the newest version of each key. So a wrong key loses record
 
 - A key is refused if it is null somewhere, or if two different records of one delivery share it. A
   delivery is a file; of an Airbyte stream without a cursor it is a sync. Records that are equal in
-  all but Airbyte's columns are one. Of an id, and of a key whose cursor was named, records of one
-  file with other values of the cursor are versions.
+  all but the loader's columns (``_airbyte_meta``, ``_dlt_id``: what begins with ``_``) are one. Of
+  an id, and of a key whose cursor was named, records of one file with other values of the cursor
+  are versions.
 - An id (``id``, or the stream's name and ``_id``) is proposed unless it is refused.
 - Other columns are proposed only if no two different records share them, whatever the delivery,
   and there are enough records to tell: one column, else two, else three.
@@ -29,6 +30,7 @@ from lotus_lake.discover.compare import Discovery
 from lotus_lake.discover.names import is_plain, record_of
 from lotus_lake.escaping import printable
 from lotus_lake.feeder.fitting import Columns, Fitter, Group, Quarantine
+from lotus_lake.probe import in_a_line
 from lotus_lake.schema import Type
 from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
 
@@ -45,6 +47,10 @@ _PLAIN = re.compile(r"VARCHAR|UUID|DATE|TIMESTAMP")
 _NUMBERS_SOMETHING = re.compile(
     r"(^|_)(id|uuid|no|nr|number|line|position|index|seq|sequence|version|year|month|week|day|hour"
     r"|code|key|sku)$"
+)
+# Nobody tells records apart by what people write about them.
+_PROSE = re.compile(
+    r"(^|_)(notes?|comments?|description|text|message|body|content|summary|reason|url|json)$"
 )
 _DAY = re.compile(r"(^|_)(date|day)$")
 
@@ -81,7 +87,7 @@ def find_key(
     Raises:
         LakeError: The key is null somewhere, or different records share it; or none is found.
     """
-    records = _Records(connection, found, cursor)
+    records = _Records(connection, found, given, cursor)
     if given is not None:
         is_id = len(given) == 1 and given[0] in _ids(found)
         records.check(given, names_cursor or is_id, is_id)
@@ -105,23 +111,38 @@ def _ids(found: Discovery) -> list[str]:
 
 
 class _Records:
-    """What landed of a stream, in a temporary table: scalar columns, content and place."""
+    """What landed of a stream, in a temporary table: columns to judge, content and place."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, found: Discovery, cursor: str | None
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        found: Discovery,
+        given: Sequence[str] | None,
+        cursor: str | None,
     ) -> None:
         self._connection = connection
         self._found = found
         self._cursor = cursor
         self._is_sync = found.is_airbyte and not cursor
-        scalars = [name for name, type_ in found.columns.items() if not type_.nested]
-        self._columns = {name: f"c{number}" for number, name in enumerate(scalars)}
+        judged = [
+            name
+            for name in found.columns
+            if name in (*(given or ()), cursor)
+            or self._is_day(name)
+            or (given is None and self._may_be_of_key(name))
+        ]
+        self._columns = {name: f"c{number}" for number, name in enumerate(judged)}
         queries = list(self._queries())
         if not queries:
-            raise LakeError(f"No file of {found.label} can be read, so no key can be told.")
-        connection.execute(
-            f"create or replace temp table landed_records as {' union all '.join(queries)}"
-        )
+            raise LakeError(f"No file of {found.label} can be fed, so no key can be told.")
+        try:
+            connection.execute(
+                f"create or replace temp table landed_records as {' union all '.join(queries)}"
+            )
+        except duckdb.Error as error:
+            raise LakeError(
+                f"{found.label}: what landed cannot be read: {in_a_line(error)}"
+            ) from error
         rows, files = self._one("count(*), count(distinct place.path)")
         self.seen = f"{rows:,} rows in {files:,} of {found.files:,} files"
         # Why unique() found nothing.
@@ -146,7 +167,8 @@ class _Records:
                     name: values.get(name.lower(), f"null::{type_.sql()}")
                     for name, type_ in types.items()
                 }
-                content = ", ".join(value_of[name] for name in found.columns)
+                own = [value for name, value in value_of.items() if not name.startswith("_")]
+                content = ", ".join(own or ["0"])
                 kept = [f"{value_of[name]} as {c}" for name, c in self._columns.items()]
                 path = f"substr(__uri, {len(landed.landing.root) + 1})"
                 delivery = path
@@ -155,8 +177,8 @@ class _Records:
                     generation = value_of["_airbyte_generation_id"]
                     delivery = f"coalesce({generation} || ' ' || {sync}, {path})"
                 yield (
-                    f"select {', '.join(kept)}, hash({content}) as content, {delivery} as delivery,"
-                    f" {{'path': {path}, 'row': __row}} as place"
+                    f"select {''.join(f'{value}, ' for value in kept)}hash({content}) as content,"
+                    f" {delivery} as delivery, {{'path': {path}, 'row': __row}} as place"
                     f" from {landed.prober.relation(group.probes)}"
                 )
 
@@ -164,7 +186,7 @@ class _Records:
         """What of a key that was not refused people should know."""
         columns = ", ".join(self._columns[column] for column in key)
         records, keys = self._one(f"count(distinct content), count(distinct ({columns}))")
-        older = f"; {records - keys:,} older versions of others" if records > keys else ""
+        older = f", older versions of others: {records - keys:,}" if records > keys else ""
         delivery = "sync" if self._is_sync else "file"
         return (
             f"no two different records of a {delivery} share it: {self.seen} "
@@ -233,9 +255,9 @@ class _Records:
         """The first of the columns' combinations that no two different records share."""
         distinct = self._candidates()
         days = {name for name in distinct if self._is_day(name)}
-        values = [f"any_value({column}) as {column}" for column in self._columns.values()]
+        values = [f", any_value({column}) as {column}" for column in self._columns.values()]
         self._connection.execute(
-            f"create or replace temp table distinct_records as select {', '.join(values)}"
+            f"create or replace temp table distinct_records as select content{''.join(values)}"
             " from landed_records group by content"
         )
         (records,) = self._one("count(*)", table="distinct_records")
@@ -247,7 +269,7 @@ class _Records:
             return ()
         self.failure = (
             f"no one, two or three columns that no two different records of {self.seen} share, of "
-            f"those that are no amounts and never null: {', '.join(distinct) or 'none'}"
+            f"those that are no amount, no prose and never null: {', '.join(distinct) or 'none'}"
         )
         first = f"(from distinct_records limit {_FIRST})"
         for width in range(1, _WIDEST + 1):
@@ -273,9 +295,7 @@ class _Records:
         """The plain columns without nulls, ids and days first, with their numbers of values."""
         found = {}
         for name, column in self._columns.items():
-            type_ = self._found.columns[name].name
-            is_plain_type = _WHOLE_NUMBER.match(type_) or _PLAIN.match(type_)
-            if name == self._cursor or not is_plain(name.lower()) or not is_plain_type:
+            if name == self._cursor or not self._may_be_of_key(name):
                 continue
             values, nulls, texts = self._one(
                 f"count(distinct {column}), count(*) - count({column}),"
@@ -288,6 +308,14 @@ class _Records:
             found, key=lambda name: not (name.lower().endswith("id") or self._is_day(name))
         )
         return {name: found[name] for name in order[:_TRIED]}
+
+    def _may_be_of_key(self, name: str) -> bool:
+        """Whether a column's name and type are those of a key."""
+        type_ = self._found.columns[name].name
+        is_plain_type = _WHOLE_NUMBER.match(type_) or _PLAIN.match(type_)
+        if not is_plain_type or name.startswith("_") or _PROSE.search(name.lower()):
+            return False
+        return is_plain(name.lower())
 
     def _is_day(self, name: str) -> bool:
         return self._found.columns[name].name == "DATE" or bool(_DAY.search(name.lower()))

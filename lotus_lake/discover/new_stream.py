@@ -52,8 +52,9 @@ def choose(
     names = {name.lower(): name for name in found.columns}
     columns = [column.strip().lower() for column in key or ()]
     names_cursor = bool(cursor)
-    usual = (name for name in _CURSORS if name in names and name not in columns)
-    cursor = (cursor or next(usual, "")).lower()
+    usual = [name for name in _CURSORS if name in names and name not in columns]
+    usual = [name for name in usual if not found.columns[names[name]].nested]
+    cursor = (cursor or next(iter(usual), "")).lower()
     options = [*((column, "KEY=... (--key)") for column in columns)]
     options += [(cursor, "CURSOR=... (--cursor)")] if cursor else []
     for column, option in options:

@@ -45,6 +45,35 @@ def test_a_key_of_several_columns(shop: Shop) -> None:
     ]
 
 
+def test_the_newest_version_by_several_columns(shop: Shop) -> None:
+    """Of files without Airbyte too: the row that landed last, part_10 after part_9."""
+    sources = "models/landing/_jaffle_shop__sources.yml"
+    declared = (shop.project / sources).read_text()
+    stream, orders, rest = declared.partition("- name: orders")
+    key = "primary_key: [id, user_id]"
+    shop.write(sources, stream + orders + rest.replace("primary_key: id", key, 1))
+    shop.write(
+        "models/int_orders.sql",
+        "{{ config(unique_key=['order_id', 'customer_id']) }}"
+        "select id as order_id, user_id as customer_id, status"
+        " from ({{ newest_of('jaffle_shop', 'orders') }})",
+    )
+    shop.deliver(2, "4,8,placed", "4,9,placed")
+    assert shop.build("--exclude", "unique_int_orders_order_id").ok
+    before = shop.lake.snapshot()
+    shop.deliver(3, "4,8,shipped", part=10)
+    shop.deliver(3, "4,8,returned", "5,,placed", part=9)
+    shop.deliver(3, "4,8,cancelled", "1,7,placed", part=8)
+    assert shop.build("--exclude", "unique_int_orders_order_id").ok
+    assert "int_orders: keys, stg_jaffle_shop__orders changed" in shop.logged()
+    assert shop.changed("int_orders", before) == [
+        ("delete", 4, 8, "placed"),
+        ("insert", 4, 8, "shipped"),
+    ]
+    (reason,) = shop.lake.query("select reason from meta.quarantine")
+    assert reason == ("column user_id has no value in row 1",)
+
+
 def test_equal_rows_of_a_model_without_a_key(shop: Shop) -> None:
     """Rows that come twice stay as often as they are."""
     shop.write("models/fct_statuses.sql", "select status from {{ ref('int_orders') }}")

@@ -156,7 +156,7 @@ def table(header: str, *rows: str) -> str:
     return "\n".join([header, *rows, ""])
 
 
-SKUS = table("price,note,sku", "0.5,,s0", *(f"{n}.5,note {n},s{n}" for n in range(1, 20)))
+SKUS = table("price,note,size,sku", "0.5,n,,s0", *(f"{n}.5,n {n},{n} x,s{n}" for n in range(1, 20)))
 CAMPAIGNS = table("date,platform,campaign,clicks", *(f"1 Jan,x,c{n},{n}" for n in range(20)))
 PLATFORMS = table(
     "date,platform,campaign,clicks",
@@ -172,13 +172,15 @@ LINES = table("order_id,line,sku", *(f"{n // 2},{n % 2},a" for n in range(20)), 
         ({"a.csv": "name,id\na,1\nb,2\n", "b.csv": "name,id\nc,1\n"}, ["id"]),
         ({"a.csv": "id,updated\n1,5\n1,6\n1,6\n2,6\n"}, ["id"]),
         ({"a.csv": "name,thing_id\na,1\na,2\n"}, ["thing_id"]),
-        # An amount is no key, and neither is what may be left empty.
+        # An amount and prose are no keys, and neither is what may be left empty.
         ({"a.csv": SKUS}, ["sku"]),
         ({"a.jsonl": lines(*({"n": n, "sku": f"s{n}"} for n in range(20)))}, ["sku"]),
         # Campaigns differ on this day; they come again on the next.
         ({"a.csv": CAMPAIGNS}, ["date", "campaign"]),
         ({"a.csv": PLATFORMS}, ["date", "platform", "campaign"]),
         ({"a.csv": LINES, "b.csv": LINES}, ["order_id", "line"]),
+        # The loader's columns tell deliveries apart.
+        ({"a.jsonl": lines(*({"_dlt_id": n, "sku": f"s{n // 2}"} for n in range(40)))}, ["sku"]),
     ],
 )
 def test_a_key_is_proposed(scan: Scan, files: dict[str, str], key: list[str]) -> None:
