@@ -49,3 +49,13 @@ class Plugin(BasePlugin):
         # dbt-duckdb is about to attach what the profile says, if there is no such database yet.
         attach(conn, self.config, attach_sql(self.config, ALIAS))
         register(conn, self.config)
+        # The relation of each source that lands (external_location in its YAML).
+        conn.execute(
+            """
+            create or replace macro memory.main.landed(source_name, stream) as table
+            select error(
+                'Source ' || source_name || '.' || stream || ' is landed files. Read ref(''stg_'
+                || source_name || '__' || stream || '''), which has every row of them.'
+            ) as refused
+            """
+        )

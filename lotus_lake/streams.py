@@ -11,7 +11,6 @@ from typing import Any
 import duckdb
 
 from lotus_lake.config import LakeError
-from lotus_lake.connection import ALIAS
 from lotus_lake.probe import Limits
 from lotus_lake.schema import Type, literal, part_at, quote
 
@@ -52,26 +51,23 @@ _BOUNDS = {
 
 # What a declaration says beside its settings.
 _TAKEN = ("source", "stream", "name", "table", "columns", "freshness_hours")
+_HOURS = {"minute": 1 / 60, "hour": 1, "day": 24}
 
 
 def declaration(
-    source: str,
-    stream: str,
-    columns: list[dict[str, str]],
-    feeder: Any,
-    defaults: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """What a dbt source declares of a stream, for ``Stream.from_declaration``.
+    node: Mapping[str, Any], table: str = "", defaults: Mapping[str, Any] | None = None
+) -> str:
+    """What a source of dbt's manifest declares of a stream, for ``Stream.from_declaration``.
 
     Args:
-        source, stream: Their names.
-        columns: Each with ``name`` and ``type``.
-        feeder: The settings: ``meta.feeder`` of the source's YAML.
+        node: The source, as the manifest has it.
+        table: The staging table that the stream is fed into, fully qualified.
         defaults: Settings of the whole project.
 
     Raises:
-        LakeError: ``feeder`` is no mapping of settings.
+        LakeError: ``meta.feeder`` is no mapping of settings.
     """
+    source, stream, feeder = node["source_name"], node["name"], node["config"]["meta"]["feeder"]
     taken = [name for name in _TAKEN if name in feeder] if isinstance(feeder, dict) else []
     if taken or not isinstance(feeder, dict):
         wrong = (
@@ -82,14 +78,22 @@ def declaration(
         raise LakeError(
             f"Stream {source}.{stream}: {wrong}. Known settings are listed in docs/feeder.md."
         )
-    return {
+    declared = {
         "source": source,
         "stream": stream,
-        "table": f"{ALIAS}.staging.stg_{source}__{stream}",
-        "columns": columns,
+        "table": table,
+        "columns": [
+            {"name": column["name"], "type": column["data_type"]}
+            for column in node["columns"].values()
+            if column["data_type"]
+        ],
         **(defaults or {}),
         **feeder,
     }
+    limit = (node.get("freshness") or {}).get("warn_after") or {}
+    if limit.get("count"):
+        declared["freshness_hours"] = limit["count"] * _HOURS[limit["period"]]
+    return json.dumps(declared, sort_keys=True)
 
 
 def steps_of(place: str) -> list[str]:
@@ -198,10 +202,6 @@ class Stream:
             LakeError: A key or a value of the declaration is wrong; the message names it.
         """
         raw: dict[str, Any] = json.loads(text)
-        if "stream" not in raw:
-            raise LakeError(
-                "The stream has no declaration: run dbt with the project's on-run-start."
-            )
         label = f"{raw['source']}.{raw['stream']}"
         columns = raw.pop("columns")
         if not isinstance(columns, list):

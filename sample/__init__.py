@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-SOURCES = {"shopify", "klaviyo", "ads", "jaffle_shop"}
+SOURCES = {"shopify", "klaviyo", "ads"}
 DAY = 86_400
 # What is rendered at once: bounds memory.
 ROWS_AT_ONCE = 40_000
@@ -125,7 +125,6 @@ def _build(
         "seconds": days * DAY,
         "half_way": midnight + days * DAY // 2,
         "old_customers": 10 + orders // 20,
-        "jaffles": max(20, min(orders // 10, 20_000)),
     }
     connection.execute("set timezone = 'UTC'")
     for name, number in numbers.items():

@@ -3,7 +3,7 @@
 -- There is one sync a day, at 02:00 of the following day. Awkward deliveries happen at fixed syncs
 -- (counted from 0) and to fixed shares of the records, so that a week has each of them.
 
-create macro is_csv(stream) as split_part(stream, '/', 1) in ('jaffle_shop', 'ads');
+create macro is_csv(stream) as split_part(stream, '/', 1) = 'ads';
 
 -- What the sources show of a record after each thing that happens to it.
 create table versions as
@@ -113,16 +113,7 @@ union all
 select 'klaviyo/metrics', number, generation,
     getvariable('start') + days(generation * greatest(1, getvariable('days') // 6))
 from range(1, 14) as metrics (number), range(7) as generations (generation)
-where (number, generation) <> (8, 0) and not (number = 9 and generation > 2)
-union all
-select 'jaffle_shop/customers', range + 1, 0,
-    getvariable('start') + range * 3 * getvariable('seconds') // getvariable('jaffles')
-from range(getvariable('jaffles') // 3 + 1)
-union all
-select 'jaffle_shop/orders', key_no, 0, happened_at from jaffle_orders
-union all
-select 'jaffle_shop/payments', key_no * 2 + unnest(range(payments)), 0, happened_at
-from jaffle_orders;
+where (number, generation) <> (8, 0) and not (number = 9 and generation > 2);
 
 -- The rows of a file follow each other, so that it is a range of row numbers.
 create table deliveries as
@@ -145,10 +136,7 @@ with streams (stream, least_parts, repeats) as (values
     ('klaviyo/flows', 1, false),
     ('klaviyo/lists', 1, false),
     ('klaviyo/metrics', 2, false),
-    ('ads/spend', 1, false),
-    ('jaffle_shop/customers', 1, false),
-    ('jaffle_shop/orders', 1, false),
-    ('jaffle_shop/payments', 1, false)
+    ('ads/spend', 1, false)
 ),
 
 -- Airbyte starts a new file at about 200 MB; smaller ones make livelier histories.
@@ -156,7 +144,6 @@ sized as (
     select
         stream,
         repeats,
-        if(stream like 'jaffle%', 2, 1) as rhythm,  -- days between two syncs
         greatest(least_parts, count(*) // getvariable('days') // 30000 + 1) as parts
     from streams
     inner join versions using (stream)
@@ -167,8 +154,7 @@ originals as (
     select
         versions.*,
         repeats,
-        rhythm,
-        greatest(0, happened_at - getvariable('start')) // days(rhythm) * rhythm + rhythm - 1
+        greatest(0, happened_at - getvariable('start')) // days(1)
             as extract_sync,
         extract_sync as file_sync,
         0 as copy,
@@ -188,7 +174,7 @@ copies as (
     where repeats and file_sync % 20 = 4 and part = 0
     union all
     -- The next sync delivers some again, with the same time of extraction.
-    select * replace (2 as copy, file_sync + rhythm as file_sync) from originals
+    select * replace (2 as copy, file_sync + 1 as file_sync) from originals
     where repeats and roll('twice', key_no, 100) = 0 or is_csv(stream) and key_no % 7 = 0
     union all
     -- Old versions arrive days later, after newer ones, extracted again or not.

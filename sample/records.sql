@@ -545,22 +545,3 @@ select
     clicks
 from records_of('ads/spend')
 inner join spend using (key_no);
-
-create view "jaffle_shop/customers" as
-select row_no, key_no as id, first_name(key_no) as first_name, last_name(key_no) as last_name
-from records_of('jaffle_shop/customers');
-
-create view "jaffle_shop/orders" as
-select row_no, key_no as id, user_id, to_timestamp(happened_at)::date as order_date, status
-from records_of('jaffle_shop/orders')
-inner join jaffle_orders using (key_no, happened_at);
-
-create view "jaffle_shop/payments" as
-select
-    row_no,
-    key_no as id,
-    key_no // 2 as order_id,
-    pick(['credit_card', 'bank_transfer', 'coupon', 'gift_card'], 'method', key_no)
-        as payment_method,
-    100 + roll('amount', key_no, 3000) as amount
-from records_of('jaffle_shop/payments');

@@ -588,13 +588,3 @@ select
     impressions * (5 + roll('clicked', key_no, 20)) // 1000 as clicks
 from range(getvariable('days')) as calendar (day_no)
 cross join range(len(getvariable('ads'))) as ads (ad_no);
-
--- The jaffle shop, a small second one. Most orders are paid at once, some twice, a few not yet.
-create table jaffle_orders as
-select
-    range + 1 as key_no,
-    1 + roll('buyer', range, range // 3 + 1) as user_id,
-    getvariable('start') + range * getvariable('seconds') // getvariable('jaffles') as happened_at,
-    pick(['completed', 'completed', 'shipped', 'placed', 'returned'], 'status', range) as status,
-    pick([0, 1, 1, 1, 1, 1, 1, 2], 'payments', range) as payments
-from range(getvariable('jaffles'));

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import sqlglot
-from sqlglot import exp
+import duckdb
 
 from lotus_lake.config import LakeError
 from lotus_lake.schema import Type, part_at
@@ -53,11 +52,11 @@ def all_streams(manifest: Manifest) -> list[Stream]:
     Raises:
         LakeError: A declaration is wrong or lacks a type; the message names it.
     """
-    # Other sources are the lake's own tables (macros/feeder/declared_streams.sql).
+    # Other sources are tables; the macro declared_streams tells them apart in the same way.
     return [
         _stream(node)
         for node in sorted(manifest["sources"].values(), key=lambda node: str(node["name"]))
-        if node["package_name"] == "lotus_lake" and node["database"] == "memory"
+        if "feeder" in node["config"]["meta"]
     ]
 
 
@@ -90,14 +89,7 @@ def cursor_of(stream: Stream) -> tuple[str, ...]:
             f"Stream {stream.label}: sync_mode is append, but without a source_cursor Airbyte "
             "cannot tell what is new. Declare one, or sync_mode: overwrite."
         )
-    try:
-        expression = sqlglot.parse_one(stream.source_cursor, dialect="duckdb")
-    except sqlglot.errors.SqlglotError as error:
-        raise LakeError(
-            f"Stream {stream.label}: source_cursor '{stream.source_cursor}' is no SQL expression."
-        ) from error
-    column = next(iter(expression.find_all(exp.Column, bfs=False)), None)
-    path = tuple(part.name for part in column.parts) if column else ()
+    path = next(_columns_in(stream.source_cursor), ())
     if not path or _declared(stream, path) is None:
         raise LakeError(
             f"Stream {stream.label}: its cursor, {'.'.join(path) or stream.source_cursor}, is no "
@@ -120,6 +112,24 @@ def key_of(stream: Stream) -> tuple[str, ...]:
     return stream.primary_key
 
 
+def _columns_in(expression: str) -> Iterator[tuple[str, ...]]:
+    """The columns, and fields in them, that an SQL expression names; none if it is no SQL."""
+    parsed = duckdb.execute(
+        "select json_serialize_sql('select ' || $1 || chr(10))", [expression]
+    ).fetchone()
+
+    def columns(part: Any) -> Iterator[tuple[str, ...]]:
+        if isinstance(part, dict):
+            if part.get("class") == "COLUMN_REF":
+                yield tuple(part["column_names"])
+            part = list(part.values())
+        if isinstance(part, list):
+            for inner in part:
+                yield from columns(inner)
+
+    return columns(json.loads(parsed[0])) if parsed else iter(())
+
+
 def _declared(stream: Stream, path: tuple[str, ...]) -> Type | None:
     column = stream.columns.get(path[0])
     return part_at(column, path[1:]) if column else None
@@ -133,8 +143,4 @@ def _stream(node: Mapping[str, Any]) -> Stream:
                 f"Stream {source}.{name}: column {column['name']} is declared without a data_type. "
                 f"Give it one in {node['original_file_path']}."
             )
-    columns = [
-        {"name": column["name"], "type": column["data_type"]} for column in node["columns"].values()
-    ]
-    declared = declaration(source, name, columns, node["config"]["meta"].get("feeder", {}))
-    return Stream.from_declaration(json.dumps(declared))
+    return Stream.from_declaration(declaration(node))

@@ -109,15 +109,24 @@ def write(project: Path, found: Discovery, key: tuple[str, ...], cursor: str | N
 
 
 def _lists(project: Path, values: dict[str, str]) -> dict[str, str]:
-    """The files that name every stream or model, with one more."""
-    models, waiting = "docs/models.md", "macros/feeder/after_feeding.sql"
-    files = {path: (project / path).read_text(encoding="utf-8") for path in (models, waiting)}
+    """The files that name every stream or model, with one more; those that the project has."""
+    models = "docs/models.md"
+    waiting = [
+        str(path.relative_to(project)) for path in project.glob("macros/**/after_feeding.sql")
+    ]
+    files = {
+        path: (project / path).read_text(encoding="utf-8")
+        for path in (models, *waiting)
+        if (project / path).exists()
+    }
     lists = [
-        (waiting, r'^ +ref\("stg_\w+"\),\n', '        ref("$staging"),\n'),
+        *((path, r'^ +ref\("stg_\w+"\),\n', '        ref("$staging"),\n') for path in waiting),
         (models, r"^\| `\w+` \| `stg_.*\|\n", "| `$source` | `$staging` |\n"),
         (models, r"^\| `int_.*\|\n", "| `$model` | record of $stream |\n"),
     ]
     for path, pattern, line in lists if "selected" in values else lists[:-1]:
+        if path not in files:
+            continue
         text = files[path]
         places = [match.end() for match in re.finditer(pattern, text, re.M)]
         if not places:
@@ -185,7 +194,9 @@ def _model(found: Discovery, key: tuple[str, ...], cursor: str | None) -> dict[s
     described += _described(
         {expression.split(".")[-1]: type_ for expression, type_ in outputs.items()}
     )
-    combination = {"unique_combination": {"arguments": {"columns": list(names.values())}}}
+    combination = {
+        "lotus_lake.unique_combination": {"arguments": {"columns": list(names.values())}}
+    }
     test = f"data_tests:\n{textwrap.indent(_yaml([combination]), '  ')}\n" if len(key) > 1 else ""
     return {
         "tests": textwrap.indent(test, " " * 4),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import duckdb
 
 from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.connection import ALIAS
 from lotus_lake.escaping import printable
 from lotus_lake.feeder import blame, drift
 from lotus_lake.feeder.batch import (
@@ -27,34 +28,38 @@ from lotus_lake.landing import Landing, open_landing
 from lotus_lake.plain_json import register as register_plain_json
 from lotus_lake.probe import OUT_OF_MEMORY_REASON, Prober, is_out_of_memory, is_transient
 from lotus_lake.races import FileChanged, LostRace, attempts, is_conflict, roll_back, sign
-from lotus_lake.schema import literal
 from lotus_lake.streams import Stream
 
 
-def feed(
-    connection: duckdb.DuckDBPyConnection, declaration: duckdb.DuckDBPyRelation
-) -> duckdb.DuckDBPyRelation:
-    """Feed what is new of a stream; the whole body of a model in ``models/landing``.
+def feed(connection: duckdb.DuckDBPyConnection, source: str, name: str) -> str | None:
+    """Feed what is new of a stream; the materialization ``feed`` calls it.
 
     Args:
         connection: dbt's connection, with the lake attached.
-        declaration: The relation of the stream's dbt source: one row, its declaration.
+        source, name: Names of the stream's dbt source and table.
 
     Returns:
-        One row: what stopped the feed, or null. dbt would wrap an exception of a Python model in
-        its traceback; the materialization raises this text as it is. Bad files stop nothing: they
-        are quarantined.
+        What stopped the feed, or None. dbt would wrap an exception of a Python model in its
+        traceback; the materialization raises this text as it is. Bad files stop nothing: they are
+        quarantined.
     """
-    problem = None
     try:
-        row = declaration.fetchone()
-        stream = Stream.from_declaration(row[0] if row else "{}")
+        row = connection.execute(
+            f"select declaration from {ALIAS}.meta.feeder_cursors where source = ? and stream = ?",
+            [source, name],
+        ).fetchone()
+        if not row or not row[0]:
+            raise LakeError(
+                f"Stream {source}.{name} is not declared: give it `meta: feeder:` in its source's"
+                " YAML (docs/feeder.md)."
+            )
+        stream = Stream.from_declaration(row[0])
         outcome = Feeder(connection, stream, open_landing(LakeConfig.from_env().landing_url)).feed()
         for line in outcome.lines(stream):
             print(printable(line), flush=True)
     except LakeError as error:
-        problem = str(error)
-    return connection.sql(f"select {'null' if problem is None else literal(problem)} as problem")
+        return str(error)
+    return None
 
 
 class _TooMuch(Exception):

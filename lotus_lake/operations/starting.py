@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,10 +11,8 @@ from lotus_lake.config import LakeError
 from lotus_lake.connection import ALIAS, CONNECT_CONFIG
 from lotus_lake.operations.lake import CURSORS, Lake, Warned
 from lotus_lake.races import attempts, is_conflict, roll_back
-from lotus_lake.schema import literal, quote
+from lotus_lake.schema import literal
 from lotus_lake.streams import Stream, declaration
-
-_HOURS = {"minute": 1 / 60, "hour": 1, "day": 24}
 
 
 def inline_meta(lake: Lake) -> Iterator[str]:
@@ -51,17 +48,13 @@ def inline_meta(lake: Lake) -> Iterator[str]:
 def declare_streams(
     lake: Lake, sources: list[dict[str, Any]], defaults: dict[str, Any]
 ) -> Iterator[str]:
-    """Give each declared stream its cursor row, and put its declaration where models find it.
-
-    The relation of a dbt source, ``memory.<source>.<stream>``, is one row with the declaration as
-    JSON. The cursor row keeps it too, for what looks for new files without dbt.
+    """Give each declared stream its cursor row, which keeps its declaration.
 
     Args:
         lake: The lake.
-        sources: The project's sources, each a mapping: ``source``, ``stream``, ``schema`` and
-            ``identifier`` of its relation, ``columns`` (name, type), ``feeder`` (``meta.feeder``)
-            and ``freshness`` (``warn_after``).
-        defaults: The variables ``feed_*``.
+        sources: The project's streams, each a mapping: ``node``, the source as dbt's manifest has
+            it, and ``table``, what it is fed into.
+        defaults: The variables ``feed_*`` that the project sets.
 
     Raises:
         LakeError: A declaration is wrong; the message names stream and setting.
@@ -70,19 +63,10 @@ def declare_streams(
     # Expressions of a declaration are tried where there is nothing to read or write.
     with duckdb.connect(config=dict(CONNECT_CONFIG)) as nowhere:
         for source in sources:
-            declared = declaration(
-                source["source"], source["stream"], source["columns"], source["feeder"], defaults
-            )
-            if limit := source["freshness"]:
-                declared["freshness_hours"] = limit["count"] * _HOURS[limit["period"]]
-            text = json.dumps(declared, sort_keys=True)
-            Stream.from_declaration(text).check_expressions(nowhere)
-            texts[source["source"], source["stream"]] = text
-            schema = f"memory.{quote(source['schema'])}"
-            lake.connection.execute(
-                f"create schema if not exists {schema}; create or replace table"
-                f" {schema}.{quote(source['identifier'])} as select {literal(text)} as declaration"
-            )
+            text = declaration(source["node"], source["table"], defaults)
+            stream = Stream.from_declaration(text)
+            stream.check_expressions(nowhere)
+            texts[stream.source, stream.name] = text
     known = {
         (source, stream): text
         for source, stream, text in lake.fetch(f"select source, stream, declaration from {CURSORS}")

@@ -60,7 +60,17 @@ def remove_orphans(
     yield from maintenance.remove_orphans(lake.connection, days=days, dry_run=dry_run)
 
 
+_DEFAULTS = {
+    "history_days": 400,
+    "snapshot_days": 30,
+    "cleanup_delay_days": 7,
+    "maintain_max_files": 1000,
+    "branch_hold_days": 14,
+}
+
+
 def _settings(lake: Lake, variables: dict[str, int]) -> Generator[str, None, dict[str, Any]]:
+    variables = _DEFAULTS | variables
     for name, value in variables.items():
         check_number(name, value)
     kept = {name: value for name, value in variables.items() if name != "branch_hold_days"}

@@ -12,7 +12,6 @@ from lotus_lake.operations.lake import Lake
 
 # The least and the greatest value; whole numbers, where these are whole.
 _NUMBERS: dict[str, tuple[float, float]] = {
-    "attribution_hours": (0.001, 87600.0),
     "watch_score": (0.001, 1000.0),
     "watch_weeks": (1, 520),
     "watch_least_weeks": (1, 520),
@@ -28,10 +27,10 @@ _NUMBERS: dict[str, tuple[float, float]] = {
 
 
 def check_variables(lake: Lake, **values: Any) -> Iterator[str]:
-    """Refuse a value that cannot be meant of what shapes the models and their checks.
+    """Refuse a value that cannot be meant of what shapes builds and their checks.
 
     Args:
-        lake: Any lake; its DuckDB knows the time zones.
+        lake: Any lake.
         values: Variables by name.
 
     Raises:
@@ -42,40 +41,19 @@ def check_variables(lake: Lake, **values: Any) -> Iterator[str]:
             check_number(name, value)
     if values["watch_least_weeks"] > values["watch_weeks"]:
         _refuse("watch_least_weeks", values, f"a whole number from 1 to {values['watch_weeks']}")
-    if not isinstance(values["rebuild_on_code_change"], bool):
-        _refuse("rebuild_on_code_change", values, "true or false")
-    codes = values["shop_currencies"]
-    if not isinstance(codes, list) or not all(
-        isinstance(code, str) and not set("'\\") & set(code) for code in codes
-    ):
-        _refuse("shop_currencies", values, "a list of codes such as [EUR, USD], or []")
-    zones = lake.fetch(
-        "from pg_timezone_names() where name = $name", {"name": str(values["shop_timezone"])}
-    )
-    if not zones:
-        _refuse(
-            "shop_timezone",
-            values,
-            "a time zone, by a name like UTC or Europe/Berlin; "
-            "`select name from pg_timezone_names()` lists them",
-        )
-    start, end = _date("calendar_start", values), _date("calendar_end", values)
-    if start > end:
-        _refuse("calendar_end", values, f"no day before calendar_start, '{start}'")
-    if values["watch_as_of"]:
-        _date("watch_as_of", values, "a date, YYYY-MM-DD, or null")
+    for name in ("rebuild_on_code_change", "run_all_tests"):
+        if not isinstance(values[name], bool):
+            _refuse(name, values, "true or false")
+    if values["watch_as_of"] and not _is_day(str(values["watch_as_of"])):
+        _refuse("watch_as_of", values, "a date, YYYY-MM-DD, or null")
     yield from ()
 
 
-def _date(name: str, values: dict[str, Any], must: str = "a date, YYYY-MM-DD") -> str:
-    text = str(values[name])
+def _is_day(text: str) -> bool:
     try:
-        is_day = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) and date.fromisoformat(text)
+        return bool(re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) and date.fromisoformat(text))
     except ValueError:
-        is_day = None
-    if not is_day:
-        _refuse(name, values, must)
-    return text
+        return False
 
 
 def check_number(name: str, value: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-import vl_convert
+from lotus_lake.config import LakeError
 
 Rows = Sequence[Mapping[str, Any]]
 Encoding = dict[str, Any]
@@ -36,7 +36,14 @@ def chart(
     """Draw layers (Vega-Lite's ``mark`` and ``encoding``) over the same rows.
 
     The title is for those who cannot see it; width and height are the plot's, in pixels.
+
+    Raises:
+        LakeError: What draws them is not installed.
     """
+    try:
+        import vl_convert
+    except ImportError:
+        raise LakeError("Charts need more packages: pip install 'lotus-lake[site]'.") from None
     specification = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "data": {"values": [dict(row) for row in rows]},

@@ -12,19 +12,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
+import yaml
 
+import lotus_lake
 from lotus_lake.config import LakeConfig, LakeError, is_s3
 from lotus_lake.connection import connect
 from lotus_lake.landing import LandedFile, Landing
 from lotus_lake.listing import Listing, plan_listing
 from lotus_lake.scheduler.exits import Unreachable
 
-# What a build and the published site depend on, but for what has landed.
-_CODE = (
-    *(f"{folder}/**/*" for folder in ("models", "macros", "seeds", "snapshots", "analyses")),
-    *("tests/**/*.sql", "tests/**/*.yml", "lotus_lake/**/*", "docs/**/*"),
-    *("*.yml", "*.md", "requirements.lock"),
-)
+# The folders of a dbt project, by its settings.
+_FOLDERS = {
+    "model-paths": ["models"],
+    "macro-paths": ["macros"],
+    "seed-paths": ["seeds"],
+    "snapshot-paths": ["snapshots"],
+    "analysis-paths": ["analyses"],
+    "test-paths": ["tests"],
+}
 
 # The test that says which streams are late.
 FRESHNESS = "streams_are_fresh"
@@ -131,12 +136,29 @@ def selector(label: str) -> str:
 
 
 def code_digest(project: Path, target: str, variables: str | None) -> str:
-    """A digest of everything that a build depends on, but for what has landed."""
+    """A digest of everything that a build and its site depend on, but for what has landed.
+
+    Args:
+        project: The dbt project's folder.
+        target: dbt's target.
+        variables: What the command line says of variables.
+    """
+    settings = yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))
+    patterns = ["*.yml", "*.md", "*.lock", "docs/**/*"]
+    for setting, usual in _FOLDERS.items():
+        # Beside dbt's tests lie those of pytest.
+        endings = ("*.sql", "*.yml") if setting == "test-paths" else ("*",)
+        patterns += [
+            f"{folder}/**/{ending}" for folder in settings.get(setting, usual) for ending in endings
+        ]
+    files = {(project, file) for pattern in patterns for file in project.glob(pattern)}
+    engine = Path(lotus_lake.__file__).parent
+    files |= {(engine, file) for file in engine.rglob("*")}
     digest = hashlib.sha256(json.dumps([target, variables]).encode())
-    for file in sorted({file for pattern in _CODE for file in project.glob(pattern)}):
+    for folder, file in sorted(files):
         if file.is_file() and file.suffix != ".pyc":
             content = file.read_bytes()
-            digest.update(f"\0{file.relative_to(project)}\0{len(content)}\0".encode())
+            digest.update(f"\0{file.relative_to(folder)}\0{len(content)}\0".encode())
             digest.update(content)
     return digest.hexdigest()
 

@@ -9,10 +9,10 @@
 {% test null_rate_is_usual(model, time_column, columns, points=10) %}
     {% set newest %}
         (select {{ shop_day("max(" ~ time_column ~ ")") }} from {{ model }}
-        where {{ time_column }} < {{ shop_midnight(watch_until() ~ " + 1") }})
+        where {{ time_column }} < {{ shop_midnight(lotus_lake.watch_until() ~ " + 1") }})
     {% endset %}
     {# Asked before, it is a literal, which keeps DuckLake from opening files of older days. #}
-    {% if flags.WHICH in ["build", "test"] and execute and not var("watch_as_of") %}
+    {% if flags.WHICH in ["build", "test"] and execute and not lotus_lake.setting("watch_as_of") %}
         {% set found = run_query("select " ~ newest).columns[0].values()[0] %}
         {% set newest = "cast(" ~ ("'" ~ found ~ "'" if found else "null") ~ " as date)" %}
     {% endif %}
@@ -28,7 +28,7 @@
         from {{ model }}
         where
             {{ time_column }} < {{ shop_midnight(newest ~ " + 1") }}
-            and {{ time_column }} >= {{ shop_midnight(newest ~ " - " ~ watch_window()) }}
+            and {{ time_column }} >= {{ shop_midnight(newest ~ " - " ~ lotus_lake.watch_window()) }}
         group by 1
     ),
 
@@ -50,5 +50,5 @@
             column_name, nulls, number_of_rows, 100 * nulls / number_of_rows, dayname(day), day, 100 * usual,
             100 * lowest, 100 * highest, weeks
         ) as message
-    from ({{ unusual_null_rates("days", points) }})
+    from ({{ lotus_lake.unusual_null_rates("days", points) }})
 {% endtest %}

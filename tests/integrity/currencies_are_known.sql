@@ -48,13 +48,13 @@ judged as (
                 then 'is none of shop_currencies'
             {% endif %}
             when
-                currencies.first_day > newest.last_day - {{ var("watch_report_days") }}
-                and newest.first_day < currencies.first_day - 7 * {{ var("watch_least_weeks") }}
+                currencies.first_day > newest.last_day - {{ setting("watch_report_days") }}
+                and newest.first_day < currencies.first_day - 7 * {{ setting("watch_least_weeks") }}
                 then 'was never seen before ' || currencies.first_day
         end as problem
     from currencies
     cross join newest
-    where currencies.last_day > newest.last_day - {{ var("watch_report_days") }}
+    where currencies.last_day > newest.last_day - {{ setting("watch_report_days") }}
 )
 
 select

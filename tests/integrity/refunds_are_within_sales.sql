@@ -20,7 +20,7 @@ refunded as (
 ),
 
 newest as (
-    select max(last_refunded_at) - interval {{ var("watch_report_days") }} day as since
+    select max(last_refunded_at) - interval {{ setting("watch_report_days") }} day as since
     from refunded
 ),
 

@@ -97,7 +97,7 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from . import dimensions, facts, jaffle, klaviyo, marketing, shopify
+from . import dimensions, facts, klaviyo, marketing, shopify
 from .landing import read_all
 from .ledger import ledger
 from .tables import SPECIFICATIONS, Table, diff, table
@@ -130,7 +130,6 @@ def compute(
         "int_shopify__order_refunds": refunds,
         **_sales(shop, orders, lines, refunds, zone),
         **_email(landed, orders, timedelta(hours=attribution_hours)),
-        **_jaffle_shop(landed),
     }
     customers = shopify.customers(shop["customers"])
     rows["int_shopify__customers"] = customers
@@ -207,12 +206,6 @@ def _email(
         "fct_flow_performance": marketing.flow_performance(flows, journeys),
         "fct_attribution": marketing.attribution(journeys),
     }
-
-
-def _jaffle_shop(landed: dict[tuple[str, str], list[Record]]) -> dict[str, list[Record]]:
-    orders = jaffle.orders(landed["jaffle_shop", "orders"], landed["jaffle_shop", "payments"])
-    customers = jaffle.customers(landed["jaffle_shop", "customers"], orders)
-    return {"fct_jaffle_shop__orders": orders, "dim_jaffle_shop__customers": customers}
 
 
 def skipped(landing: Path, files: Iterable[str] | None = None) -> dict[str, str]:

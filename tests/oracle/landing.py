@@ -83,9 +83,6 @@ STREAMS: dict[tuple[str, str], tuple[str, ...]] = {
     ("klaviyo", "metrics"): _KLAVIYO,
     ("klaviyo", "lists"): _KLAVIYO,
     ("ads", "spend"): (*AD_KEY, "cost", "impressions", "clicks"),
-    ("jaffle_shop", "customers"): ("id", "first_name", "last_name"),
-    ("jaffle_shop", "orders"): ("id", "user_id", "order_date", "status"),
-    ("jaffle_shop", "payments"): ("id", "order_id", "payment_method", "amount"),
 }
 
 _DAY = re.compile(r"year=(\d+)/month=(\d+)/day=(\d+)/")

@@ -79,10 +79,6 @@ dim_products | product_id currency | title vendor product_type status tags first
   last_sold_at units_sold returned_units gross_sales net_sales return_rate on_hand
 dim_product_variants | variant_id | product_id sku title price compare_at_price unit_cost on_hand
   units_sold last_sold_at days_of_cover
-fct_jaffle_shop__orders | order_id | customer_id order_date status credit_card_amount
-  coupon_amount bank_transfer_amount gift_card_amount amount
-dim_jaffle_shop__customers | customer_id | first_name last_name first_order most_recent_order
-  number_of_orders customer_lifetime_value
 """
 
 

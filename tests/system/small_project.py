@@ -24,7 +24,34 @@ from tests.system.lake import Build, Lake
 DAYS = 8
 BEGUN = 4  # so many days have been fed in a lake that is copied
 
+SOURCES = """\
+sources:
+  - name: jaffle_shop
+    config: {meta: {external_location: "landed('{schema}', '{name}')"}}
+    tables:
+      - name: orders
+        config: &feeder {meta: {feeder: {sync_mode: append, primary_key: id, airbyte: false}}}
+        columns:
+          - {name: id, data_type: bigint}
+          - {name: user_id, data_type: bigint}
+          - {name: status, data_type: varchar}
+      - name: customers
+        config: *feeder
+        columns:
+          - {name: id, data_type: bigint}
+          - {name: first_name, data_type: varchar}
+          - {name: last_name, data_type: varchar}
+"""
+FEED = """\
+def model(dbt, session):
+    dbt.config(materialized="feed")
+    return dbt.source("jaffle_shop", "{}")
+"""
+
 MODELS = {
+    "models/landing/sources.yml": SOURCES,
+    "models/landing/stg_jaffle_shop__orders.py": FEED.format("orders"),
+    "models/landing/stg_jaffle_shop__customers.py": FEED.format("customers"),
     "models/int_orders.sql": """\
 {{ config(unique_key='order_id') }}
 
@@ -82,31 +109,30 @@ Rows = list[tuple[object, ...]]
 
 
 def make_project(folder: Path) -> None:
-    """Write the project: the real one's settings, macros and two of its streams; other models."""
-    whole = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
-    kept = ("name", "version", "config-version", "profile", "flags", "vars")
-    hooks = ("on-run-start", "on-run-end")
-    project = {name: whole[name] for name in (*kept, *hooks)}
-    project["models"] = {
-        "lotus_lake": {
-            "+materialized": "lake_table",
-            "landing": {"+schema": "staging", "+full_refresh": False},
-            "meta": {"+materialized": "lake_view"},
-        }
+    """Write the project: the engine as a project that reads its folders in place has it."""
+    engine = yaml.safe_load((PROJECT / "engine/dbt_project.yml").read_text())
+    project = {
+        "name": "lotus_lake",
+        "profile": "lotus_lake",
+        "flags": {"send_anonymous_usage_stats": False},
+        "macro-paths": ["macros", "engine"],
+        **{hooks: engine[hooks] for hooks in ("on-run-start", "on-run-end")},
+        "models": {
+            "lotus_lake": {
+                "+materialized": "lake_table",
+                "landing": {"+schema": "staging", "+full_refresh": False},
+                "meta": {"+materialized": "lake_view"},
+            }
+        },
     }
-    landing = folder / "models/landing"
-    landing.mkdir(parents=True)
-    (folder / "tests").mkdir()
-    (folder / "dbt_project.yml").write_text(yaml.safe_dump(project))
-    (folder / "macros").symlink_to(PROJECT / "macros")
-    for name in (
-        "_jaffle_shop__sources.yml",
-        "stg_jaffle_shop__orders.py",
-        "stg_jaffle_shop__customers.py",
-    ):
-        shutil.copy(PROJECT / "models/landing/jaffle_shop" / name, landing)
     for name, text in MODELS.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
+    (folder / "dbt_project.yml").write_text(yaml.safe_dump(project))
+    (folder / "macros").mkdir()
+    (folder / "engine").symlink_to(PROJECT / "engine/macros")
+    for name in ("generate_schema_name.sql", "unchanged.sql"):
+        (folder / "macros" / name).symlink_to(PROJECT / "macros/project" / name)
 
 
 def path_of(stream: str, day: int, part: int = 0) -> str:
@@ -167,7 +193,7 @@ class Shop:
 
     def add_meta(self) -> None:
         """Have the real project's models of the runs, which the site shows."""
-        folder = PROJECT / "models/meta"
+        folder = PROJECT / "engine/models/meta"
         for file in (*folder.glob("*.sql"), folder / "_meta__sources.yml", folder / "docs.md"):
             self.write(f"models/meta/{file.name}", file.read_text())
 

@@ -47,11 +47,10 @@ def test_a_key_of_several_columns(shop: Shop) -> None:
 
 def test_the_newest_version_by_several_columns(shop: Shop) -> None:
     """Of files without Airbyte too: the row that landed last, part_10 after part_9."""
-    sources = "models/landing/_jaffle_shop__sources.yml"
-    declared = (shop.project / sources).read_text()
-    stream, orders, rest = declared.partition("- name: orders")
-    key = "primary_key: [id, user_id]"
-    shop.write(sources, stream + orders + rest.replace("primary_key: id", key, 1))
+    sources = "models/landing/sources.yml"
+    feeder = "{meta: {feeder: {sync_mode: append, primary_key: id, airbyte: false}}}"
+    declared = MODELS[sources].replace("*feeder", feeder)
+    shop.write(sources, declared.replace("primary_key: id", "primary_key: [id, user_id]", 1))
     shop.write(
         "models/int_orders.sql",
         "{{ config(unique_key=['order_id', 'customer_id']) }}"

@@ -73,7 +73,7 @@ def attach_lake(connection: duckdb.DuckDBPyConnection, folder: Path) -> LakeConf
 
 def meta_tables_sql() -> list[str]:
     """The statements of the macro create_meta_tables, with the database's name filled in."""
-    macro = (PROJECT / "macros/lakehouse/create_meta_tables.sql").read_text()
+    macro = (PROJECT / "engine/macros/lakehouse/create_meta_tables.sql").read_text()
     calls = re.findall(r'run_query\("(.*?)"\) %}', macro, re.DOTALL)
     return [re.sub(r'" ~ target.database\s*~ "', "lakehouse", call) for call in calls]
 

@@ -65,7 +65,7 @@ def test_the_list_of_tables_is_complete(manifest: Node) -> None:
 def test_python_models_are_feeds(manifest: Node) -> None:
     """dbt ignores it from dbt_project.yml for Python models, and would replace the table. Tests of
     the bookkeeping wait for every one of them."""
-    waits = (ROOT / "macros/feeder/after_feeding.sql").read_text()
+    waits = (ROOT / "macros/project/after_feeding.sql").read_text()
     models = [node for node in own(manifest, "nodes", "model") if node["language"] == "python"]
     assert models
     for node in models:
@@ -80,7 +80,7 @@ def test_python_models_are_feeds(manifest: Node) -> None:
 DECLARED = set(yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"])
 DBT_CODE = [
     f"{folder}/**/*.{kind}"
-    for folder in ("macros", "models", "snapshots", "analyses", "tests/integrity", "tests/generic")
+    for folder in ("macros", "models", "snapshots", "analyses", "tests/integrity", "engine")
     for kind in ("sql", "py", "yml")
 ]
 SETTINGS = {field.name for field in fields(Stream)}
@@ -92,7 +92,7 @@ TARGETS = found(r"^([a-z][\w-]*):", "Makefile")
     ("names", "written", "text"),
     [
         pytest.param(
-            DECLARED | found(r"\bvar\(\s*['\"](\w+)['\"]", *DBT_CODE),
+            DECLARED | found(r"\b(?:var|setting)\(\s*['\"](\w+)['\"]", *DBT_CODE),
             "`{}`",
             text_of("docs/feeder.md", "docs/models.md", "docs/maintenance.md"),
             id="variables",
@@ -104,7 +104,7 @@ TARGETS = found(r"^([a-z][\w-]*):", "Makefile")
             id="stream settings",
         ),
         pytest.param(
-            {path.stem for path in ROOT.glob("macros/feeder/[a-z]*.sql")}
+            {path.stem for path in ROOT.glob("engine/macros/feeder/[a-z]*.sql")}
             # What others call.
             - {"declare_streams", "declared_streams", "check_landing", "after_feeding"}
             - {"backlog_files"},

@@ -1191,33 +1191,6 @@ def test_profiles_flows_and_lists(tmp_path: Path, write: Write) -> None:
     assert tables["int_klaviyo__lists"].rows == [("L", "N", "single_opt_in", NOON, at(hours=1))]
 
 
-# --- the jaffle shop --------------------------------------------------------------------------
-
-
-def test_jaffle_shop_takes_the_last_file(tmp_path: Path) -> None:
-    def land(stream: str, name: str, content: str) -> None:
-        put(tmp_path, f"jaffle_shop/{stream}/{name}", content.encode())
-
-    first, second = "year=2024/month=03/day=01", "year=2024/month=03/day=02"
-    land("customers", f"{first}/c.csv", "id,first_name,last_name\n1,Ann,A\n2,Bob,\n")
-    header = "id,user_id,order_date,status\n"
-    land("orders", f"{first}/part_9.csv", f"{header}1,1,2018-01-02,placed\n2,1,2018-01-01,placed\n")
-    land("orders", f"{first}/part_10.csv", f"{header}1,1,2018-01-02,shipped\n")
-    land("orders", f"{second}/part_0.csv", f"{header}2,1,2018-01-01,old\n2,1,2018-01-01,done\n")
-    payments = "1,1,credit_card,1005\n2,1,coupon,50\n3,1,cash,1\n4,99,coupon,1\n"
-    land("payments", f"{first}/p.csv", f"id,order_id,payment_method,amount\n{payments}")
-    tables = compute(tmp_path)
-    cents = [Decimal(text) for text in ("10.05", "0.50", "0.00", "0.00", "10.56")]
-    assert tables["fct_jaffle_shop__orders"].rows == [
-        (1, 1, date(2018, 1, 2), "shipped", *cents),
-        (2, 1, date(2018, 1, 1), "done", *[Decimal(0)] * 5),
-    ]
-    assert tables["dim_jaffle_shop__customers"].rows == [
-        (1, "Ann", "A", date(2018, 1, 1), date(2018, 1, 2), 2, Decimal("10.56")),
-        (2, "Bob", None, None, None, 0, Decimal("0.00")),
-    ]
-
-
 # --- comparing --------------------------------------------------------------------------------
 
 

@@ -17,7 +17,6 @@ STREAMS = {
     " inventory_levels locations transactions fulfillments discount_codes abandoned_checkouts",
     "klaviyo": "profiles events campaigns flows metrics lists",
     "ads": "spend",
-    "jaffle_shop": "customers orders payments",
 }
 # The newest version of each record, and what each story needs to be true of them, as SQL.
 NEWEST = """

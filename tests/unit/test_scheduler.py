@@ -85,13 +85,14 @@ def test_recent_days_are_listed_and_everything_when_due_or_cheap() -> None:
 
 
 def test_code_is_what_a_build_depends_on(tmp_path: Path) -> None:
-    names = ("models/a.sql", "macros/b.sql", "lotus_lake/c.py", "tests/d.sql", "dbt_project.yml")
+    (tmp_path / "dbt_project.yml").write_text("macro-paths: [macros, engine/macros]")
+    names = ("models/a.sql", "engine/macros/b.sql", "a.lock", "tests/d.sql", "sources.yml")
     for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text("1")
     before = code_digest(tmp_path, "local", None)
     (tmp_path / "tests/test_x.py").write_text("no test of dbt")
-    (tmp_path / "lotus_lake/c.pyc").write_text("compiled")
+    (tmp_path / "models/c.pyc").write_text("compiled")
     assert code_digest(tmp_path, "local", None) == before
     found = {before, code_digest(tmp_path, "local", "{a: 1}"), code_digest(tmp_path, "prod", None)}
     for name in names:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
+import jinja2
 import pytest
 import yaml
 
@@ -16,7 +18,12 @@ from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.streams import Stream
 
 ROOT = Path(__file__).parents[2]
-VARIABLES = yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]
+VARIABLES = {
+    **{"rebuild_on_code_change": True, "run_all_tests": False, "watch_as_of": None},
+    **{"watch_weeks": 8, "watch_least_weeks": 4, "watch_days": 3, "watch_score": 2.5},
+    **{"watch_settle_days": 3, "watch_report_days": 7},
+}
+SHOP = yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]
 NOT_A_NUMBER, INFINITY = float("nan"), float("inf")
 
 
@@ -31,13 +38,34 @@ def check(**variables: Any) -> str | None:
     return operate("check_variables", VARIABLES | variables)
 
 
+def check_shop(**variables: Any) -> str | None:
+    """Render the shop's macro as a build does; what was refused."""
+    refused: list[str] = []
+    macro = (ROOT / "macros/project/check_shop_variables.sql").read_text()
+    values = SHOP | variables
+    jinja2.Environment(extensions=["jinja2.ext.do"]).from_string(
+        macro + "{{ check_shop_variables() }}"
+    ).render(
+        execute=True,
+        flags=SimpleNamespace(WHICH="build"),
+        var=values.__getitem__,
+        tojson=json.dumps,
+        run_query=lambda sql: SimpleNamespace(
+            columns=[SimpleNamespace(values=lambda: [row[0] for row in duckdb.sql(sql).fetchall()])]
+        ),
+        exceptions=SimpleNamespace(raise_compiler_error=refused.append),
+    )
+    return refused[0] if refused else None
+
+
 def test_what_can_be_meant() -> None:
     assert check() is None
-    assert not check(watch_as_of="2025-06-02", shop_currencies=["EUR", "USD"], watch_score=3)
-    assert not check(watch_as_of="2025-06-02", calendar_end="2026-01-01", attribution_hours=0.5)
-    assert not check(calendar_start="2025-06-02", calendar_end="2025-06-02")
-    assert not check(rebuild_on_code_change=False)
+    assert not check(watch_as_of="2025-06-02", watch_score=3, rebuild_on_code_change=False)
     assert not check(watch_least_weeks=1, watch_settle_days=0, watch_report_days=0)
+    assert check_shop() is None
+    assert not check_shop(calendar_end="2026-01-01", attribution_hours=0.5)
+    assert not check_shop(calendar_start="2025-06-02", calendar_end="2025-06-02")
+    assert not check_shop(shop_currencies=["EUR", "USD"], shop_timezone="Europe/Berlin")
 
 
 @pytest.mark.parametrize(
@@ -52,10 +80,11 @@ def test_what_can_be_meant() -> None:
         ("watch_report_days", INFINITY, "a whole number from 0"),
         *(("watch_score", value, "a number from 0.001") for value in ("high", -1, NOT_A_NUMBER)),
         *(("watch_as_of", value, "a date, YYYY-MM-DD, or null") for value in ("soon", "infinity")),
+        *(("rebuild_on_code_change", value, "true or false") for value in ("no", None, 1)),
         ("attribution_hours", INFINITY, "a number from 0.001 to 87600.0"),
+        ("attribution_hours", "abc", "a number from 0.001 to 87600.0"),
         *(("shop_currencies", value, "a list of codes") for value in ("EUR", None, 5, {"EUR": 1})),
         *(("shop_currencies", value, "a list of codes") for value in ([1], ["E'"])),
-        *(("rebuild_on_code_change", value, "true or false") for value in ("no", None, 1)),
         *(("shop_timezone", value, "a time zone") for value in ("Mars/Olympus", None, "'")),
         *(("calendar_start", value, "a date") for value in ("x'", None, "-infinity")),
         ("calendar_end", "2025-02-30", "a date"),
@@ -64,7 +93,7 @@ def test_what_can_be_meant() -> None:
 )
 def test_what_cannot_be_meant(name: str, value: Any, must: str) -> None:
     said = "null" if value is None else value
-    refused = check(**{name: value})
+    refused = (check_shop if name in SHOP else check)(**{name: value})
     assert refused and refused.startswith(f"Variable {name} is '{said}'; it has to be {must}")
 
 
@@ -77,10 +106,9 @@ def test_what_cannot_be_meant(name: str, value: Any, must: str) -> None:
     ],
 )
 def test_settings_that_a_stream_cannot_have(feeder: Any, said: str) -> None:
-    source = {
-        **{"source": "shop", "stream": "orders", "schema": "shop", "identifier": "orders"},
-        **{"columns": [], "feeder": feeder, "freshness": {}},
-    }
+    node = {"source_name": "shop", "name": "orders", "columns": {}}
+    node["config"] = {"meta": {"feeder": feeder}}
+    source = {"node": node, "table": "lakehouse.staging.stg_shop__orders"}
     refused = operate("declare_streams", {"sources": [source], "defaults": {}})
     assert refused and refused.startswith(f"Stream shop.orders: {said}")
 
@@ -146,8 +174,3 @@ def test_a_right_declaration(settings: dict[str, Any]) -> None:
 def test_a_wrong_declaration_says_what_is_wrong(settings: dict[str, Any], said: str) -> None:
     wrong = problem(**settings)
     assert wrong and re.match(f"Stream shop.orders: (variable )?{said}", wrong), wrong
-
-
-def test_a_missing_declaration_says_what_to_do() -> None:
-    with pytest.raises(LakeError, match="on-run-start"):
-        Stream.from_declaration("{}")

@@ -10,11 +10,11 @@ from typing import Any
 import duckdb
 import jinja2
 import pytest
-import yaml
 
 ROOT = Path(__file__).parents[2]
-VARIABLES = yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]
-FOLDER = ROOT / "macros/watching"
+VARIABLES = {"watch_weeks": 8, "watch_least_weeks": 4, "watch_days": 3}
+VARIABLES |= {"watch_settle_days": 3, "watch_score": 2.5}
+FOLDER = ROOT / "engine/macros/watching"
 MACROS = "".join(
     (FOLDER / f"{name}.sql").read_text()
     for name in ("volume_scores", "unusual_volumes", "unusual_null_rates")
@@ -29,7 +29,7 @@ def ask(call: str, days: str, **variables: Any) -> list[Row]:
     """Rows of a macro's query over the CTE `days`."""
     template = MACROS.replace("lotus_lake.", "") + "{{ " + call + " }}"
     query = jinja2.Environment().from_string(template)
-    sql = query.render(var=lambda name: (VARIABLES | variables)[name])
+    sql = query.render(setting=lambda name: (VARIABLES | variables)[name])
     result = duckdb.sql(f"with days as ({days}) {sql}")
     return [dict(zip(result.columns, row, strict=True)) for row in result.fetchall()]
 

@@ -1,6 +1,3 @@
-from lotus_lake.feeder import feed
-
-
 def model(dbt, session):
     dbt.config(materialized="feed")
-    return feed(session, dbt.source("klaviyo", "lists"))
+    return dbt.source("klaviyo", "lists")

@@ -1,6 +1,3 @@
-from lotus_lake.feeder import feed
-
-
 def model(dbt, session):
     dbt.config(materialized="feed")
-    return feed(session, dbt.source("shopify", "discount_codes"))
+    return dbt.source("shopify", "discount_codes")

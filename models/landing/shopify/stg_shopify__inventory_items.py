@@ -1,6 +1,3 @@
-from lotus_lake.feeder import feed
-
-
 def model(dbt, session):
     dbt.config(materialized="feed")
-    return feed(session, dbt.source("shopify", "inventory_items"))
+    return dbt.source("shopify", "inventory_items")

@@ -1,6 +1,0 @@
-from lotus_lake.feeder import feed
-
-
-def model(dbt, session):
-    dbt.config(materialized="feed")
-    return feed(session, dbt.source("jaffle_shop", "customers"))

@@ -1,0 +1,139 @@
+"""The second project: examples/jaffle_shop, as its README says; the engine is a dbt package."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.system.dbt_process import PROJECT
+from tests.system.lake import Lake
+
+EXAMPLE = PROJECT / "examples/jaffle_shop"
+METHODS = ("credit_card", "coupon", "bank_transfer", "gift_card")
+
+
+class Jaffle:
+    """A copy of the example, with the engine beside it as in the repository."""
+
+    def __init__(self, lake: Lake, folder: Path) -> None:
+        self.lake = lake
+        self.folder = folder / "examples/jaffle_shop"
+        unwanted = shutil.ignore_patterns(".venv", ".lake", "dbt_packages", "target", "logs")
+        shutil.copytree(EXAMPLE, self.folder, ignore=unwanted)
+        (folder / "engine").symlink_to(PROJECT / "engine")
+        self.environment = lake.environment | {
+            "DBT_PROJECT_DIR": str(self.folder),
+            "DBT_PROFILES_DIR": str(self.folder),
+            "DLT_DATA_DIR": str(folder / "dlt"),
+        }
+
+    def run(self, *command: str) -> str:
+        """Run a command of the README; what it printed."""
+        program = [sys.executable] if command[0].endswith(".py") else []
+        if command[0] == "dbt":
+            command = (str(Path(sys.executable).with_name("dbt")), *command[1:])
+        done = subprocess.run(
+            [*program, *command],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def write(self, table: str, *rows: str) -> None:
+        """Replace rows of a CSV file by their first column, and add new ones."""
+        file = self.folder / f"data/raw_{table}.csv"
+        header, *before = file.read_text().splitlines()
+        found = {row.split(",")[0]: row for row in (*before, *rows)}
+        file.write_text("\n".join([header, *found.values(), ""]))
+
+    def truth(self) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+        """Orders and customers, computed from the CSV files."""
+        orders, customers, payments = (
+            list(csv.DictReader((self.folder / f"data/raw_{table}.csv").open()))
+            for table in ("orders", "customers", "payments")
+        )
+        facts: list[tuple[object, ...]] = []
+        for order in orders:
+            paid = [row for row in payments if row["order_id"] == order["id"]]
+            amounts = [
+                sum(
+                    (Decimal(row["amount"]) for row in paid if row["payment_method"] in methods),
+                    Decimal(),
+                )
+                / 100
+                for methods in (*((method,) for method in METHODS), METHODS)
+            ]
+            facts.append(
+                (
+                    int(order["id"]),
+                    int(order["user_id"]),
+                    order["order_date"],
+                    order["status"],
+                    *amounts,
+                )
+            )
+        people: list[tuple[object, ...]] = []
+        for customer in customers:
+            own = [fact for fact in facts if fact[1] == int(customer["id"])]
+            days = sorted(str(fact[2]) for fact in own)
+            value = sum((fact[-1] for fact in own if isinstance(fact[-1], Decimal)), Decimal())
+            first, last = (days[0], days[-1]) if days else (None, None)
+            people.append(
+                (
+                    int(customer["id"]),
+                    customer["first_name"],
+                    customer["last_name"],
+                    first,
+                    last,
+                    len(own),
+                    value,
+                )
+            )
+        return sorted(facts), sorted(people)
+
+    def tables(self) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+        """The same from the lake."""
+        return (
+            self.lake.query(
+                "select * replace (order_date::varchar as order_date)"
+                " from fct_jaffle_shop__orders order by 1"
+            ),
+            self.lake.query(
+                "select * replace (first_order::varchar as first_order,"
+                " most_recent_order::varchar as most_recent_order)"
+                " from dim_jaffle_shop__customers order by 1"
+            ),
+        )
+
+
+@pytest.mark.slow
+def test_the_example(new_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    """It lands, builds, finds nothing to do, and follows rows that change and come again."""
+    jaffle = Jaffle(new_lake(), tmp_path / "repository")
+    jaffle.run("dbt", "deps")
+    jaffle.run("land.py")
+    assert "ERROR=0" in jaffle.run("dbt", "build")
+    assert jaffle.tables() == jaffle.truth()
+    before = jaffle.lake.snapshot()
+    jaffle.run("dbt", "build")
+    assert jaffle.lake.snapshot() == before
+
+    jaffle.write("orders", "5,5,2018-02-11,shipped", "9,4,2018-03-05,placed")
+    jaffle.write("payments", "9,9,gift_card,1999", "10,9,credit_card,1")
+    jaffle.run("land.py")
+    jaffle.run("dbt", "build")
+    assert jaffle.tables() == jaffle.truth()
+    staged = jaffle.lake.value("select count(*) from staging.stg_jaffle_shop__orders")
+    assert staged == 17
