@@ -9,7 +9,7 @@
     ).columns[0].values()[0] is not none %}
         {% set problem = lotus_lake._operate("keep_up", lotus_lake._what_to_keep()) %}
         {% if problem is not none %}
-            {% do log("Upkeep stopped, the build is whole: " ~ problem, info=true) %}
+            {% do print("Upkeep stopped, the build is whole: " ~ problem) %}
         {% endif %}
     {% endif %}
 {% endmacro %}
