@@ -47,18 +47,24 @@ def main() -> int:
     parser.add_argument("--yaml", action="store_true", help="print the YAML to add")
     parser.add_argument("--check", action="store_true", help="exit with 20 if something differs")
     parser.add_argument("--add", metavar="STREAM", help="write the files of a new stream")
-    parser.add_argument("--key", help="with --add: its key (id)")
+    parser.add_argument(
+        "--key", help="with --add: its key, a,b; proposed from what landed if not given"
+    )
+    parser.add_argument(
+        "--no-key", action="store_true", help="with --add: it has no key, and no int_ model"
+    )
     parser.add_argument("--cursor", help="with --add: the column that orders versions")
     parser.add_argument("--manifest", type=Path, default=target / "manifest.json")
     parser.add_argument("--project", type=Path, default=PROJECT, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if not options.add and (options.key or options.cursor):
-        parser.error("--key and --cursor are about the stream of --add")
+    if not options.add and (options.key or options.no_key or options.cursor):
+        parser.error("--key, --no-key and --cursor are about the stream of --add")
     try:
-        found = scan(options)
-        if options.add:
-            add(options, found[0])
-            return Exit.OK
+        with duckdb.connect(config={**CONNECT_CONFIG}) as connection:
+            found = scan(connection, options)
+            if options.add:
+                add(connection, options, found[0])
+                return Exit.OK
     except LakeError as error:
         print(f"discover: {error}", file=sys.stderr)
         return Exit.UNREACHABLE if isinstance(error, Unreachable) else Exit.USAGE
@@ -73,31 +79,34 @@ def main() -> int:
     return Exit.FAILED if options.check and wrong else Exit.OK
 
 
-def scan(options: argparse.Namespace) -> list[Discovery]:
+def scan(connection: duckdb.DuckDBPyConnection, options: argparse.Namespace) -> list[Discovery]:
     """Compare the streams that the options name."""
     config = LakeConfig.from_env()
     declared = {one.label: one for one in all_streams(read_manifest(options.manifest))}
     landing = open_landing(config.landing_url)
     only = [options.add] if options.add else options.stream
     try:
-        with duckdb.connect(config={**CONNECT_CONFIG}) as connection:
-            load(connection, config)
-            connection.execute("set TimeZone = 'UTC'")
-            return discover(connection, landing, declared, only, options.all)
+        load(connection, config)
+        connection.execute("set TimeZone = 'UTC'")
+        return discover(connection, landing, declared, only, options.all)
     except UnknownStream:
         raise
     except LakeError as error:
         raise Unreachable(str(error)) from error
 
 
-def add(options: argparse.Namespace, found: Discovery) -> None:
+def add(
+    connection: duckdb.DuckDBPyConnection, options: argparse.Namespace, found: Discovery
+) -> None:
     """Write the files of a new stream, and say what to do next."""
-    key, cursor = choose(found, options.key, options.cursor)
-    files = write(options.project, found, key, cursor)
+    given = [] if options.no_key else options.key.split(",") if options.key else None
+    key, cursor = choose(connection, found, given, options.cursor)
+    files = write(options.project, found, key.columns, cursor)
     how = f"newest by {cursor}" if cursor else "newest by the file that came last"
     if found.is_airbyte and not cursor:
         how = "sent whole, so the newest generation is the truth"
-    print(f"{found.label}: key {key}, {how}. Written or changed:")
+    print(f"{found.label}: key {', '.join(key.columns)}, {how}." if key.columns else found.label)
+    print(f"Why: {key.reason}.\nWritten or changed:")
     for file in files:
         print(f"  {file}")
     print(

@@ -98,8 +98,7 @@ def _file(folder: Path, source: str) -> Path:
 
 def _configured(stream: Stream) -> Catalog:
     incremental = stream.sync_mode == "append"
-    key = key_of(stream)
-    primary_key = [[key]] if key else []
+    primary_key = [[column] for column in key_of(stream)]
     cursor = list(cursor_of(stream)) if incremental else []
     properties = {
         name: _schema(type_, f"{stream.label}: column {name}")

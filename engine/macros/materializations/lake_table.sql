@@ -41,7 +41,7 @@
     create table {{ relation }} {{ get_table_columns_and_constraints() if has_contract
         else "as select * from (" ~ sql ~ "\n) limit 0" }};
     {% if plan.key %}
-    alter table {{ relation }} set sorted by ({{ plan.key }} asc);
+    alter table {{ relation }} set sorted by ({{ plan.key_columns | join(" asc, ") }} asc);
     {% endif %}
     insert into {{ relation }} by name
     {{ sql }}
