@@ -110,6 +110,16 @@ def _amounts(label: str, amounts: Any) -> tuple[str, ...]:
     return tuple(amounts)
 
 
+def _primary_key(label: str, key: Any) -> tuple[str, ...]:
+    names = [key] if isinstance(key, str) else key or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise LakeError(
+            f"Stream {label}: primary_key is '{key}'; it has to be a column, or a list of columns "
+            "such as [date, platform]."
+        )
+    return tuple(names)
+
+
 @dataclass(frozen=True)
 class Stream:
     """One stream of a source.
@@ -121,7 +131,7 @@ class Stream:
         columns: Declared columns with their types; they exist from the first run on.
         sync_mode: ``append``, or ``overwrite`` for full-refresh streams.
         source_cursor: SQL expression that orders the versions of a record, or None.
-        primary_key: Column that identifies a record, or None.
+        primary_key: Columns that identify a record; empty when there are none.
         feed_mode: ``copy``, or ``register`` for zero-copy.
         feed_max_files: Most files one run feeds.
         feed_max_bytes: Most bytes one run feeds (a single larger file is fed all the same).
@@ -142,7 +152,7 @@ class Stream:
     columns: dict[str, Type]
     sync_mode: str = "append"
     source_cursor: str | None = None
-    primary_key: str | None = None
+    primary_key: tuple[str, ...] = ()
     feed_mode: str = "copy"
     feed_max_files: int = 500
     feed_max_bytes: int = 2 << 30
@@ -212,11 +222,11 @@ class Stream:
                 raise LakeError(
                     f"Stream {label}: {key} is '{raw[key]}'; it has to be {' or '.join(choices)}."
                 )
-        for key in ("source_cursor", "primary_key"):
-            if not isinstance(raw.get(key), str | None):
-                raise LakeError(
-                    f"Stream {label}: {key} is '{raw[key]}'; it has to be text, an SQL expression."
-                )
+        if not isinstance(raw.get("source_cursor"), str | None):
+            raise LakeError(
+                f"Stream {label}: source_cursor is '{raw['source_cursor']}'; it has to be text, an "
+                "SQL expression."
+            )
         if not isinstance(raw.get("airbyte", True), bool):
             raise LakeError(
                 f"Stream {label}: airbyte is '{raw['airbyte']}'; it has to be true or false."
@@ -235,6 +245,7 @@ class Stream:
                     "Set it in dbt_project.yml, with --vars, or under the stream's meta.feeder."
                 )
         raw["amounts"] = _amounts(label, raw.get("amounts", []))
+        raw["primary_key"] = _primary_key(label, raw.get("primary_key"))
         if raw.get("airbyte", True):
             declared = {**AIRBYTE_COLUMNS, **declared}
         types: dict[str, Type] = {}
@@ -269,7 +280,7 @@ class Stream:
         row = ", ".join(f"cast(null as {sql}) as {quote(name)}" for name, sql in types.items())
         for key, expression in (
             ("source_cursor", self.source_cursor),
-            ("primary_key", self.primary_key),
+            *(("primary_key", column) for column in self.primary_key),
         ):
             if expression is None:
                 continue

@@ -107,8 +107,7 @@ def _orphans(declared: Mapping[str, object], folder: Path) -> list[Path]:
 
 def _configured(stream: Stream) -> Catalog:
     incremental = stream.sync_mode == "append"
-    key = key_of(stream)
-    primary_key = [[key]] if key else []
+    primary_key = [[column] for column in key_of(stream)]
     cursor = list(cursor_of(stream)) if incremental else []
     properties = {
         name: _schema(type_, f"{stream.label}: column {name}")

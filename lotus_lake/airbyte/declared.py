@@ -98,17 +98,17 @@ def cursor_of(stream: Stream) -> tuple[str, ...]:
     return path
 
 
-def key_of(stream: Stream) -> str | None:
-    """The column that identifies a record.
+def key_of(stream: Stream) -> tuple[str, ...]:
+    """The columns that identify a record.
 
     Raises:
-        LakeError: The stream does not declare it.
+        LakeError: The stream does not declare one of them.
     """
-    if stream.primary_key and _declared(stream, (stream.primary_key,)) is None:
-        raise LakeError(
-            f"Stream {stream.label}: its primary_key, {stream.primary_key}, is no column that it "
-            "declares."
-        )
+    for column in stream.primary_key:
+        if _declared(stream, (column,)) is None:
+            raise LakeError(
+                f"Stream {stream.label}: its primary_key, {column}, is no column that it declares."
+            )
     return stream.primary_key
 
 

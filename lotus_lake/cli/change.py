@@ -27,6 +27,8 @@ from lotus_lake.config import LakeConfig
 from lotus_lake.scheduler.exits import Exit
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from lotus_lake.discover.compare import Discovery
 
 _BRANCH_LINE = "{:<42}{:>10}  {:<20}{:>6}  {:<20}{}"
@@ -214,7 +216,8 @@ def watch(select: tuple[str, ...]) -> int:
 @click.option("--yaml", is_flag=True, help="Print the YAML to add.")
 @click.option("--check", is_flag=True, help="Exit with 20 if something is not declared.")
 @click.option("--add", metavar="STREAM", help="Write the files of a new stream.")
-@click.option("--key", metavar="COLUMN", help="With --add: its key (id).")
+@click.option("--key", metavar="COLUMN,...", help="With --add: its key, else proposed.")
+@click.option("--no-key", is_flag=True, help="With --add: it has no key, and no int_ model.")
 @click.option("--cursor", metavar="COLUMN", help="With --add: the column that orders versions.")
 @json_option
 def discover(
@@ -224,6 +227,7 @@ def discover(
     check: bool,
     add: str | None,
     key: str | None,
+    no_key: bool,
     cursor: str | None,
     as_json: bool,
 ) -> int:
@@ -233,12 +237,20 @@ def discover(
     declaration, a staging model and an int_ model with tests, and Airbyte's catalog if Airbyte
     delivers the stream.
     """
-    if not add and (key or cursor):
-        raise click.UsageError("--key and --cursor are about the stream of --add.")
-    found = _discovered([add] if add else list(streams), whole)
-    if add:
-        _add(found[0], key, cursor)
-        return Exit.OK
+    import duckdb
+
+    from lotus_lake.connection import CONNECT_CONFIG
+
+    if not add and (key or no_key or cursor):
+        raise click.UsageError("--key, --no-key and --cursor are about the stream of --add.")
+    if key and no_key:
+        raise click.UsageError("--key goes not with --no-key.")
+    with duckdb.connect(config={**CONNECT_CONFIG}) as connection:
+        found = _discovered(connection, [add] if add else list(streams), whole)
+        if add:
+            given = [] if no_key else key.split(",") if key else None
+            _add(connection, found[0], given, cursor)
+            return Exit.OK
     wrong = sum(one.needs_work for one in found)
     if as_json:
         print_json([one.as_dict() for one in found])
@@ -255,33 +267,34 @@ def discover(
     return Exit.FAILED if check and wrong else Exit.OK
 
 
-def _discovered(only: list[str], whole: bool) -> list[Discovery]:
-    import duckdb
-
+def _discovered(connection: DuckDBPyConnection, only: list[str], whole: bool) -> list[Discovery]:
     from lotus_lake.airbyte.declared import all_streams, read_manifest
-    from lotus_lake.connection import CONNECT_CONFIG, load
+    from lotus_lake.connection import load
     from lotus_lake.discover.compare import discover as compared
     from lotus_lake.landing import open_landing
 
     config = LakeConfig.from_env()
     landing = open_landing(config.landing_url)
     declared = {one.label: one for one in all_streams(read_manifest(parse_project()))}
-    with duckdb.connect(config={**CONNECT_CONFIG}) as connection:
-        load(connection, config)
-        connection.execute("set TimeZone = 'UTC'")
-        return compared(connection, landing, declared, only, whole)
+    load(connection, config)
+    connection.execute("set TimeZone = 'UTC'")
+    return compared(connection, landing, declared, only, whole)
 
 
-def _add(found: Discovery, key: str | None, cursor: str | None) -> None:
+def _add(
+    connection: DuckDBPyConnection, found: Discovery, given: list[str] | None, cursor: str | None
+) -> None:
     from lotus_lake.discover.new_stream import choose, write
     from lotus_lake.settings import project_folder
 
-    key, cursor = choose(found, key, cursor)
-    files = write(project_folder(), found, key, cursor)
+    key, cursor = choose(connection, found, given, cursor)
+    files = write(project_folder(), found, key.columns, cursor)
     how = f"newest by {cursor}" if cursor else "newest by the file that came last"
     if found.is_airbyte and not cursor:
         how = "sent whole, so the newest generation is the truth"
-    say(f"{found.label}: key {key}, {how}. Written or changed:")
+    say(f"{found.label}: key {', '.join(key.columns)}, {how}." if key.columns else found.label)
+    say(f"Why: {key.reason}.")
+    say("Written or changed:")
     if found.is_airbyte:
         files += _write_catalogs()
     for file in files:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import duckdb
@@ -18,12 +19,23 @@ from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
 
 # Files scanned of each stream, the newest.
 SAMPLE = 20
+# The same of a stream that is named and not declared: what lands of it decides its key.
+NEW_SAMPLE, NEW_SAMPLE_BYTES = 500, 2 << 30
 
 _NUMBERS = ("INT", "INTEGER", "FLOAT", "DOUBLE")
 
 
 class UnknownStream(LakeError):
     """A stream that neither landed nor is declared."""
+
+
+@dataclass(frozen=True)
+class Landed:
+    """The scanned files of a stream, to read their rows."""
+
+    landing: Landing
+    prober: Prober
+    probes: Sequence[Probe]
 
 
 @dataclass
@@ -44,6 +56,7 @@ class Discovery:
     undeclared: dict[str, Type] = field(default_factory=dict)
     missing: dict[str, Type] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    landed: Landed | None = None
 
     @property
     def label(self) -> str:
@@ -93,9 +106,11 @@ def discover(
     found = []
     for label in sorted(only or folders):
         source, name = folders[label]
-        files = landing.files(f"{source}/{name}/")
+        files: Sequence[LandedFile] = landing.files(f"{source}/{name}/")
         one = Discovery(source, name, label in declared, len(files))
-        _scan(connection, landing, declared.get(label), files if whole else files[-SAMPLE:], one)
+        if not whole:
+            files = _newest(files) if only and not one.is_declared else files[-SAMPLE:]
+        _scan(connection, landing, declared.get(label), files, one)
         found.append(one)
     return found
 
@@ -107,6 +122,11 @@ def type_text(type_: Type) -> str:
         lambda word: word[0] if word[0].startswith('"') else word[0].lower(),
         type_.sql(),
     )
+
+
+def _newest(files: Sequence[LandedFile]) -> Sequence[LandedFile]:
+    sizes = accumulate(file.size for file in reversed(files[-NEW_SAMPLE:]))
+    return files[-max(1, sum(size <= NEW_SAMPLE_BYTES for size in sizes)) :]
 
 
 def _scan(
@@ -126,11 +146,13 @@ def _scan(
     names = {name.lower(): name for name in declared}
     prober = Prober(landing, stream.limits if stream else None)
     landed: dict[str, Type] = {}
+    probes = []
     for file, probe in prober.probe(files):
         found.scanned += 1
         if not isinstance(probe, Probe):
             found.unreadable.append((file.path, str(probe)))
             continue
+        probes.append(probe)
         found.is_airbyte = found.is_airbyte or not AIRBYTE_COLUMNS.keys().isdisjoint(probe.schema)
         for column, type_ in probe.schema.items():
             if column not in AIRBYTE_COLUMNS and not type_.unknown:
@@ -139,6 +161,7 @@ def _scan(
                 landed[name] = _common(known, type_.known())
         if stream and (reason := _refusal(connection, stream, landing, prober, probe)):
             found.unreadable.append((file.path, reason))
+    found.landed = Landed(landing, prober, probes)
     found.columns = {
         name: merge(declared[name], type_) if name in declared else type_
         for name, type_ in landed.items()

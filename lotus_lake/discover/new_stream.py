@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -17,6 +17,8 @@ import yaml
 
 from lotus_lake.config import LakeError
 from lotus_lake.discover.compare import Discovery, type_text
+from lotus_lake.discover.keys import Key, find_key
+from lotus_lake.discover.names import is_plain, record_of
 from lotus_lake.schema import Type
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -24,11 +26,23 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _CURSORS = ("updated_at", "updated", "modified_at", "datetime", "created_at", "created")
 
 
-def choose(found: Discovery, key: str | None, cursor: str | None) -> tuple[str, str | None]:
-    """The columns that identify a record and order its versions, guessed where not named.
+def choose(
+    connection: duckdb.DuckDBPyConnection,
+    found: Discovery,
+    key: Sequence[str] | None,
+    cursor: str | None,
+) -> tuple[Key, str | None]:
+    """The columns that identify a record and order its versions, proposed where not named.
+
+    Args:
+        connection: Where landed files can be read.
+        found: The stream.
+        key: Columns of its key; empty for a stream without one, None to have it proposed.
+        cursor: The column that orders versions, or None.
 
     Raises:
-        LakeError: The stream is declared already, a column is missing, or a name is not plain.
+        LakeError: The stream is declared already, a column is missing, a name is not plain, or the
+            key does not tell the records apart.
     """
     if found.is_declared:
         raise LakeError(f"{found.label} is declared already, in models/landing/{found.source}.")
@@ -36,24 +50,35 @@ def choose(found: Discovery, key: str | None, cursor: str | None) -> tuple[str, 
         reason = f": {found.unreadable[0][1]}" if found.unreadable else ""
         raise LakeError(f"No file of {found.label} has a column{reason}.")
     names = {name.lower(): name for name in found.columns}
-    key = (key or "id").lower()
-    cursor = (cursor or next((name for name in _CURSORS if name in names), "")).lower()
-    for column, option in ((key, "KEY=... (--key)"), (cursor, "CURSOR=... (--cursor)")):
-        if column and column not in names:
+    columns = [column.strip().lower() for column in key or ()]
+    names_cursor = bool(cursor)
+    usual = [name for name in _CURSORS if name in names and name not in columns]
+    usual = [name for name in usual if not found.columns[names[name]].nested]
+    cursor = (cursor or next(iter(usual), "")).lower()
+    options = [*((column, "--key") for column in columns)]
+    options += [(cursor, "CURSOR=... (--cursor)")] if cursor else []
+    for column, option in options:
+        if column not in names:
             raise LakeError(
                 f"{found.label} has no column {column}: name one with {option}. "
                 f"There are: {', '.join(found.columns)}."
             )
-    for name in filter(None, (found.source, found.stream, key, cursor)):
-        if not _is_plain(name):
+        if found.columns[names[column]].nested:
+            raise LakeError(f"{found.label}: {column} is an object or a list; name a value.")
+    for name in filter(None, (found.source, found.stream, *columns, cursor)):
+        if not is_plain(name):
             raise LakeError(
                 f"'{name}' is no name for SQL: letters, digits and _ only, and no word of SQL. "
                 "Have it renamed where it comes from."
             )
-    return names[key], names[cursor] if cursor else None
+    order = names[cursor] if cursor else None
+    if key is not None and not columns:
+        return Key((), "no key, as asked, so there is no int_ model"), order
+    given = [names[column] for column in columns] or None
+    return find_key(connection, found, given, order, names_cursor), order
 
 
-def write(project: Path, found: Discovery, key: str, cursor: str | None) -> list[Path]:
+def write(project: Path, found: Discovery, key: tuple[str, ...], cursor: str | None) -> list[Path]:
     """Write the files, and add the stream where the project lists all of them.
 
     Raises:
@@ -62,13 +87,13 @@ def write(project: Path, found: Discovery, key: str, cursor: str | None) -> list
     values = _values(found, key, cursor)
     landing, processed = f"models/landing/{found.source}", f"models/processed/{found.source}"
     staging, model = values["staging"], values["model"]
-    sql = "int_airbyte.sql" if found.is_airbyte else "int_plain.sql"
     new = {
         f"{landing}/{staging}.py": _filled("stg.py", values),
         f"{landing}/{staging}.yml": _filled("stg.yml", values),
-        f"{processed}/{model}.sql": _filled(sql, values),
-        f"{processed}/{model}.yml": _filled("int.yml", values),
     }
+    if key:
+        new[f"{processed}/{model}.sql"] = _filled("int.sql", values)
+        new[f"{processed}/{model}.yml"] = _filled("int.yml", values)
     for path in new:
         if (project / path).exists():
             raise LakeError(f"{path} exists already. Nothing was written.")
@@ -84,14 +109,24 @@ def write(project: Path, found: Discovery, key: str, cursor: str | None) -> list
 
 
 def _lists(project: Path, values: dict[str, str]) -> dict[str, str]:
-    """The files that name every stream or model, with one more."""
-    models, waiting = "docs/models.md", "macros/feeder/after_feeding.sql"
-    files = {path: (project / path).read_text(encoding="utf-8") for path in (models, waiting)}
-    for path, pattern, line in (
-        (waiting, r'^ +ref\("stg_\w+"\),\n', '        ref("$staging"),\n'),
+    """The files that name every stream or model, with one more; those that the project has."""
+    models = "docs/models.md"
+    waiting = [
+        str(path.relative_to(project)) for path in project.glob("macros/**/after_feeding.sql")
+    ]
+    files = {
+        path: (project / path).read_text(encoding="utf-8")
+        for path in (models, *waiting)
+        if (project / path).exists()
+    }
+    lists = [
+        *((path, r'^ +ref\("stg_\w+"\),\n', '        ref("$staging"),\n') for path in waiting),
         (models, r"^\| `\w+` \| `stg_.*\|\n", "| `$source` | `$staging` |\n"),
         (models, r"^\| `int_.*\|\n", "| `$model` | record of $stream |\n"),
-    ):
+    ]
+    for path, pattern, line in lists if "selected" in values else lists[:-1]:
+        if path not in files:
+            continue
         text = files[path]
         places = [match.end() for match in re.finditer(pattern, text, re.M)]
         if not places:
@@ -103,41 +138,62 @@ def _lists(project: Path, values: dict[str, str]) -> dict[str, str]:
 
 def columns_text(columns: dict[str, Type]) -> str:
     """Columns as YAML of a source or a model."""
-    return _yaml(
-        [
-            {"name": name, "data_type": type_text(type_), "description": "Say what it means."}
-            for name, type_ in columns.items()
-        ]
-    )
+    return _yaml(_described(columns))
 
 
-def _values(found: Discovery, key: str, cursor: str | None) -> dict[str, str]:
-    """What the templates say."""
+def _described(columns: dict[str, Type]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "data_type": type_text(type_), "description": "Say what it means."}
+        for name, type_ in columns.items()
+    ]
+
+
+def _values(found: Discovery, key: tuple[str, ...], cursor: str | None) -> dict[str, str]:
+    """What the templates say; of a stream without a key what its declaration and staging do."""
     feeder: dict[str, Any] = {
         "sync_mode": "overwrite" if found.is_airbyte and not cursor else "append",
-        "primary_key": key,
+        **({"primary_key": key[0] if len(key) == 1 else list(key)} if key else {}),
         **({"source_cursor": cursor} if cursor else {}),
         **({} if found.is_airbyte else {"airbyte": False}),
     }
-    record = re.sub(r"ies$", "y", found.stream).removesuffix("s")
-    key_name = f"{record}_id" if key.lower() == "id" else key.lower()
-    outputs = _outputs(found.columns, {key, key_name})
-    selected = [key_name if key.lower() == key_name else f"{key.lower()} as {key_name}", *outputs]
-    described = {expression.split(".")[-1]: type_ for expression, type_ in outputs.items()}
-    return {
-        "source": found.source,
-        "stream": found.stream,
+    names = {"source": found.source, "stream": found.stream}
+    declared = {
+        **names,
         "staging": f"stg_{found.source}__{found.stream}",
         "model": f"int_{found.source}__{found.stream}",
         "feeder": _yaml(feeder, flow=True),
         "columns": textwrap.indent(columns_text(found.columns), " " * 10),
-        "key": key.lower(),
-        "key_name": key_name,
-        "key_type": type_text(found.columns[key]),
-        "order": f"{cursor.lower()} desc nulls last,\n            " if cursor else "",
-        "selected": textwrap.indent(",\n".join(selected), " " * 8),
-        "outputs": textwrap.indent(columns_text(described), " " * 6) if described else "",
-        **_unit_test(found, outputs, key, cursor),
+        "staging_tests": _filled("stg_tests.yml", names) if key else "",
+    }
+    return declared | (_model(found, key, cursor) if key else {})
+
+
+def _model(found: Discovery, key: tuple[str, ...], cursor: str | None) -> dict[str, str]:
+    """What the templates of the int_ model say."""
+    record_id = f"{record_of(found.stream)}_id"
+    names = {column: record_id if column.lower() == "id" else column.lower() for column in key}
+    outputs = _outputs(found.columns, {*key, *names.values()})
+    selected = [
+        name if column.lower() == name else f"{column.lower()} as {name}"
+        for column, name in names.items()
+    ]
+    tests = ["unique", "not_null"] if len(key) == 1 else ["not_null"]
+    described: list[dict[str, Any]] = [
+        {**column, "data_tests": list(tests)}
+        for column in _described({name: found.columns[column] for column, name in names.items()})
+    ]
+    described += _described(
+        {expression.split(".")[-1]: type_ for expression, type_ in outputs.items()}
+    )
+    combination = {
+        "lotus_lake.unique_combination": {"arguments": {"columns": list(names.values())}}
+    }
+    test = f"data_tests:\n{textwrap.indent(_yaml([combination]), '  ')}\n" if len(key) > 1 else ""
+    return {
+        "tests": textwrap.indent(test, " " * 4),
+        "selected": textwrap.indent(",\n".join([*selected, *outputs]), " " * 8),
+        "outputs": textwrap.indent(_yaml(described), " " * 6),
+        **_unit_test(found, outputs, names, cursor),
     }
 
 
@@ -148,23 +204,28 @@ def _outputs(columns: dict[str, Type], taken: set[str]) -> dict[str, Type]:
     """
     values = dict(columns)
     for name, type_ in columns.items():
-        if type_.kind == "struct" and _is_plain(name):
+        if type_.kind == "struct" and is_plain(name):
             values |= {f"{name}.{field}": inner for field, inner in type_.fields}
     outputs = {}
     for expression, type_ in values.items():
         name = expression.split(".")[-1]
-        if not type_.nested and _is_plain(name) and name not in taken:
+        if not type_.nested and is_plain(name) and name not in taken:
             outputs[expression] = type_
             taken.add(name)
     return outputs
 
 
 def _unit_test(
-    found: Discovery, outputs: dict[str, Type], key: str, cursor: str | None
+    found: Discovery, outputs: dict[str, Type], names: dict[str, str], cursor: str | None
 ) -> dict[str, str]:
     """Two versions of a record. A cursor decides, however late the older version comes."""
+    key, *others = names
     version_type = found.columns[cursor or key]
     given = [f"v::{type_text(version_type)} as {cursor}"] if cursor else []
+    values = {column: _value(found.columns[column], 1) for column in names}
+    given += [
+        f"'{values[column]}'::{type_text(found.columns[column])} as {column}" for column in others
+    ]
     read = {expression.split(".")[0] for expression in outputs} - {cursor}
     given += [f"null::{type_text(found.columns[name])} as {name}" for name in sorted(read)]
     if found.is_airbyte:
@@ -176,13 +237,18 @@ def _unit_test(
         ]
     newer = _value(version_type, 2)
     return {
+        "key": key.lower(),
+        "key_type": type_text(found.columns[key]),
         "given": "".join(f"{' ' * 14}{column},\n" for column in given),
-        "key_value": _value(found.columns[key], 1),
+        "key_value": values[key],
         "older": _value(version_type, 1),
         "newer": newer,
         "older_row": "2" if cursor else "1",
         "newer_row": "1" if cursor else "2",
-        "expected": f'\n          {cursor}: "{newer}"' if cursor in outputs else "",
+        "expected": "\n          ".join(
+            [f'{name}: "{values[column]}"' for column, name in names.items()]
+            + ([f'{cursor}: "{newer}"'] if cursor in outputs else [])
+        ),
     }
 
 
@@ -210,18 +276,3 @@ def _yaml(value: Any, flow: bool = False) -> str:
 def _filled(name: str, values: dict[str, str]) -> str:
     template = (_TEMPLATES / f"{name}.tmpl").read_text(encoding="utf-8")
     return Template(template).substitute(values)
-
-
-def _is_plain(name: str) -> bool:
-    """Whether SQL takes a name as it is."""
-    return bool(re.fullmatch(r"[a-z_][a-z0-9_]*", name)) and name not in _reserved()
-
-
-@cache
-def _reserved() -> frozenset[str]:
-    with duckdb.connect() as connection:
-        words = connection.sql(
-            "select keyword_name from duckdb_keywords()"
-            " where keyword_category in ('reserved', 'type_function')"
-        ).fetchall()
-    return frozenset(word for (word,) in words)

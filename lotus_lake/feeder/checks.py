@@ -22,8 +22,9 @@ def check_sql(stream: Stream, group: Group, columns: Columns) -> str:
     values = {name.lower(): value for name, value in group.values.items()}
     landed = {name.lower(): type_ for name, type_ in group.schema.items()}
     checks = []
-    if stream.primary_key and (key := values.get(stream.primary_key.lower())):
-        checks.append((f"{key} is null", f"column {stream.primary_key} has no value"))
+    for column in stream.primary_key:
+        if key := values.get(column.lower()):
+            checks.append((f"{key} is null", f"column {column} has no value"))
     for amount in stream.amounts:
         column, *steps = steps_of(amount)
         value, type_ = values.get(column.lower()), columns.type_of(column)

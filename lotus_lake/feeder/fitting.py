@@ -221,7 +221,7 @@ class Fitter:
         return [group] if group.probes else []
 
     def _check_columns(self, group: Group) -> None:
-        """A file without the stream's key is another's, or written in another way.
+        """A file without a column of the stream's key is another's, or written in another way.
 
         Its rows would be in staging, and in no other table.
 
@@ -232,15 +232,17 @@ class Fitter:
         names = {name.lower() for name, type_ in group.schema.items() if not type_.unknown}
         if group.probes[0].format == "csv" and own and own.isdisjoint(names):
             raise Conflict("it has none of the stream's columns; are they separated by commas?")
-        key = self._stream.primary_key
-        if key is None or key.lower() in names:
+        missing = [key for key in self._stream.primary_key if key.lower() not in names]
+        if not missing:
             return
         if "_airbyte_data" in names:
             raise Conflict(
                 "its records lie inside _airbyte_data. Set the flattening of Airbyte's destination "
                 "to 'Root level flattening', and have it sent again"
             )
-        raise Conflict(f"it has no value in {key}, by which the stream's records are told apart")
+        raise Conflict(
+            f"it has no value in {', '.join(missing)}, by which the stream's records are told apart"
+        )
 
     def _json_inside(self, probe: Probe, column: str, path: tuple[str, ...]) -> Type:
         try:

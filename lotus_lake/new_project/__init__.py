@@ -24,8 +24,7 @@ def engine() -> Path:
 
 
 def init(project: Path) -> Iterator[str]:
-    """Write what a folder lacks to be a dbt project on the engine; yields what it did and what is
-    left to do.
+    """Write what a folder lacks to be a dbt project on the engine; say what is left to do.
 
     The engine's dbt package is copied, so that macros and Python are always of one version: run it
     again after an upgrade. Nothing else that exists is changed.

@@ -18,6 +18,7 @@ from lotus_lake.operations.lake import Lake
 
 # What a run asks for. Each yields lines: warnings at its beginning, what was done at its end.
 STEPS: dict[str, Callable[..., Iterable[str]]] = {
+    "check_version": starting.check_version,
     "check_variables": starting.check_variables,
     "inline_meta": starting.inline_meta,
     "declare_streams": starting.declare_streams,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import duckdb
@@ -20,6 +21,20 @@ def check_variables(lake: Lake, **values: Any) -> Iterator[str]:
     """Refuse a value of the engine's variables that is out of its bounds (``settings.check``)."""
     settings.check(values)
     yield from ()
+
+
+def check_version(lake: Lake, macros: str) -> Iterator[str]:
+    """Refuse macros of another version than this package.
+
+    Raises:
+        LakeError: They are; the message says what to do.
+    """
+    yield from ()
+    if macros != version("lotus-lake"):
+        raise LakeError(
+            f"The macros of the engine are of version {macros}, the Python package is"
+            f" {version('lotus-lake')}. Run lake init and dbt deps, or install lotus-lake {macros}."
+        )
 
 
 def inline_meta(lake: Lake) -> Iterator[str]:

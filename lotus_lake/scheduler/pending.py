@@ -31,6 +31,9 @@ _FOLDERS = {
     "test-paths": ["tests"],
 }
 
+# Of a stream that declares nothing else (lotus_lake/streams.py, which takes longer to import).
+_DEFAULTS = {"feed_lookback_days": 14, "feed_sweep_hours": 24, "feed_list_free_files": 1000}
+
 # The test that says which streams are late.
 FRESHNESS = "streams_are_fresh"
 
@@ -270,7 +273,8 @@ class Lake:
         streams = []
         for *cursor, declaration, fed_at, bad in rows:
             files = [BadFile(*file) for file in bad or []]
-            streams.append(Stream(*[*cursor, json.loads(declaration), fed_at, files]))
+            settings = {**_DEFAULTS, **json.loads(declaration)}
+            streams.append(Stream(*[*cursor, settings, fed_at, files]))
         return streams
 
     def unknown(self, versions: Sequence[Version]) -> set[str]:

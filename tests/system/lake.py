@@ -170,6 +170,8 @@ class Lake:
             "DBT_TARGET_PATH": str(self.target),
             "DBT_LOG_PATH": str(self.logs),
             "DBT_USE_COLORS": "false",
+            # Every node, for tests that look for one.
+            "DBT_LOG_LEVEL": "info",
             **(environment or {}),
         }
 

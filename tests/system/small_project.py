@@ -1,4 +1,4 @@
-"""A project of five models over two streams: for tests of the engine, not of the shop's models.
+"""A project of six models over two streams: for tests of the engine, not of the shop's models.
 
     shop.deliver(1, "1,7,placed", "2,7,placed")
     assert shop.build().ok
@@ -72,6 +72,13 @@ select customer_id, count(*) as orders from {{ ref('int_orders') }} group by cus
     "models/fct_statuses.sql": """\
 select status, count(*) as orders from {{ ref('int_orders') }} group by status
 """,
+    "models/fct_customer_statuses.sql": """\
+{{ config(unique_key=['customer_id', 'status']) }}
+
+select customer_id, status, count(*) as orders
+from {{ follow(ref('int_orders'), ['customer_id', 'status']) }}
+group by customer_id, status
+""",
     "models/dim_customers.sql": """\
 {{ config(unique_key='customer_id') }}
 
@@ -92,7 +99,10 @@ select * from {{ ref('int_orders') }} where status = 'returned'
 """,
     "tests/time_goes_on.sql": "select 1 from {{ ref('int_orders') }} where now() < '2020-01-01'\n",
 }
-TABLES = ("int_orders", "int_customers", "fct_customers", "fct_statuses", "dim_customers")
+TABLES = (
+    *("int_orders", "int_customers", "fct_customers", "fct_statuses", "fct_customer_statuses"),
+    "dim_customers",
+)
 COLUMNS = {"orders": "id,user_id,status", "customers": "id,first_name,last_name"}
 
 Rows = list[tuple[object, ...]]
@@ -253,11 +263,13 @@ class Shop:
         customers = [(key, row[1]) for key, row in newest["customers"].items()]
         of_customers = Counter(customer for _, customer, _ in orders)
         statuses = Counter(status for *_, status in orders)
+        of_both = Counter((customer, status) for _, customer, status in orders)
         return {
             "int_orders": sorted(orders),
             "int_customers": sorted(customers),
             "fct_customers": sorted(of_customers.items()),
             "fct_statuses": sorted(statuses.items()),
+            "fct_customer_statuses": sorted((*key, count) for key, count in of_both.items()),
             "dim_customers": sorted((key, name, of_customers[key]) for key, name in customers),
         }
 

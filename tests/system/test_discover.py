@@ -41,12 +41,16 @@ def land(copy: Copy, path: str, content: bytes | pa.Table) -> None:
 
 @pytest.mark.nightly
 def test_new_streams_are_one_command_each(copy: Copy) -> None:
-    """Parquet of Airbyte with a cursor and without one, and CSV of a new source with odd names:
-    declared, fed, tested, with an int_ model of the newest versions; `make lint` accepts them."""
-    header = "sku,amount,updated_at,order,no,Größe (cm)\n"
+    """Parquet of Airbyte with a cursor and without one, CSV of a new source with odd names, a key
+    of two columns or none: declared, fed, tested, with an int_ model of the newest versions;
+    `make lint` accepts them. When the key does not hold, a test fails and names two records."""
+    header, prices = "sku,amount,updated_at,order,no,Größe (cm)\n", "date,sku,price\n"
     for day, amount in (("01", 9), ("02", 10)):
         rows = f"{header}x,{amount},2025-02-{day},1,n,1.5\n"
         land(copy, f"erp/stock/year=2025/month=02/day={day}/a.csv", rows.encode())
+        rows = "".join(f"2025-02-{day},s{number},{number}.5\n" for number in range(12))
+        land(copy, f"erp/prices/year=2025/month=02/day={day}/a.csv", f"{prices}{rows}".encode())
+    land(copy, "erp/logs/year=2025/month=02/day=01/a.csv", b"what,who\na,x\n")
     for number, path in enumerate(sorted((copy.lake.landing / "klaviyo/forms").rglob("*.parquet"))):
         whole = pq.read_table(path).drop_columns(["updated"])
         land(copy, f"klaviyo/kinds/year=2025/month=02/day=01/{number}.parquet", whole)
@@ -57,8 +61,12 @@ def test_new_streams_are_one_command_each(copy: Copy) -> None:
     assert "key id, newest by updated." in copy.run(f"{DISCOVER} --add klaviyo.forms")
     assert "key id, sent whole" in copy.run(f"{DISCOVER} --add klaviyo.kinds")
     assert "key sku, newest by updated_at" in copy.run(f"{DISCOVER} --add erp.stock --key sku")
+    assert "sku is no key" in copy.run(f"{DISCOVER} --add erp.prices --key sku  # has to fail")
+    assert "key date, sku, newest by the file" in copy.run(f"{DISCOVER} --add erp.prices")
+    assert "--no-key" in copy.run(f"{DISCOVER} --add erp.logs  # has to fail")
+    assert "there is no int_ model" in copy.run(f"{DISCOVER} --add erp.logs --no-key")
     built = copy.run("dbt build --select stg_klaviyo__forms+ stg_klaviyo__kinds+ source:erp+")
-    for model in ("klaviyo__forms", "klaviyo__kinds", "erp__stock"):
+    for model in ("klaviyo__forms", "klaviyo__kinds", "erp__stock", "erp__prices"):
         assert f"PASS int_{model}::int_{model}_newest_version" in built
     assert "WARN=0 ERROR=0" in built
     assert copy.lake.query("select sku, amount, no from int_erp__stock") == [("x", "10", "n")]
@@ -68,12 +76,19 @@ def test_new_streams_are_one_command_each(copy: Copy) -> None:
         )
     assert copy.lake.query("select name from int_klaviyo__forms where name is not null")
 
-    models = "models/processed/*/int_*__forms.sql models/processed/*/int_*__stock.sql"
+    assert copy.lake.value("select count(*) from int_erp__prices") == 24
+
+    models = "models/processed/*/int_*__forms.sql models/processed/*/int_erp__*.sql"
     copy.run(f'make .lint-sql LINT_FILES="$(echo {models})"; make .lint-dbt')
     copy.run("yamllint --strict models; make .lint-declared")
     catalog = (copy.project / "deploy/airbyte/catalogs/klaviyo.json").read_text()
     assert '"name": "forms"' in catalog and '"name": "kinds"' in catalog
     assert "forms" not in copy.run(f"{DISCOVER} klaviyo.forms")
+
+    rows = b"date,sku,price\n2025-02-03,x,1\n2025-02-03,x,2\n"
+    land(copy, "erp/prices/year=2025/month=02/day=03/a.csv", rows)
+    failed = copy.run("dbt build --select source:erp+  # has to fail")
+    assert "erp.prices: date, sku is no key: row 0 of erp/prices/" in failed
 
 
 @pytest.mark.slow

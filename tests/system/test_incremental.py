@@ -27,6 +27,52 @@ def test_only_differing_rows_are_written(shop: Shop) -> None:
     ]
 
 
+def test_a_key_of_several_columns(shop: Shop) -> None:
+    """Only its keys are computed again, those with a null in them too."""
+    shop.deliver(2, "4,,placed", "5,,placed")
+    assert shop.build().ok
+    before = shop.lake.snapshot()
+    shop.deliver(3, "2,7,shipped", "5,,shipped")
+    assert shop.build().ok
+    assert "fct_customer_statuses: keys, int_orders changed" in shop.logged()
+    assert shop.changed("fct_customer_statuses", before) == [
+        ("delete", 7, "placed", 2),
+        ("delete", None, "placed", 2),
+        ("insert", 7, "placed", 1),
+        ("insert", 7, "shipped", 1),
+        ("insert", None, "placed", 1),
+        ("insert", None, "shipped", 1),
+    ]
+
+
+def test_the_newest_version_by_several_columns(shop: Shop) -> None:
+    """Of files without Airbyte too: the row that landed last, part_10 after part_9."""
+    sources = "models/landing/sources.yml"
+    feeder = "{meta: {feeder: {sync_mode: append, primary_key: id, airbyte: false}}}"
+    declared = MODELS[sources].replace("*feeder", feeder)
+    shop.write(sources, declared.replace("primary_key: id", "primary_key: [id, user_id]", 1))
+    shop.write(
+        "models/int_orders.sql",
+        "{{ config(unique_key=['order_id', 'customer_id']) }}"
+        "select id as order_id, user_id as customer_id, status"
+        " from ({{ newest_of('jaffle_shop', 'orders') }})",
+    )
+    shop.deliver(2, "4,8,placed", "4,9,placed")
+    assert shop.build("--exclude", "unique_int_orders_order_id").ok
+    before = shop.lake.snapshot()
+    shop.deliver(3, "4,8,shipped", part=10)
+    shop.deliver(3, "4,8,returned", "5,,placed", part=9)
+    shop.deliver(3, "4,8,cancelled", "1,7,placed", part=8)
+    assert shop.build("--exclude", "unique_int_orders_order_id").ok
+    assert "int_orders: keys, stg_jaffle_shop__orders changed" in shop.logged()
+    assert shop.changed("int_orders", before) == [
+        ("delete", 4, 8, "placed"),
+        ("insert", 4, 8, "shipped"),
+    ]
+    (reason,) = shop.lake.query("select reason from meta.quarantine")
+    assert reason == ("column user_id has no value in row 1",)
+
+
 def test_equal_rows_of_a_model_without_a_key(shop: Shop) -> None:
     """Rows that come twice stay as often as they are."""
     shop.write("models/fct_statuses.sql", "select status from {{ ref('int_orders') }}")
@@ -75,21 +121,21 @@ def test_nothing_to_do_takes_one_statement(shop: Shop) -> None:
 
 def test_tests_remember(shop: Shop) -> None:
     """A test that passed is run again when its SQL or its input changed, or when told so."""
-    not_run = "Tests not run, because nothing that they read has changed since they passed: "
+    not_run = "not run, because nothing that they read has changed since they passed"
     again = shop.build()
     # Not the one that asks for the time.
-    assert again.ok and f"{not_run}2" in again.output, again
-    assert "Tests not run" not in shop.build("--full-refresh").output
-    assert "Tests not run" not in shop.build("--vars", "run_all_tests: true").output
+    assert again.ok and f"3 tests: 1 run, 2 {not_run}." in again.output, again
+    assert not_run not in shop.build("--full-refresh").output
+    assert not_run not in shop.build("--vars", "run_all_tests: true").output
     shop.write(
         "tests/nothing_is_returned.sql",
         MODELS["tests/nothing_is_returned.sql"].replace("'returned'", "'shipped'"),
     )
     for _ in range(2):
         warned = shop.build()
-        assert f"{not_run}1" in warned.output and "WARN=1" in warned.output, warned
+        assert f"1 {not_run}, 1 warned." in warned.output and "WARN=1" in warned.output, warned
     shop.deliver(2, "4,9,placed")
-    assert "Tests not run" not in shop.build().output
+    assert not_run not in shop.build().output
 
 
 def test_a_build_keeps_up(shop: Shop) -> None:

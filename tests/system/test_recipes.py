@@ -206,7 +206,7 @@ def test_a_stream(copy: Copy) -> None:
     )
     assert staged == [(landed, 3, 9, "not declared")]
     for name, text in (
-        ("macros/feeder/after_feeding.sql", 'ref("stg_shopify__price_rules")'),
+        ("macros/project/after_feeding.sql", 'ref("stg_shopify__price_rules")'),
         ("docs/models.md", "`stg_shopify__price_rules`"),
     ):
         assert text in (copy.project / name).read_text()

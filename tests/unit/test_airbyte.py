@@ -67,8 +67,9 @@ def test_times_as_airbyte_has_them() -> None:
         "local": Type.parse("timestamp"),
         "day": Type.parse("date"),
     }
-    stream = Stream("s", "t", "t", columns, source_cursor="at", primary_key="at")
+    stream = Stream("s", "t", "t", columns, source_cursor="at", primary_key=("day", "at"))
     (configured,) = configured_catalog([stream])["streams"]
+    assert configured["primary_key"] == [["day"], ["at"]]
     found = configured["stream"]["json_schema"]["properties"]
     assert found["at"]["airbyte_type"] == "timestamp_with_timezone"
     assert found["local"]["airbyte_type"] == "timestamp_without_timezone"

@@ -46,7 +46,7 @@ def test_every_command_teaches(name: str, command: click.Command) -> None:
         (["tick", "--loop", "0"], "lake tick: --loop is 0; it has to be more than 0 seconds."),
         (["tick", "--dry-run", "--maintain"], "lake tick: --dry-run goes with neither"),
         (["branch", "drop", "a", "--older-than", "1"], "lake branch drop: Say which"),
-        (["discover", "--key", "id"], "lake discover: --key and --cursor are about"),
+        (["discover", "--key", "id"], "lake discover: --key, --no-key and --cursor are about"),
         (["status"], "lake status: LAKE_CATALOG begins with 'mysql'"),
     ],
 )

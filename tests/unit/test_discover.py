@@ -42,19 +42,19 @@ def found(is_declared: bool = False, stream: str = "entries", **columns: str) ->
 @pytest.mark.parametrize(
     ("stream", "key", "cursor", "message"),
     [
-        (found(id="bigint"), "sku", None, "no column sku: name one with KEY"),
+        (found(id="bigint"), ["id", "sku"], None, "no column sku: name one with KEY"),
         (found(id="bigint"), None, "later", "no column later: name one with CURSOR"),
-        (found(order="bigint"), "order", None, "'order' is no name for SQL"),
+        (found(order="bigint"), ["order"], None, "'order' is no name for SQL"),
         (found(stream="Odd", id="int"), None, None, "'Odd' is no name for SQL"),
         (found(), None, None, r"No file of shop\.entries has a column"),
         (found(is_declared=True, id="int"), None, None, "declared already"),
     ],
 )
 def test_what_cannot_be_added_is_said(
-    stream: Discovery, key: str | None, cursor: str | None, message: str
+    stream: Discovery, key: list[str] | None, cursor: str | None, message: str
 ) -> None:
     with pytest.raises(LakeError, match=message):
-        choose(stream, key, cursor)
+        choose(duckdb.connect(), stream, key, cursor)
 
 
 # -- what landed -----------------------------------------------------------------------------------
@@ -136,3 +136,112 @@ def test_texts_that_fit_are_as_declared(scan: Scan) -> None:
     assert not scan(fine, declared).needs_work
     (refused,) = scan({"c.csv": "id,at\n1,soon\n"}, declared).unreadable
     assert "column at has 1 values" in refused[1]
+
+
+# -- keys ------------------------------------------------------------------------------------------
+
+
+def key_of(
+    seen: Discovery, key: str | None = None, cursor: str | None = None
+) -> tuple[tuple[str, ...], str | None]:
+    """The key and the cursor that are chosen."""
+    with duckdb.connect() as connection:
+        connection.execute("load json; set TimeZone = 'UTC'")
+        given = None if key is None else key.split(",")
+        chosen, order = choose(connection, seen, given, cursor)
+    return chosen.columns, order
+
+
+def table(header: str, *rows: str) -> str:
+    return "\n".join([header, *rows, ""])
+
+
+SKUS = table("price,note,size,sku", "0.5,n,,s0", *(f"{n}.5,n {n},{n} x,s{n}" for n in range(1, 20)))
+CAMPAIGNS = table("date,platform,campaign,clicks", *(f"1 Jan,x,c{n},{n}" for n in range(20)))
+PLATFORMS = table(
+    "date,platform,campaign,clicks",
+    *(f"2025010{n % 2},{'xy'[n // 2 % 2]},c{n // 4},{n}" for n in range(20)),
+)
+LINES = table("order_id,line,sku", *(f"{n // 2},{n % 2},a" for n in range(20)), "0,0,a")
+
+
+@pytest.mark.parametrize(
+    ("files", "key"),
+    [
+        # Versions come in other files, or with another value of the cursor.
+        ({"a.csv": "name,id\na,1\nb,2\n", "b.csv": "name,id\nc,1\n"}, ["id"]),
+        ({"a.csv": "id,updated\n1,5\n1,6\n1,6\n2,6\n"}, ["id"]),
+        ({"a.csv": "name,thing_id\na,1\na,2\n"}, ["thing_id"]),
+        # An amount and prose are no keys, and neither is what may be left empty.
+        ({"a.csv": SKUS}, ["sku"]),
+        ({"a.jsonl": lines(*({"n": n, "sku": f"s{n}"} for n in range(20)))}, ["sku"]),
+        # Campaigns differ on this day; they come again on the next.
+        ({"a.csv": CAMPAIGNS}, ["date", "campaign"]),
+        ({"a.csv": PLATFORMS}, ["date", "platform", "campaign"]),
+        ({"a.csv": LINES, "b.csv": LINES}, ["order_id", "line"]),
+        # The loader's columns tell deliveries apart.
+        ({"a.jsonl": lines(*({"_dlt_id": n, "sku": f"s{n // 2}"} for n in range(40)))}, ["sku"]),
+    ],
+)
+def test_a_key_is_proposed(scan: Scan, files: dict[str, str], key: list[str]) -> None:
+    assert key_of(scan(files))[0] == tuple(key)
+
+
+@pytest.mark.parametrize(
+    ("content", "key", "said"),
+    [
+        (
+            "id,v\n1,a\n1,b\n2,c\n",
+            None,
+            r"id is no key: row 0 of .*/a.csv and row 1 of .*/a.csv are",
+        ),
+        ("sku,v\nx,1\ny,1\n", "v", r"both have 1\. .*such keys: 1\)\. Name more columns"),
+        ("id,v\n1,a\n,b\n,c\n", None, r"id can be in no key: .* row 1 of .*rows without one: 2"),
+        ("a,b\n1,\n2,x\n", "a,b", "b can be in no key"),
+        (
+            table("a,b", *(f"x,{n}.5" for n in range(20))),
+            None,
+            "no key found.* 1 of 1 files .*: a\\. ",
+        ),
+        (SKUS.rpartition("\n19")[0], None, "19 different records are too few to tell"),
+        # The dangerous one: an order's customer, with a cursor that was only guessed.
+        ("customer_id,updated\n1,5\n1,6\n", "customer_id", "say so with CURSOR=updated"),
+        ('{"a": [1], "b": {"c": 1}}\n', "b", "b is an object or a list"),
+    ],
+)
+def test_a_key_that_loses_records_is_refused(
+    scan: Scan, content: str, key: str | None, said: str
+) -> None:
+    name = "a.jsonl" if content.startswith("{") else "a.csv"
+    with pytest.raises(LakeError, match=said):
+        key_of(scan({name: content}), key)
+
+
+def test_a_key_that_leaves_out_the_day_is_refused(scan: Scan) -> None:
+    """It loses all days but the last, though each file has it once."""
+    seen = scan({f"{day}.csv": f"date,sku,stock\n{day},x,{day}\n" for day in (1, 2)})
+    with pytest.raises(LakeError, match=r"sku is no key: row 0 of .*1\.csv and .* CURSOR=date"):
+        key_of(seen, "sku")
+    assert key_of(seen, "sku", cursor="date") == (("sku",), "date")
+    assert key_of(seen, "date,sku") == (("date", "sku"), None)
+
+
+def test_versions_in_one_file_are_taken_as_such_when_said(scan: Scan) -> None:
+    seen = scan({"a.csv": "sku,updated\nx,5\nx,6\n"})
+    assert key_of(seen, "sku", cursor="updated") == (("sku",), "updated")
+    with pytest.raises(LakeError, match="sku is no key"):
+        key_of(seen, "sku")
+
+
+def test_a_sync_that_sends_all_has_each_record_once(scan: Scan) -> None:
+    """Its files are parts of one delivery; the next sync has the next version."""
+
+    def part(sync: int, **values: Any) -> pa.Table:
+        meta = {"sync_id": sync, "changes": []}
+        row = {"_airbyte_generation_id": sync, "_airbyte_meta": meta, "_airbyte_raw_id": "x"}
+        return pa.Table.from_pylist([row | values])
+
+    parts = {"a.parquet": part(1, id=1, v="a"), "b.parquet": part(2, id=1, v="b")}
+    assert key_of(scan(parts))[0] == ("id",)
+    with pytest.raises(LakeError, match=r"row 0 of .*a.parquet and row 0 of .*c.parquet"):
+        key_of(scan({"c.parquet": part(1, id=1, v="c")}))

@@ -229,6 +229,18 @@ def test_a_row_without_a_key_is_not_lost(
     assert lake.rows() == [(3, "c")]
 
 
+def test_no_column_of_a_key_is_null(lake: SmallLake) -> None:
+    lake.settings = {"primary_key": ["id", "Name"]}
+    lake.land("good.parquet", [GOOD, {"id": 1, "name": "b"}])
+    lake.land("null.csv", "id,name\n1,c\n2,\n")
+    lake.land("missing.jsonl", json_lines({"id": 1}))
+    assert lake.feed().files == 1
+    assert lake.reasons() == {
+        "null.csv": "column Name has no value in row 1",
+        "missing.jsonl": "it has no value in Name, by which the stream's records are told apart",
+    }
+
+
 def test_an_amount_that_is_none_does_not_become_null(lake: SmallLake) -> None:
     good = {"id": 1, "price": 1.5, "tax": "0.30", "lines": [{"price": None}]}
     bad: list[tuple[dict[str, Any], str]] = [

@@ -153,6 +153,7 @@ def problem(**settings: Any) -> str | None:
         {"airbyte": True, "source_cursor": "_airbyte_extracted_at"},
         {"source_cursor": "coalesce(name, _source_file) -- newest", "primary_key": "ID"},
         {"amounts": ["id"]},
+        {"primary_key": ["name", "ID"]},
     ],
 )
 def test_a_right_declaration(settings: dict[str, Any]) -> None:
@@ -176,7 +177,8 @@ def test_a_right_declaration(settings: dict[str, Any]) -> None:
         ),
         ({"airbyte": "no"}, "airbyte is 'no'; it has to be true or false"),
         ({"source_cursor": 5}, "source_cursor is '5'; it has to be text"),
-        ({"primary_key": ["id"]}, r"primary_key is '\['id'\]'; it has to be text"),
+        ({"primary_key": ["id", 5]}, r"primary_key is '\['id', 5\]'; it has to be a column, or a"),
+        ({"primary_key": ["id", "key"]}, "primary_key 'key' cannot be computed"),
         ({"amounts": ["lines[].price"]}, r"'lines\[\]\.price' of amounts is not declared"),
         ({"amounts": "price"}, "amounts is 'price'; it has to be a list"),
         ({"columns": [{"name": "id", "type": "bigintt"}]}, "data_type 'bigintt' of column id is"),

@@ -17,8 +17,8 @@
 {% macro build_plan(sql) %}
     {% set inputs = lotus_lake._tables_read(model) %}
     {% set followed = lotus_lake._followed_inputs(sql) %}
-    {% set key = config.get("unique_key") %}
-    {% set code = lotus_lake._code_sql(sql, followed, key) %}
+    {% set key = lotus_lake._key_columns(config.get("unique_key")) %}
+    {% set code = lotus_lake._code_sql(sql, followed, config.get("unique_key")) %}
     {% set found = run_query(lotus_lake._inputs_sql(inputs, code)) %}
     {% set rows = found.rows %}
 
@@ -27,23 +27,28 @@
         "reason": "nothing that it reads has changed",
         "snapshot": rows[0]["newest"] | int,
         "fingerprint": rows[0]["fingerprint"],
-        "key": key,
+        "key": lotus_lake._key_value(key),
+        "key_columns": key,
         "inputs": [],
         "found": found,
     } %}
     {% set changed, keys_sql, not_by_key = [], [], [] %}
     {% for input in rows if input["name"] is not none %}
         {% do plan.inputs.append(input) %}
-        {% set followed_by = followed | selectattr(1, "equalto", input["name"]) | map(attribute=2) | list %}
+        {% set followed_by = [] %}
+        {% for _, name, columns in followed
+               if name == input["name"] and columns.split(", ") | length == key | length %}
+            {% do followed_by.append(columns.split(", ")) %}
+        {% endfor %}
         {% if input["is_unknown"] %}
             {% do not_by_key.append("what changed in " ~ input["name"] ~ " is not known") %}
         {% elif input["is_changed"] %}
             {% do changed.append(input["name"]) %}
-            {% if not key or not followed_by %}
+            {% if not followed_by %}
                 {% do not_by_key.append(input["name"] ~ " changed") %}
             {% endif %}
-            {% for column in followed_by %}
-                {% do keys_sql.append("select " ~ column ~ " as key from ducklake_table_changes('" ~ this.database
+            {% for columns in followed_by %}
+                {% do keys_sql.append("select " ~ lotus_lake._key_value(columns) ~ " as key from ducklake_table_changes('" ~ this.database
                     ~ "', '" ~ input["schema"] ~ "', '" ~ input["name"] ~ "', " ~ (input["position"] | int + 1)
                     ~ ", " ~ plan.snapshot ~ ")") %}
             {% endfor %}

@@ -1,6 +1,6 @@
 {#
-    An input whose changes this model follows by a key: the input's column that holds the model's
-    `unique_key`.
+    An input whose changes this model follows by a key: the input's column, or list of columns, that
+    holds the model's `unique_key`.
 
         {{ '{{' }} config(unique_key='order_id') {{ '}}' }}
 
@@ -20,26 +20,45 @@
 
 {# For what stands between `from` and further conditions. #}
 {% macro _followed_rows(input, column) -%}
-    {{ input }} where true /* followed by {{ column }} */
+    {{ input }} where true /* followed by {{ lotus_lake._key_columns(column) | join(", ") }} */
 {%- endmacro %}
 
 
-{% macro _followed_pattern() %}
-    {{ return('("[^"]+"\\."[^"]+"\\."([^"]+)") where true /\\* followed by (\\w+) \\*/') }}
+{# A key as the list of its columns, also where it is one name or none. #}
+{% macro _key_columns(key) %}
+    {{ return([key] if key is string else (key or []) | list) }}
 {% endmacro %}
 
 
 {#
-    The inputs that a model's SQL follows: a list of (relation, name, column). One that it also reads
-    in another way is not among them.
+    A key as one value to compare, of a list of columns. Of one column it is the column, for which
+    DuckDB skips row groups; of several an object, in which nulls are equal.
+#}
+{% macro _key_value(columns) -%}
+    {%- if columns | length < 2 -%}
+        {{ columns | join }}
+    {%- else -%}
+        {{ "{" }}{% for column in columns %}'k{{ loop.index }}': {{ column }}{{ ", " if not loop.last }}{% endfor %}{{ "}" }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro _followed_pattern() %}
+    {{ return('("[^"]+"\\."[^"]+"\\."([^"]+)") where true /\\* followed by (\\w+(?:, \\w+)*) \\*/') }}
+{% endmacro %}
+
+
+{#
+    The inputs that a model's SQL follows: a list of (relation, name, columns), the columns as text. One
+    that it also reads in another way is not among them.
 #}
 {% macro _followed_inputs(sql) %}
     {% set pattern = lotus_lake._followed_pattern() %}
     {% set rest = modules.re.sub(pattern, "", sql) %}
     {% set followed = [] %}
-    {% for relation, name, column in modules.re.findall(pattern, sql) %}
-        {% if relation not in rest and (relation, name, column) not in followed %}
-            {% do followed.append((relation, name, column)) %}
+    {% for relation, name, columns in modules.re.findall(pattern, sql) %}
+        {% if relation not in rest and (relation, name, columns) not in followed %}
+            {% do followed.append((relation, name, columns)) %}
         {% endif %}
     {% endfor %}
     {{ return(followed) }}
@@ -48,5 +67,11 @@
 
 {# A model's SQL for the keys in the temporary table changed_keys alone. #}
 {% macro _of_changed_keys(sql) %}
-    {{ return(modules.re.sub(lotus_lake._followed_pattern(), "\\1 where \\3 in (from changed_keys)", sql)) }}
+    {% set parts, copied = [], [0] %}
+    {% for found in modules.re.finditer(lotus_lake._followed_pattern(), sql) %}
+        {% do parts.append(sql[copied[-1]:found.end(1)]) %}
+        {% do parts.append(" where " ~ lotus_lake._key_value(found.group(3).split(", ")) ~ " in (from changed_keys)") %}
+        {% do copied.append(found.end()) %}
+    {% endfor %}
+    {{ return((parts | join) ~ sql[copied[-1]:]) }}
 {% endmacro %}

@@ -7,7 +7,7 @@
 
     `condition` leaves versions out before the newest is chosen, and so does an older generation of a
     stream that is declared with `sync_mode: overwrite`. The stream's changes are followed by its
-    primary key, if the model has a `unique_key`: see follow().
+    primary key, if the model has a `unique_key` of as many columns in the same order: see follow().
 
     Most records have one version. So only the others are compared, and what has to be kept in
     memory is eight bytes a record: 4.8 million events take 1.6 s and 0.4 GB this way, 6.7 s and
@@ -16,7 +16,11 @@
 #}
 {% macro newest_of(source_name, stream, condition="true") -%}
     {%- set staging = ref("stg_" ~ source_name ~ "__" ~ stream) -%}
-    {%- set key = lotus_lake._stream_setting(source_name, stream, "primary_key") -%}
+    {%- set key = lotus_lake._key_columns(lotus_lake._stream_setting(source_name, stream, "primary_key")) -%}
+    {%- if not key %}
+        {{ exceptions.raise_compiler_error("newest_of: stream " ~ source_name ~ "." ~ stream ~ " declares no primary_key") }}
+    {% endif -%}
+    {%- set key_hash = "hash(" ~ key | join(", ") ~ ")" -%}
     {%- set order = lotus_lake.newest_version_order(source_name, stream) -%}
     with landed as not materialized (
         select *, rowid as version_id
@@ -26,21 +30,21 @@
         {%- else -%}
         from {{ lotus_lake._followed_rows(staging, key) }}
         {%- endif %}
-            and {{ key }} is not null and {{ condition }}
+            and {{ key | join(" is not null and ") }} is not null and {{ condition }}
     ),
 
     several_versions as not materialized (
-        select hash({{ key }}) as key_hash from landed
+        select {{ key_hash }} as key_hash from landed
         group by all
         having count(*) > 1
     )
 
     select * from landed
     where
-        hash({{ key }}) not in (from several_versions)
+        {{ key_hash }} not in (from several_versions)
         or version_id in (
             select max_by(version_id, {{ order }}) from landed
-            where hash({{ key }}) in (from several_versions)
-            group by {{ key }}
+            where {{ key_hash }} in (from several_versions)
+            group by {{ key | join(", ") }}
         )
 {%- endmacro %}

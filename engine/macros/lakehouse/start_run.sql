@@ -6,6 +6,7 @@
 #}
 {% macro start_run() %}
     {% if execute and flags.WHICH in ["run", "build", "seed", "snapshot", "test"] %}
+        {% do lotus_lake.operate("check_version", {"macros": "0.1.0"}) %}
         {% do lotus_lake.check_variables() %}
         {% do lotus_lake.create_meta_tables() %}
         {% do lotus_lake.create_history_tables() %}

@@ -11,7 +11,7 @@
             "history_days", "snapshot_days", "cleanup_delay_days", "maintain_max_files", "branch_hold_days"
         ])) %}
         {% if problem is not none %}
-            {% do log("Upkeep stopped, the build is whole: " ~ problem, info=true) %}
+            {% do print("Upkeep stopped, the build is whole: " ~ problem) %}
         {% endif %}
     {% endif %}
 {% endmacro %}

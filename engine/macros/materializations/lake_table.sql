@@ -17,6 +17,7 @@
     {% else %}
         {% set message = this.identifier ~ ": " ~ plan.mode ~ ", " ~ plan.reason %}
         {% do log(message) %}
+        {% do print(message) %}
         {% set write_sql = lotus_lake._create_sql(relation, sql, plan) if plan.mode == "create"
             else lotus_lake._update_sql(relation, sql, plan) %}
         {% do lotus_lake.commit_to_lake(write_sql, message) %}
@@ -40,7 +41,7 @@
     create table {{ relation }} {{ get_table_columns_and_constraints() if has_contract
         else "as select * from (" ~ sql ~ "\n) limit 0" }};
     {% if plan.key %}
-    alter table {{ relation }} set sorted by ({{ plan.key }} asc);
+    alter table {{ relation }} set sorted by ({{ plan.key_columns | join(" asc, ") }} asc);
     {% endif %}
     insert into {{ relation }} by name
     {{ sql }}

@@ -30,7 +30,10 @@ final as (
         cursors.stream,
         json_extract_string(cursors.declaration, '$.table') as staging_table,
         coalesce(json_extract_string(cursors.declaration, '$.sync_mode'), 'append') as sync_mode,
-        json_extract_string(cursors.declaration, '$.primary_key') as primary_key,
+        -- A name, or a list of names as JSON.
+        replace(
+            translate(json_extract_string(cursors.declaration, '$.primary_key'), '["]', ''), ',', ', '
+        ) as primary_key,
         json_extract_string(cursors.declaration, '$.source_cursor') as source_cursor,
         coalesce(json_extract_string(cursors.declaration, '$.feed_mode'), 'copy') as feed_mode,
         cursors.cursor_version,

@@ -1,0 +1,330 @@
+"""Which columns tell the records of a landed stream apart, judged by what landed.
+
+The int_ model keeps the newest version of each key. So a wrong key loses records in silence:
+
+- A key is refused if it is null somewhere, or if two different records of one delivery share it. A
+  delivery is a file; of an Airbyte stream without a cursor it is a sync. Records that are equal in
+  all but the loader's columns (``_airbyte_meta``, ``_dlt_id``: what begins with ``_``) are one. Of
+  an id, and of a key whose cursor was named, records of one file with other values of the cursor
+  are versions.
+- An id (``id``, or the stream's name and ``_id``) is proposed unless it is refused.
+- Other columns are proposed only if no two different records share them, whatever the delivery,
+  and there are enough records to tell: one column, else two, else three.
+- A day belongs to a key that is no id: that a day's rows differ in less says nothing of the next
+  day. So such a key is refused if rows of several days share it, unless the day is the cursor.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, groupby
+from math import prod
+from typing import Any
+
+import duckdb
+
+from lotus_lake.config import LakeError
+from lotus_lake.discover.compare import Discovery
+from lotus_lake.discover.names import is_plain, record_of
+from lotus_lake.escaping import printable
+from lotus_lake.feeder.fitting import Columns, Fitter, Group, Quarantine
+from lotus_lake.probe import in_a_line
+from lotus_lake.schema import Type
+from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
+
+# Columns of a key, and columns that are tried for one.
+_WIDEST, _TRIED = 3, 12
+# Different records without which columns that are no id are not proposed.
+_ENOUGH = 20
+# Records by which most combinations are ruled out before all are asked.
+_FIRST = 100_000
+
+_WHOLE_NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$")
+_PLAIN = re.compile(r"VARCHAR|UUID|DATE|TIMESTAMP")
+# Numbers with other names are amounts.
+_NUMBERS_SOMETHING = re.compile(
+    r"(^|_)(id|uuid|no|nr|number|line|position|index|seq|sequence|version|year|month|week|day|hour"
+    r"|code|key|sku)$"
+)
+# Nobody tells records apart by what people write about them.
+_PROSE = re.compile(
+    r"(^|_)(notes?|comments?|description|text|message|body|content|summary|reason|url|json)$"
+)
+_DAY = re.compile(r"(^|_)(date|day)$")
+
+
+@dataclass(frozen=True)
+class Key:
+    """Columns that identify a record; none of a stream without a key.
+
+    Args:
+        columns: Their names, as they landed.
+        reason: Why these, for people.
+    """
+
+    columns: tuple[str, ...]
+    reason: str
+
+
+def find_key(
+    connection: duckdb.DuckDBPyConnection,
+    found: Discovery,
+    given: Sequence[str] | None,
+    cursor: str | None,
+    names_cursor: bool,
+) -> Key:
+    """The key as given, or one that what landed proposes.
+
+    Args:
+        connection: Where landed files can be read; it gets a temporary table.
+        found: The stream, with its probed files.
+        given: The columns of the key; None to have one proposed.
+        cursor: The column that orders versions, or None.
+        names_cursor: Whether a person named the cursor.
+
+    Raises:
+        LakeError: The key is null somewhere, or different records share it; or none is found.
+    """
+    records = _Records(connection, found, given, cursor)
+    if given is not None:
+        is_id = len(given) == 1 and given[0] in _ids(found)
+        records.check(given, names_cursor or is_id, is_id)
+        return Key(tuple(given), f"as given, and {records.verdict(given)}")
+    if ids := _ids(found):
+        records.check(ids[:1], are_versions=True, is_id=True)
+        return Key(tuple(ids[:1]), f"by its name, and {records.verdict(ids[:1])}")
+    if columns := records.unique():
+        return Key(columns, f"no two different records of {records.seen} share it")
+    raise LakeError(
+        f"{found.label}: no key found. It has no id, and {records.failure}. Name the columns with "
+        "--key a,b, or add it without a key (--no-key)."
+    )
+
+
+def _ids(found: Discovery) -> list[str]:
+    """The columns that are called as the stream's own id is."""
+    names = ("id", f"{record_of(found.stream)}_id", f"{found.stream}_id")
+    by_name = {name.lower(): name for name in found.columns}
+    return [by_name[name] for name in names if name in by_name]
+
+
+class _Records:
+    """What landed of a stream, in a temporary table: columns to judge, content and place."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        found: Discovery,
+        given: Sequence[str] | None,
+        cursor: str | None,
+    ) -> None:
+        self._connection = connection
+        self._found = found
+        self._cursor = cursor
+        self._is_sync = found.is_airbyte and not cursor
+        judged = [
+            name
+            for name in found.columns
+            if name in (*(given or ()), cursor)
+            or self._is_day(name)
+            or (given is None and self._may_be_of_key(name))
+        ]
+        self._columns = {name: f"c{number}" for number, name in enumerate(judged)}
+        queries = list(self._queries())
+        if not queries:
+            raise LakeError(f"No file of {found.label} can be fed, so no key can be told.")
+        try:
+            connection.execute(
+                f"create or replace temp table landed_records as {' union all '.join(queries)}"
+            )
+        except duckdb.Error as error:
+            raise LakeError(
+                f"{found.label}: what landed cannot be read: {in_a_line(error)}"
+            ) from error
+        rows, files = self._one("count(*), count(distinct place.path)")
+        self.seen = f"{rows:,} rows in {files:,} of {found.files:,} files"
+        # Why unique() found nothing.
+        self.failure = ""
+
+    def _queries(self) -> Iterator[str]:
+        """SQL of the rows of each group of files, converted as the feeder does."""
+        found, landed = self._found, self._found.landed
+        assert landed
+        airbyte = {name: Type.parse(sql) for name, sql in AIRBYTE_COLUMNS.items()}
+        types = (airbyte if found.is_airbyte else {}) | found.columns
+        stream = Stream(found.source, found.stream, "", types, airbyte=found.is_airbyte)
+        fitter = Fitter(self._connection, stream, landed.landing, landed.prober)
+        columns = Columns(types, types)
+        order = sorted(landed.probes, key=lambda probe: repr(probe.group))
+        for _, probes in groupby(order, key=lambda probe: probe.group):
+            members = list(probes)
+            whole = Group(members, dict(members[0].schema))
+            for group in fitter.fit(whole, columns, Quarantine()):
+                values = {name.lower(): value for name, value in group.values.items()}
+                value_of = {
+                    name: values.get(name.lower(), f"null::{type_.sql()}")
+                    for name, type_ in types.items()
+                }
+                own = [value for name, value in value_of.items() if not name.startswith("_")]
+                content = ", ".join(own or ["0"])
+                kept = [f"{value_of[name]} as {c}" for name, c in self._columns.items()]
+                path = f"substr(__uri, {len(landed.landing.root) + 1})"
+                delivery = path
+                if self._is_sync:
+                    sync = f"({value_of['_airbyte_meta']}).sync_id"
+                    generation = value_of["_airbyte_generation_id"]
+                    delivery = f"coalesce({generation} || ' ' || {sync}, {path})"
+                yield (
+                    f"select {''.join(f'{value}, ' for value in kept)}hash({content}) as content,"
+                    f" {delivery} as delivery, {{'path': {path}, 'row': __row}} as place"
+                    f" from {landed.prober.relation(group.probes)}"
+                )
+
+    def verdict(self, key: Sequence[str]) -> str:
+        """What of a key that was not refused people should know."""
+        columns = ", ".join(self._columns[column] for column in key)
+        records, keys = self._one(f"count(distinct content), count(distinct ({columns}))")
+        older = f", older versions of others: {records - keys:,}" if records > keys else ""
+        delivery = "sync" if self._is_sync else "file"
+        return (
+            f"no two different records of a {delivery} share it: {self.seen} "
+            f"(keys: {keys:,}, different records: {records:,}{older})"
+        )
+
+    def check(self, key: Sequence[str], are_versions: bool, is_id: bool) -> None:
+        """Refuse a key.
+
+        Args:
+            key: Its columns.
+            are_versions: Whether records with other values of the cursor may be versions.
+            is_id: Whether it is the stream's own id.
+
+        Raises:
+            LakeError: It is null somewhere, different records of a delivery share it, or it
+                leaves out a day.
+        """
+        for column in key:
+            place, count = self._one(
+                "min(place), count(*)", f"where {self._columns[column]} is null"
+            )
+            if count:
+                raise LakeError(
+                    f"{self._found.label}: {column} can be in no key: it has no value in "
+                    f"{_place(place)} (rows without one: {count:,})."
+                )
+        versions = [self._columns[self._cursor]] if self._cursor and are_versions else []
+        order = None if are_versions else self._cursor
+        self._refuse_shared(key, ["delivery", *versions], "content", order)
+        for day in filter(self._is_day, () if is_id else self._columns):
+            if day not in key and day != self._cursor:
+                self._refuse_shared(key, [], self._columns[day], day)
+
+    def _refuse_shared(
+        self, key: Sequence[str], among: Sequence[str], what: str, order: str | None
+    ) -> None:
+        """Refuse a key that rows share which differ in something, and agree in other columns.
+
+        ``order`` is the column that may tell which of them is the newest.
+        """
+        columns = [self._columns[column] for column in key]
+        shared = self._connection.execute(
+            "select count(*) over (),"
+            f" list_sort([min_by(place, {what}), max_by(place, {what})]) as places,"
+            f" [{', '.join(f'{column}::varchar' for column in columns)}]"
+            f" from landed_records group by {', '.join([*among, *columns])}"
+            f" having min({what}) <> max({what}) order by places limit 1"
+        ).fetchone()
+        if not shared:
+            return
+        count, (one, other), values = shared
+        advice = "Name more columns with --key a,b"
+        if order:
+            advice += (
+                f", or if these are versions of one record, say so with CURSOR={order}"
+                f" (--cursor {order})"
+            )
+        raise LakeError(
+            f"{self._found.label}: {', '.join(key)} is no key: {_place(one)} and {_place(other)} "
+            f"are different records, and both have {printable(', '.join(values))}. Only the newest "
+            f"would be kept (such keys: {count:,}). {advice}."
+        )
+
+    def unique(self) -> tuple[str, ...]:
+        """The first of the columns' combinations that no two different records share."""
+        distinct = self._candidates()
+        days = {name for name in distinct if self._is_day(name)}
+        values = [f", any_value({column}) as {column}" for column in self._columns.values()]
+        self._connection.execute(
+            f"create or replace temp table distinct_records as select content{''.join(values)}"
+            " from landed_records group by content"
+        )
+        (records,) = self._one("count(*)", table="distinct_records")
+        if records < _ENOUGH:
+            self.failure = (
+                f"{records} different records are too few to tell: {_ENOUGH} are needed, and "
+                f"there are {self.seen}"
+            )
+            return ()
+        self.failure = (
+            f"no one, two or three columns that no two different records of {self.seen} share, of "
+            f"those that are no amount, no prose and never null: {', '.join(distinct) or 'none'}"
+        )
+        first = f"(from distinct_records limit {_FIRST})"
+        for width in range(1, _WIDEST + 1):
+            for columns in combinations(distinct, width):
+                if days and days.isdisjoint(columns):
+                    continue
+                if prod(distinct[name] for name in columns) < records:
+                    continue
+                if self._are_unique(columns, first) and (
+                    records <= _FIRST or self._are_unique(columns, "distinct_records")
+                ):
+                    return columns
+        return ()
+
+    def _are_unique(self, names: Iterable[str], table: str) -> bool:
+        columns = ", ".join(self._columns[name] for name in names)
+        found = self._connection.execute(
+            f"select 1 from {table} group by {columns} having count(*) > 1 limit 1"
+        )
+        return found.fetchone() is None
+
+    def _candidates(self) -> dict[str, int]:
+        """The plain columns without nulls, ids and days first, with their numbers of values."""
+        found = {}
+        for name, column in self._columns.items():
+            if name == self._cursor or not self._may_be_of_key(name):
+                continue
+            values, nulls, texts = self._one(
+                f"count(distinct {column}), count(*) - count({column}),"
+                f" count(*) filter (try_cast({column}::varchar as double) is null)"
+            )
+            is_no_amount = texts or self._is_day(name) or _NUMBERS_SOMETHING.search(name.lower())
+            if not nulls and is_no_amount:
+                found[name] = values
+        order = sorted(
+            found, key=lambda name: not (name.lower().endswith("id") or self._is_day(name))
+        )
+        return {name: found[name] for name in order[:_TRIED]}
+
+    def _may_be_of_key(self, name: str) -> bool:
+        """Whether a column's name and type are those of a key."""
+        type_ = self._found.columns[name].name
+        is_plain_type = _WHOLE_NUMBER.match(type_) or _PLAIN.match(type_)
+        if not is_plain_type or name.startswith("_") or _PROSE.search(name.lower()):
+            return False
+        return is_plain(name.lower())
+
+    def _is_day(self, name: str) -> bool:
+        return self._found.columns[name].name == "DATE" or bool(_DAY.search(name.lower()))
+
+    def _one(self, what: str, where: str = "", table: str = "landed_records") -> tuple[Any, ...]:
+        row = self._connection.execute(f"select {what} from {table} {where}").fetchone()
+        assert row
+        return row
+
+
+def _place(place: dict[str, Any]) -> str:
+    return printable(f"row {place['row']} of {place['path']}")
