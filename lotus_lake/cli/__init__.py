@@ -14,6 +14,7 @@ class _Lake(Group):
         "Feed": ("tick", "undo", "replay", "release", "sweep", "reconcile"),
         "Change the code": ("watch", "branch", "diff", "pr", "discover", "catalog", "docs"),
         "Keep": ("maintain", "backup", "restore"),
+        "Start": ("init",),
     }
 
 

@@ -416,4 +416,18 @@ def docs(serve: int | None, status: bool) -> None:
     say(f"The site is in {site}: open {site}/index.html, or run lake docs --serve.")
 
 
-COMMANDS = (watch, branch, diff, pr, discover, catalog, docs)
+@click.command(cls=Command, examples=["lake init && dbt deps && dbt build"])
+def init() -> None:
+    """Make this folder a dbt project on the engine.
+
+    Writes what is missing, and copies the engine's macros: run it again after an upgrade. Nothing
+    else that exists is changed; what is left to do is said.
+    """
+    from lotus_lake import new_project
+    from lotus_lake.settings import project_folder
+
+    for line in new_project.init(project_folder()):
+        say(line)
+
+
+COMMANDS = (init, watch, branch, diff, pr, discover, catalog, docs)

@@ -242,7 +242,7 @@ class _Records:
         advice = "Name more columns with --key a,b"
         if order:
             advice += (
-                f", or if these are versions of one record, say so with CURSOR={order}"
+                f", or if these are versions of one record, say so with --cursor {order}"
                 f" (--cursor {order})"
             )
         raise LakeError(

@@ -56,7 +56,7 @@ def choose(
     usual = [name for name in usual if not found.columns[names[name]].nested]
     cursor = (cursor or next(iter(usual), "")).lower()
     options = [*((column, "--key") for column in columns)]
-    options += [(cursor, "CURSOR=... (--cursor)")] if cursor else []
+    options += [(cursor, "--cursor")] if cursor else []
     for column, option in options:
         if column not in names:
             raise LakeError(

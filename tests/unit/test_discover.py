@@ -42,8 +42,8 @@ def found(is_declared: bool = False, stream: str = "entries", **columns: str) ->
 @pytest.mark.parametrize(
     ("stream", "key", "cursor", "message"),
     [
-        (found(id="bigint"), ["id", "sku"], None, "no column sku: name one with KEY"),
-        (found(id="bigint"), None, "later", "no column later: name one with CURSOR"),
+        (found(id="bigint"), ["id", "sku"], None, "no column sku: name one with --key"),
+        (found(id="bigint"), None, "later", "no column later: name one with --cursor"),
         (found(order="bigint"), ["order"], None, "'order' is no name for SQL"),
         (found(stream="Odd", id="int"), None, None, "'Odd' is no name for SQL"),
         (found(), None, None, r"No file of shop\.entries has a column"),
@@ -205,7 +205,7 @@ def test_a_key_is_proposed(scan: Scan, files: dict[str, str], key: list[str]) ->
         ),
         (SKUS.rpartition("\n19")[0], None, "19 different records are too few to tell"),
         # The dangerous one: an order's customer, with a cursor that was only guessed.
-        ("customer_id,updated\n1,5\n1,6\n", "customer_id", "say so with CURSOR=updated"),
+        ("customer_id,updated\n1,5\n1,6\n", "customer_id", "say so with --cursor updated"),
         ('{"a": [1], "b": {"c": 1}}\n', "b", "b is an object or a list"),
     ],
 )
@@ -220,7 +220,7 @@ def test_a_key_that_loses_records_is_refused(
 def test_a_key_that_leaves_out_the_day_is_refused(scan: Scan) -> None:
     """It loses all days but the last, though each file has it once."""
     seen = scan({f"{day}.csv": f"date,sku,stock\n{day},x,{day}\n" for day in (1, 2)})
-    with pytest.raises(LakeError, match=r"sku is no key: row 0 of .*1\.csv and .* CURSOR=date"):
+    with pytest.raises(LakeError, match=r"sku is no key: row 0 of .*1\.csv and .* --cursor date"):
         key_of(seen, "sku")
     assert key_of(seen, "sku", cursor="date") == (("sku",), "date")
     assert key_of(seen, "date,sku") == (("date", "sku"), None)

@@ -145,7 +145,7 @@ def test_what_is_named_is_there() -> None:
     named = found(r"(?:`|^ *|run: )make ([a-z][\w-]*)", *GUIDES, WORKFLOWS)
     assert named <= TARGETS
     assert len(TARGETS) <= 12
-    called = found(r"(?:`|^ *|run: |bin/|&& )lake ([a-z][a-z-]*)", *GUIDES, WORKFLOWS)
+    called = found(r"(?:`|run: |bin/|&& )lake ([a-z][a-z-]*)", *GUIDES, WORKFLOWS)
     assert called <= set(main.commands)
     assert found(r"^([a-z][\w-]*):.*## ", "Makefile") == TARGETS
     (phony,) = found(r"^\.PHONY: (.*)$", "Makefile")
