@@ -24,7 +24,7 @@ $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),\
 	$(eval override export $(name) := $$(value $(name)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-ci test-slow lint .lint-sql .lint-dbt .lint-declared format sample docs lock clean
+.PHONY: help setup build test test-ci test-slow lint .lint-engine .lint-sql .lint-dbt .lint-declared format sample docs lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,7 +76,14 @@ lint: setup ## Check Python, SQL, YAML and the project's conventions
 		|| { echo "lint: mypy found the above. Mend the types" >&2; exit 1; }
 	@$(BIN)/yamllint --strict . \
 		|| { echo "lint: yamllint found the above. Mend the YAML" >&2; exit 1; }
-	@$(MAKE) --no-print-directory .lint-sql .lint-dbt .lint-declared
+	@$(MAKE) --no-print-directory .lint-engine .lint-sql .lint-dbt .lint-declared
+
+# The engine serves any project: no source, variable or table of the shop stands in it.
+.lint-engine: SHOP := shopify|klaviyo|attribution|shop_timezone|shop_currencies|calendar_(start|end)|fct_(sales|daily)
+.lint-engine:
+	@! grep -rnE --include='*.py' --include='*.sql' --include='*.yml' --include='*.md' --include='*.tmpl' \
+			"$(SHOP)" engine lotus_lake >&2 \
+		|| { echo "lint: the engine knows the shop in the lines above. Say it without its names" >&2; exit 1; }
 
 # LINT_FILES names the files to check, for a commit that changed only these; without it all are checked.
 .lint-sql: setup

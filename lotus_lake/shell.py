@@ -140,7 +140,7 @@ def banner(config: LakeConfig, snapshot: int) -> str:
     )
     return (
         f"Lake: {config.catalog_name}, read-only, {kept}.\n"
-        "Tables: `show all tables;`, `describe fct_sales;`, and docs/models.md.\n"
+        "Tables: `show all tables;`, `describe fct_orders;`, and docs/models.md.\n"
         "Leave with Ctrl-D or `.exit`; `.help` lists the shell's own commands."
     )
 

@@ -75,7 +75,7 @@ def show(status: LakeStatus) -> None:
 def render(status: LakeStatus) -> RenderableType:
     """Tables of the streams and of the last deliveries, no wider than 80 columns."""
     streams = _table("Streams", _STREAMS, [_stream(row, status.at) for row in status.streams])
-    streams.caption = None if status.streams else "No stream is declared: see models/landing."
+    streams.caption = None if status.streams else "No stream is declared: see lake discover."
     deliveries = _table(
         "Last deliveries", _DELIVERIES, [_delivery(row) for row in status.deliveries]
     )

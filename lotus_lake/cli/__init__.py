@@ -24,7 +24,7 @@ def main() -> None:
 
     Commands work on the lake that the environment names (LAKE_CATALOG, LAKE_DATA_URL,
     LAKE_LANDING_URL, DBT_TARGET), with the dbt project in this folder. A stream is
-    source.stream, as in shopify.orders; a day is YYYY-MM-DD. `lake COMMAND --help` has examples.
+    source.stream, as in shop.orders; a day is YYYY-MM-DD. `lake COMMAND --help` has examples.
     """
 
 

@@ -121,7 +121,7 @@ def drop(name: str | None, older_than: int | None, dry_run: bool) -> None:
 
 @click.command(
     cls=Command,
-    examples=["lake diff tips", "lake diff tips --only fct_sales --only fct_daily_sales"],
+    examples=["lake diff tips", "lake diff tips --only fct_orders --only fct_orders_by_day"],
 )
 @click.argument("branch")
 @click.option("--latest", is_flag=True, help="Compare with the lake as it is now.")
@@ -130,8 +130,8 @@ def diff(branch: str, latest: bool, only: tuple[str, ...]) -> None:
     """Show what BRANCH changes in the numbers.
 
     Compares every table with that of the lake as it was when the branch was made: rows, columns,
-    sums by day and customer. Also writes target/diff/report.md and report.html. Values of personal
-    columns are not shown.
+    sums by day and by the first id beside the key. Also writes target/diff/report.md and
+    report.html. Values of personal columns are not shown.
     """
     from rich.console import Console
 
@@ -183,7 +183,7 @@ def pr(branch: str) -> int:
     return Exit.FAILED if found.failed else Exit.OK
 
 
-@click.command(cls=Command, examples=["lake watch fct_sales", "lake watch fct_sales+"])
+@click.command(cls=Command, examples=["lake watch fct_orders", "lake watch fct_orders+"])
 @click.argument("select", nargs=-1, required=True)
 def watch(select: tuple[str, ...]) -> int:
     """Build models and their tests, now and on each save, until Ctrl-C.
@@ -205,8 +205,8 @@ def watch(select: tuple[str, ...]) -> int:
     cls=Command,
     examples=[
         "lake discover",
-        "lake discover shopify.orders --yaml",
-        "lake discover --add shopify.price_rules",
+        "lake discover shop.orders --yaml",
+        "lake discover --add shop.refunds",
         "lake discover --add erp.stock --key sku --cursor changed_at",
     ],
     exits={Exit.FAILED: "with --check: something is not declared, or cannot be fed"},
@@ -342,7 +342,7 @@ _CATALOGS = Path("deploy/airbyte/catalogs")
 
 @click.command(
     cls=Command,
-    examples=["lake catalog", "lake catalog shopify", "lake catalog --check"],
+    examples=["lake catalog", "lake catalog shop", "lake catalog --check"],
     exits={Exit.OK: "written, or up to date", Exit.FAILED: "with --check: a catalog is stale"},
 )
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")

@@ -130,8 +130,8 @@ def _change(
 @click.command(
     cls=Command,
     examples=[
-        "lake undo shopify.orders --day 2025-01-15 --dry-run",
-        "lake undo shopify.orders --delivery 7",
+        "lake undo shop.orders --day 2025-01-15 --dry-run",
+        "lake undo shop.orders --delivery 7",
     ],
 )
 @_of_a_delivery
@@ -150,7 +150,7 @@ def undo(**options: Any) -> None:
     )
 
 
-@click.command(cls=Command, examples=["lake replay shopify.orders --delivery 7"])
+@click.command(cls=Command, examples=["lake replay shop.orders --delivery 7"])
 @_of_a_delivery
 def replay(**options: Any) -> None:
     """Feed deliveries of STREAM once more.
@@ -163,7 +163,7 @@ def replay(**options: Any) -> None:
     _change(deliveries.replay, **options, done="The next `dbt build` feeds them again.")
 
 
-@click.command(cls=Command, examples=["lake release shopify.orders --day 2025-01-15"])
+@click.command(cls=Command, examples=["lake release shop.orders --day 2025-01-15"])
 @_of_a_delivery
 def release(**options: Any) -> None:
     """Let the next build try quarantined or undone files again.
@@ -206,8 +206,8 @@ def sweep(dry_run: bool, as_json: bool) -> None:
     cls=Command,
     examples=[
         "lake reconcile",
-        "lake reconcile shopify",
-        "lake reconcile shopify.orders --no-read-files",
+        "lake reconcile shop",
+        "lake reconcile shop.orders --no-read-files",
     ],
     exits={Exit.OK: "everything agrees", Exit.FAILED: "something differs"},
 )

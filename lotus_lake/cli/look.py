@@ -38,8 +38,8 @@ def status(build: bool, as_json: bool) -> None:
     context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},
     examples=[
         "lake sql",
-        'lake sql "select * from fct_daily_sales order by all desc limit 10"',
-        'lake sql "from fct_sales" -csv > sales.csv',
+        'lake sql "select * from fct_orders_by_day order by all desc limit 10"',
+        'lake sql "from fct_orders" -csv > orders.csv',
         "DBT_TARGET=pr LAKE_BRANCH=tips lake sql",
     ],
     exits={1: "the query failed (the code is the shell's)"},
@@ -62,8 +62,8 @@ def sql(query: str | None, options: tuple[str, ...]) -> int:
 @click.command(
     cls=Command,
     examples=[
-        "lake as-of fct_daily_sales 2026-03-01 --where \"sale_day = '2026-02-27'\"",
-        "lake as-of staging.stg_shopify__orders 1204",
+        "lake as-of fct_orders_by_day 2026-03-01 --where \"day = '2026-02-27'\"",
+        "lake as-of staging.stg_shop__orders 1204",
     ],
 )
 @click.argument("table")

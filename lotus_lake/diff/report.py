@@ -87,7 +87,7 @@ def _overview(tables: Sequence[TableDiff]) -> Grid:
 
 
 def _details(table: TableDiff, days: int | None = None) -> list[Grid]:
-    """What differs in a table: its columns, customers and days."""
+    """What differs in a table: its columns, groups and days."""
     columns = [
         ([column.name], [_number(column.values)], [_signed(column.delta)], column.examples)
         for column in table.columns
@@ -95,7 +95,7 @@ def _details(table: TableDiff, days: int | None = None) -> list[Grid]:
     heads = ("column", "values", "delta of the sum", f"examples ({', '.join(table.key)})")
     grids = [
         Grid("Changed columns", heads, range(1, 3), columns),
-        _delta_grid("customer", table.by_customer),
+        _delta_grid(table.group.removesuffix("_id"), table.by_group),
         _delta_grid("day", table.by_day, days),
     ]
     return [grid for grid in grids if grid.rows]

@@ -24,7 +24,7 @@ class ColumnDiff:
 
 @dataclass(frozen=True)
 class Delta:
-    """Aggregate deltas of a day or a customer: sum after less sum before, by column."""
+    """Aggregate deltas of a day or a group: sum after less sum before, by column."""
 
     group: str
     sums: dict[str, Number]
@@ -48,9 +48,10 @@ class TableDiff:
     removed: int = 0
     changed: int = 0
     columns: list[ColumnDiff] = field(default_factory=list)
-    # Of a fact: every day that changed, and the customers that changed most.
+    # Of a fact: every day that changed, and what changed most by its first id beside the key.
     by_day: list[Delta] = field(default_factory=list)
-    by_customer: list[Delta] = field(default_factory=list)
+    group: str = ""
+    by_group: list[Delta] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

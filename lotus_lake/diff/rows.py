@@ -19,8 +19,7 @@ from lotus_lake.diff.results import ColumnDiff, Delta, TableDiff
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE", "FLOAT", "DECIMAL")
 
 _ON_BOTH = "in_before and in_after"
-_CUSTOMER = "customer_id"
-_CUSTOMERS = 10
+_GROUPS = 10
 _EXAMPLES = 5
 
 
@@ -72,7 +71,8 @@ class Rows:
                 table.columns.append(ColumnDiff(column, values[column], delta, examples))
         if table.name.partition(".")[2].startswith("fct_"):
             table.by_day = self._by_day(changed)
-            table.by_customer = self._by_customer(changed, table.by_day)
+            table.group = next((name for name in self.payload if name.endswith("_id")), "")
+            table.by_group = self._by_group(table.group, changed, table.by_day)
 
     def _key_is_unique(self) -> bool:
         """Whether it names one row on each side: a join multiplies the rows of another."""
@@ -171,18 +171,20 @@ class Rows:
                     return self._deltas(column, self._moved(column, changed), "order by 1", day)
         return []
 
-    def _by_customer(self, changed: Collection[str], by_day: Sequence[Delta]) -> list[Delta]:
-        """Aggregate deltas of the customers of whom the measure that moved most by day did most."""
-        measures = self._moved(_CUSTOMER, changed) if _CUSTOMER in self.types else []
+    def _by_group(
+        self, group: str, changed: Collection[str], by_day: Sequence[Delta]
+    ) -> list[Delta]:
+        """Aggregate deltas of the groups of which the measure that moved most by day did most."""
+        measures = self._moved(group, changed) if group else []
         if not measures:
             return []
         ranking = max(
             measures, key=lambda name: sum(abs(float(delta.sums.get(name, 0))) for delta in by_day)
         )
-        largest = f"and group_value is not null order by {{size}} desc, 1 limit {_CUSTOMERS}"
-        leaders = self._deltas(_CUSTOMER, [ranking], largest)
-        found = self._deltas(_CUSTOMER, measures, largest, only=[delta.group for delta in leaders])
-        if _CUSTOMER in self.shown:
+        largest = f"and group_value is not null order by {{size}} desc, 1 limit {_GROUPS}"
+        leaders = self._deltas(group, [ranking], largest)
+        found = self._deltas(group, measures, largest, only=[delta.group for delta in leaders])
+        if group in self.shown:
             return found
         return [replace(delta, group=HIDDEN) for delta in found]
 

@@ -45,7 +45,7 @@ def choose(
             key does not tell the records apart.
     """
     if found.is_declared:
-        raise LakeError(f"{found.label} is declared already, in models/landing/{found.source}.")
+        raise LakeError(f"{found.label} is declared already.")
     if not found.columns:
         reason = f": {found.unreadable[0][1]}" if found.unreadable else ""
         raise LakeError(f"No file of {found.label} has a column{reason}.")

@@ -132,7 +132,7 @@ def assert_what_sql_says(lake: duckdb.DuckDBPyConnection, table: TableDiff) -> N
     for name in ("units", "net_sales"):
         moved = value(f"select (select sum({name}) from fct_sales) - (select sum({name}) from old)")
         assert (columns[name].delta or 0 if name in columns else 0) == moved
-        for group, deltas in (("order_day", table.by_day), ("customer_id", table.by_customer)):
+        for group, deltas in (("order_day", table.by_day), ("customer_id", table.by_group)):
             by_group = dict(
                 lake.execute(
                     f"select coalesce(n.g, o.g)::varchar, coalesce(n.s, 0) - coalesce(o.s, 0) as d"
@@ -153,7 +153,7 @@ def test_customers_that_changed_most(lake: duckdb.DuckDBPyConnection) -> None:
     """Largest first, by whichever sum."""
     before = side(lake)
     lake.execute("update fct_sales set net_sales = net_sales + customer_id, units = 0")
-    groups = [delta.group for delta in diff_of(lake, before).by_customer]
+    groups = [delta.group for delta in diff_of(lake, before).by_group]
     assert groups == [str(customer) for customer in range(49, 39, -1)]
 
 
@@ -373,11 +373,11 @@ def test_personal_and_unknown_columns_show_no_value(lake: duckdb.DuckDBPyConnect
     assert columns["note"].examples[:2] == ["1: ••• → null", "2: ••• → •••"]
     assert (columns["units"].values, columns["units"].delta) == (9, None)
     assert {name for delta in table.by_day for name in delta.sums} == {"net_sales"}
-    assert {delta.group for delta in table.by_customer} == {"•••"}
+    assert {delta.group for delta in table.by_group} == {"•••"}
     assert diff_of(lake, before, shown={"order_id", "net_sales"}).by_day == []
     unknown = diff_of(lake, before, shown=set())
     assert {example[:6] for column in unknown.columns for example in column.examples} == {"•••: •"}
-    assert (unknown.changed, unknown.by_day, unknown.by_customer) == (9, [], [])
+    assert (unknown.changed, unknown.by_day, unknown.by_group) == (9, [], [])
     for report in (markdown, page):
         text = report(LakeDiff(before, before, [unknown]))
         assert "note 1" not in text

@@ -63,15 +63,15 @@ def test_the_cursor_is_the_first_column(expression: str, cursor: tuple[str, ...]
 def test_times_as_airbyte_has_them() -> None:
     """The catalogs in git show the other types."""
     columns = {
-        "at": Type.parse("timestamp with time zone"),
+        "seen": Type.parse("timestamp with time zone"),
         "local": Type.parse("timestamp"),
         "day": Type.parse("date"),
     }
-    stream = Stream("s", "t", "t", columns, source_cursor="at", primary_key=("day", "at"))
+    stream = Stream("s", "t", "t", columns, source_cursor="seen", primary_key=("day", "seen"))
     (configured,) = configured_catalog([stream])["streams"]
-    assert configured["primary_key"] == [["day"], ["at"]]
+    assert configured["primary_key"] == [["day"], ["seen"]]
     found = configured["stream"]["json_schema"]["properties"]
-    assert found["at"]["airbyte_type"] == "timestamp_with_timezone"
+    assert found["seen"]["airbyte_type"] == "timestamp_with_timezone"
     assert found["local"]["airbyte_type"] == "timestamp_without_timezone"
     assert found["day"]["format"] == "date"
 
