@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,8 +148,9 @@ def test_when_a_record_was_read(lake: SmallLake) -> None:
     assert {*lake.rows("id, _airbyte_extracted_at")} == {
         *((0, read), (1, read), (2, read), (3, None))
     }
+    where, type_ = "row 0, column _airbyte_extracted_at", "TIMESTAMP WITH TIME ZONE"
     assert lake.reasons() == {
-        f"{time}.csv": f"row 0, column _airbyte_extracted_at: '{time}' is no TIMESTAMP WITH TIME ZONE"
+        f"{time}.csv": f"{where}: '{time}' is no {type_}"
         for time in ("162213580512345678901", "1.5", "soon")
     }
 
