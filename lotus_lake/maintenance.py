@@ -177,8 +177,8 @@ class _Upkeep:
         found = self.connection.execute(f"select path {foreign} order by path").fetchall()
         if found:
             raise LakeError(
-                f"{counted(len(found), 'file')} not the lake's own would be deleted, the first: "
-                f"{found[0][0]}. Nothing was deleted. If they have to stay, which landed files do,"
+                "Files wait for deletion that are not the lake's own: "
+                f"{counted(len(found), 'file')}, the first {found[0][0]}. Nothing was deleted. If they have to stay, which landed files do,"
                 " run: lake maintain --keep-landed"
             )
 
