@@ -178,8 +178,9 @@ class _Upkeep:
         if found:
             raise LakeError(
                 "Files wait for deletion that are not the lake's own: "
-                f"{counted(len(found), 'file')}, the first {found[0][0]}. Nothing was deleted. If they have to stay, which landed files do,"
-                " run: lake maintain --keep-landed"
+                f"{counted(len(found), 'file')}, the first {found[0][0]}. Nothing was "
+                "deleted. If they have to stay, which landed files do, run: lake maintain "
+                "--keep-landed"
             )
 
     def prune(self) -> Step:
