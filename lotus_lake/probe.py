@@ -27,6 +27,7 @@ from lotus_lake import s3
 from lotus_lake.landing import LandedFile, Landing
 from lotus_lake.schema import Type, literal
 from lotus_lake.scratch import Scratch
+from lotus_lake.wording import counted
 
 # The exit code of a scanning process that met its limit of memory.
 OUT_OF_MEMORY = 77
@@ -211,8 +212,8 @@ class Prober:
         code = _process(_environment()).exit_code
         if code == -signal.SIGPROF:
             return Unreadable(
-                f"it takes more than {self._limits.seconds} seconds of processor time to read, and "
-                "one more for each megabyte (feed_max_seconds)"
+                f"it takes more than {counted(self._limits.seconds, 'second')} of processor time "
+                "to read, and one more for each megabyte (feed_max_seconds)"
             )
         if code in (OUT_OF_MEMORY, -signal.SIGKILL):
             return Unreadable(OUT_OF_MEMORY_REASON)

@@ -33,6 +33,7 @@ from lotus_lake.feeder.fitting import Columns, Fitter, Group, Quarantine
 from lotus_lake.probe import in_a_line
 from lotus_lake.schema import Type
 from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
+from lotus_lake.wording import counted
 
 # Columns of a key, and columns that are tried for one.
 _WIDEST, _TRIED = 3, 12
@@ -144,7 +145,7 @@ class _Records:
                 f"{found.label}: what landed cannot be read: {in_a_line(error)}"
             ) from error
         rows, files = self._one("count(*), count(distinct place.path)")
-        self.seen = f"{rows:,} rows in {files:,} of {found.files:,} files"
+        self.seen = f"{counted(rows, 'row')} in {files:,} of {counted(found.files, 'file')}"
         # Why unique() found nothing.
         self.failure = ""
 
@@ -263,8 +264,8 @@ class _Records:
         (records,) = self._one("count(*)", table="distinct_records")
         if records < _ENOUGH:
             self.failure = (
-                f"{records} different records are too few to tell: {_ENOUGH} are needed, and "
-                f"there are {self.seen}"
+                f"{counted(records, 'different record is', 'different records are')} too few to "
+                f"tell: {_ENOUGH} are needed, of {self.seen}"
             )
             return ()
         self.failure = (

@@ -1,0 +1,10 @@
+{# A number with its noun, which agrees with it; lotus_lake/wording.py does the same. #}
+{% macro counted(number, noun) %}
+    {{ return("{:,d} {}".format(number, noun ~ ("" if number == 1 else "s"))) }}
+{% endmacro %}
+
+
+{# The same in SQL, of an expression. #}
+{% macro counted_sql(number, noun) -%}
+    format('{:,d} {}', {{ number }}, if({{ number }} = 1, '{{ noun }}', '{{ noun }}s'))
+{%- endmacro %}
