@@ -426,10 +426,11 @@ def init() -> None:
     from lotus_lake import new_project
     from lotus_lake.settings import project_folder
 
-    is_left = False
+    left = False
     for line, is_left in new_project.init(project_folder()):
         say(line)
-    if is_left:
+        left = left or is_left
+    if left:
         say("Then: dbt deps")
         return
     say("Installing packages: dbt deps")
