@@ -428,7 +428,8 @@ def init() -> None:
 
     left = False
     for line, is_left in new_project.init(project_folder()):
-        say(line)
+        for part in line.splitlines():
+            say(part)
         left = left or is_left
     if left:
         say("Then: dbt deps")

@@ -49,7 +49,8 @@ def choose(
     if not found.columns:
         reason = f": {found.unreadable[0][1]}" if found.unreadable else ""
         raise LakeError(f"No file of {found.label} has a column{reason}.")
-    names = {name.lower(): name for name in found.columns}
+    names = {plain_name(name): name for name in found.columns}
+    names |= {name.lower(): name for name in found.columns}
     columns = [column.strip().lower() for column in key or ()]
     names_cursor = bool(cursor)
     usual = [name for name in _CURSORS if name in names and name not in columns]
@@ -66,7 +67,7 @@ def choose(
         if found.columns[names[column]].nested:
             raise LakeError(f"{found.label}: {column} is an object or a list; name a value.")
     for name in filter(None, (found.source, found.stream, *columns, cursor)):
-        if not is_plain(plain_name(names[name]) if name in columns else name):
+        if not is_plain(plain_name(names.get(name, name))):
             raise LakeError(
                 f"'{name}' is no name for SQL: letters, digits and _ only, and no word of SQL. "
                 "Have it renamed where it comes from."
@@ -153,7 +154,7 @@ def _values(found: Discovery, key: tuple[str, ...], cursor: str | None) -> dict[
     feeder: dict[str, Any] = {
         "sync_mode": "overwrite" if found.is_airbyte and not cursor else "append",
         **({"primary_key": key[0] if len(key) == 1 else list(key)} if key else {}),
-        **({"source_cursor": cursor} if cursor else {}),
+        **({"source_cursor": expression_of(cursor)} if cursor else {}),
         **({} if found.is_airbyte else {"airbyte": False}),
     }
     names = {"source": found.source, "stream": found.stream}
@@ -227,7 +228,7 @@ def _unit_test(
     """Two versions of a record. A cursor decides, however late the older version comes."""
     key, *others = names
     version_type = found.columns[cursor or key]
-    given = [f"v::{type_text(version_type)} as {cursor}"] if cursor else []
+    given = [f"v::{type_text(version_type)} as {expression_of(cursor)}"] if cursor else []
     values = {column: _value(found.columns[column], 1) for column in names}
     given += [
         f"'{values[column]}'::{type_text(found.columns[column])} as {expression_of(column)}"
