@@ -289,7 +289,10 @@ class Stream:
         row = ", ".join(f"cast(null as {sql}) as {quote(name)}" for name, sql in types.items())
         for key, expression in (
             ("source_cursor", self.source_cursor),
-            *(("primary_key", column) for column in self.primary_key),
+            *(
+                ("primary_key", column if re.fullmatch(r"\w+", column) else quote(column))
+                for column in self.primary_key
+            ),
         ):
             if expression is None:
                 continue

@@ -416,18 +416,29 @@ def docs(serve: int | None, status: bool) -> None:
     say(f"The site is in {site}: open {site}/index.html, or run lake docs --serve.")
 
 
-@click.command(cls=Command, examples=["lake init && dbt deps && dbt build"])
+@click.command(cls=Command, examples=["lake init"])
 def init() -> None:
     """Make this folder a dbt project on the engine.
 
-    Writes what is missing, and copies the engine's macros: run it again after an upgrade. Nothing
-    else that exists is changed; what is left to do is said.
+    Writes what is missing, copies the engine's macros and installs them with `dbt deps`: run it
+    again after an upgrade. Nothing else that exists is changed; what is left to do is said.
     """
     from lotus_lake import new_project
     from lotus_lake.settings import project_folder
 
-    for line in new_project.init(project_folder()):
-        say(line)
+    left = False
+    for line, is_left in new_project.init(project_folder()):
+        for part in line.splitlines():
+            say(part)
+        left = left or is_left
+    if left:
+        say("Then: dbt deps")
+        return
+    say("Installing packages: dbt deps")
+    run_dbt("deps")
+    say("Next: put files into .lake/landing/raw/SOURCE/STREAM/, then")
+    say("  lake discover --add SOURCE.STREAM")
+    say("  dbt build")
 
 
 COMMANDS = (init, watch, branch, diff, pr, discover, catalog, docs)
