@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -113,6 +113,9 @@ class Metrics:
 
     Args:
         manifest: The ``semantic_manifest.json`` that dbt wrote.
+
+    Raises:
+        LakeError: The project declares none.
     """
 
     def __init__(self, manifest: Path) -> None:
@@ -120,6 +123,8 @@ class Metrics:
         logging.getLogger("metricflow").setLevel(logging.CRITICAL)
         logging.getLogger("metricflow_semantics").setLevel(logging.CRITICAL)
         declared = parse_manifest_from_dbt_generated_manifest(manifest.read_text())
+        if not declared.metrics:
+            raise LakeError("The project declares no metrics in the YAML beside its models.")
         self._engine = MetricFlowEngine(
             SemanticManifestLookup(declared), cast(SqlClient, _DuckDb())
         )
@@ -170,10 +175,7 @@ class Metrics:
         return Answer(
             columns,
             [
-                tuple(
-                    row[column].date() if column in days and row[column] else row[column]
-                    for column in columns
-                )
+                tuple(_day(row[column]) if column in days else row[column] for column in columns)
                 for row in table
             ],
         )
@@ -332,6 +334,10 @@ def _near(name: str, known: Iterable[str]) -> str:
     last = {one.rpartition("__")[2]: one for one in known}
     near = difflib.get_close_matches(name.rpartition("__")[2], last, n=3, cutoff=0.5)
     return f": did you mean {' or '.join(last[one] for one in near)}?" if near else ""
+
+
+def _day(value: Any) -> Any:
+    return value.date() if isinstance(value, datetime) else value
 
 
 def _first_line(error: Exception) -> str:
