@@ -136,7 +136,7 @@ lock: setup ## Pin the dependencies of pyproject.toml, with hashes, in requireme
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-strip-extras \
 		--python-version 3.11 --extra build --extra prod --extra site -o requirements.lock pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-strip-extras \
-		--python-version 3.11 --extra build --extra prod --extra site --extra dev -o requirements-dev.lock pyproject.toml
+		--python-version 3.11 --extra build --extra prod --extra site --extra metrics --extra dev -o requirements-dev.lock pyproject.toml
 
 clean: ## Remove what can be made again; the lake (.lake) and .venv stay
 	@rm -rf target logs .pytest_cache .mypy_cache .ruff_cache .hypothesis

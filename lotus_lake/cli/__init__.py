@@ -10,7 +10,7 @@ from lotus_lake.cli.base import Group
 
 class _Lake(Group):
     sections = {  # noqa: RUF012
-        "Look": ("status", "sql", "as-of"),
+        "Look": ("status", "sql", "as-of", "metrics", "metric"),
         "Feed": ("tick", "undo", "replay", "release", "sweep", "reconcile"),
         "Change the code": ("watch", "branch", "diff", "pr", "discover", "catalog", "docs"),
         "Keep": ("maintain", "backup", "restore"),

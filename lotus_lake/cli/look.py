@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from lotus_lake.cli.base import Command, dbt_target, json_option, print_json
+from lotus_lake.cli.base import (
+    DAY,
+    Command,
+    dbt_target,
+    json_option,
+    parse_project,
+    print_json,
+    say,
+)
+
+if TYPE_CHECKING:
+    from lotus_lake.metrics import Answer, Metrics
 
 
 @click.command(
@@ -85,4 +99,109 @@ def as_of(table: str, at: str, where: str, as_json: bool) -> None:
         command.show(found)
 
 
-COMMANDS = (status, sql, as_of)
+@click.command(cls=Command, examples=["lake metrics", "lake metrics --json | jq '.[].name'"])
+@json_option
+def metrics(as_json: bool) -> None:
+    """List the metrics, with what each can be grouped and filtered by.
+
+    They are declared in the project's YAML. `lake metric` asks for them.
+    """
+    declared = _declared_metrics().declared()
+    if as_json:
+        print_json([metric.as_dict() for metric in declared])
+        return
+    for metric in declared:
+        say(f"{metric.name}: {metric.label}")
+        say(f"  {metric.description}")
+        say(f"  by {', '.join(metric.dimensions)}")
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        "lake metric orders",
+        "lake metric revenue orders --grain month --from 2026-01-01",
+        "lake metric revenue --by customer__segment --where \"country = 'FR'\"",
+        "lake metric revenue --by metric_time__week --json | jq '.[-1]'",
+    ],
+)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--by", multiple=True, metavar="DIM", help="Group by it; several times for several.")
+@click.option("--where", default="", metavar="SQL", help="A condition on dimensions.")
+@click.option(
+    "--grain",
+    type=click.Choice(["day", "week", "month", "quarter", "year"]),
+    help="Group by the metric's own time.",
+)
+@click.option("--from", "first", type=DAY, metavar="DAY", help="The first day.")
+@click.option("--to", "last", type=DAY, metavar="DAY", help="The last day.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Row limit.")
+@json_option
+def metric(
+    names: tuple[str, ...],
+    by: tuple[str, ...],
+    where: str,
+    grain: str | None,
+    first: datetime | None,
+    last: datetime | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Ask what metrics come to.
+
+    DIM and the names in SQL are dimensions that `lake metrics` lists, or their last part where one
+    alone has it; a time may end with a grain, as in metric_time__month. A metric that is never
+    added up over a dimension, such as a currency, is grouped by it unless you name it.
+    """
+    asked = _declared_metrics()
+    from lotus_lake.config import LakeConfig
+    from lotus_lake.metrics import Question
+
+    question = Question(
+        names,
+        by,
+        where,
+        grain or "",
+        first.date() if first else None,
+        last.date() if last else None,
+        limit,
+    )
+    answer = asked.ask(question, LakeConfig.from_env())
+    if as_json:
+        print_json(answer.as_dicts())
+    else:
+        _show(answer)
+
+
+def _declared_metrics() -> Metrics:
+    """The project's metrics, which dbt parses first if it has not since they changed."""
+    from lotus_lake.metrics import Metrics, is_current
+    from lotus_lake.settings import project_folder
+
+    manifest = dbt_target() / "semantic_manifest.json"
+    if not is_current(manifest, project_folder()):
+        parse_project()
+    return Metrics(manifest)
+
+
+def _show(answer: Answer) -> None:
+    """Print it as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from lotus_lake.escaping import plain
+
+    table = Table(*map(plain, answer.columns), box=None, pad_edge=False)
+    for row in answer.rows:
+        table.add_row(*(plain(_cell(value)) for value in row))
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+def _cell(value: Any) -> str:
+    """A value for a person: of what was divided, six digits."""
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+COMMANDS = (status, sql, as_of, metrics, metric)
