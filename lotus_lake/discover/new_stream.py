@@ -66,8 +66,9 @@ def choose(
             )
         if found.columns[names[column]].nested:
             raise LakeError(f"{found.label}: {column} is an object or a list; name a value.")
-    for name in filter(None, (found.source, found.stream, *columns, cursor)):
-        if not is_plain(plain_name(names.get(name, name))):
+    plain = {name: plain_name(names[name]) for name in filter(None, (*columns, cursor))}
+    for name, word in {found.source: found.source, found.stream: found.stream, **plain}.items():
+        if not is_plain(word):
             raise LakeError(
                 f"'{name}' is no name for SQL: letters, digits and _ only, and no word of SQL. "
                 "Have it renamed where it comes from."
