@@ -14,12 +14,12 @@ from tests.system.lake import PROJECT
     ("number", "words"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (1234567, "1,234,567 rows")]
 )
 def test_a_number_agrees_with_its_noun(number: int, words: str) -> None:
-    """In Python, in SQL and in dbt's macro."""
+    """In Python, in SQL and in dbt's macro of SQL."""
     assert counted(number, "row") == words
     connection = duckdb.connect()
     connection.execute(COUNTED_SQL)
     folder = PROJECT / "engine/macros/lakehouse"
-    macro = Environment(loader=FileSystemLoader(folder)).get_template("counted.sql").module
+    macro = Environment(loader=FileSystemLoader(folder)).get_template("counted_sql.sql").module
     for sql in (f"counted({number}, 'row')", macro.counted_sql(f"{number}::bigint", "row")):
         assert connection.sql(f"select {sql}").fetchall() == [(words,)]
 

@@ -2,9 +2,3 @@
 {% macro counted(number, noun) %}
     {{ return("{:,d} {}".format(number, noun ~ ("" if number == 1 else "s"))) }}
 {% endmacro %}
-
-
-{# The same in SQL, of an expression. #}
-{% macro counted_sql(number, noun) -%}
-    format('{:,d} {}', {{ number }}, if({{ number }} = 1, '{{ noun }}', '{{ noun }}s'))
-{%- endmacro %}
