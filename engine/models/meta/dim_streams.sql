@@ -32,7 +32,9 @@ final as (
         coalesce(json_extract_string(cursors.declaration, '$.sync_mode'), 'append') as sync_mode,
         -- A name, or a list of names as JSON.
         replace(
-            translate(json_extract_string(cursors.declaration, '$.primary_key'), '["]', ''), ',', ', '
+            translate(json_extract_string(cursors.declaration, '$.primary_key'), '["]', ''),
+            ',',
+            ', '
         ) as primary_key,
         json_extract_string(cursors.declaration, '$.source_cursor') as source_cursor,
         coalesce(json_extract_string(cursors.declaration, '$.feed_mode'), 'copy') as feed_mode,

@@ -22,8 +22,8 @@ select
     format(
         '{}: {} landed in the folder of {} {}, usually {:,d} ({:,d} to {:,d} on the {} of'
         || ' these days before). {}: see docs/checks.md, "A day has an unusual volume"',
-        series, {{ counted_sql('cast(amount as bigint)', 'row') }}, dayname(day), day, cast(usual as bigint),
-        cast(lowest as bigint), cast(highest as bigint), weeks,
+        series, {{ counted_sql('cast(amount as bigint)', 'row') }}, dayname(day), day,
+        cast(usual as bigint), cast(lowest as bigint), cast(highest as bigint), weeks,
         if(amount < usual, 'Did its sync end early', 'Did it sync something again')
     ) as message
 from ({{ unusual_volumes('days') }})
