@@ -234,9 +234,9 @@ def test_remove_a_source(reference: Reference, shared: Path, tmp_path: Path) -> 
         (r"\n  - name: profiles_of_customers.*", 1),
         (r"      - input: ref\('int_klaviyo__profiles'\)\n        rows: \[\]\n", 2),
     )
-    parsed = copy.run("dbt parse --no-partial-parse")
+    parsed = copy.run("DBT_TARGET_PATH=target/lint dbt parse --no-partial-parse")
     assert "Did not find matching node" not in parsed
-    bouncer = "dbt-bouncer run --output-only-failures --output-file target/bouncer.json"
+    bouncer = "dbt-bouncer run --output-only-failures --output-file target/lint/bouncer.json"
     copy.run(f"{bouncer} && sqlfluff lint {mart}.sql && lake catalog --check")
     copy.run(
         "mkdir nothing; export LAKE_LANDING_URL=$PWD/nothing LAKE_DATA_URL=$PWD/empty/"
