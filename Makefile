@@ -44,9 +44,13 @@ $(INSTALLED): requirements.lock requirements-dev.lock
 		fi; \
 		"$$found" -m venv --clear $(VENV) || exit 1; \
 	fi
-	@echo "Installing into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
-		--no-deps --require-hashes -r requirements-dev.lock
+	@total=$$(grep -c '^[a-z].*==' requirements-dev.lock); \
+		echo "Installing $$total packages into $(VENV); this takes minutes"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+			--no-deps --require-hashes -r requirements-dev.lock & \
+		while sleep 5; kill -0 $$! 2>/dev/null; do \
+			echo "  $$(ls -d $(VENV)/lib/python*/site-packages/*.dist-info | wc -l) of $$total"; \
+		done; wait $$!
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 		--no-deps --no-build-isolation -e .
 	@touch $@
@@ -130,9 +134,9 @@ docs: setup ## Write the site (guides, status, data catalog, column lineage) to 
 
 lock: setup ## Pin the dependencies of pyproject.toml, with hashes, in requirements*.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-strip-extras \
-		--python-version 3.11 --extra build --extra site -o requirements.lock pyproject.toml
+		--python-version 3.11 --extra build --extra prod --extra site -o requirements.lock pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-strip-extras \
-		--python-version 3.11 --extra build --extra site --extra metrics --extra dev -o requirements-dev.lock pyproject.toml
+		--python-version 3.11 --extra build --extra prod --extra site --extra metrics --extra dev -o requirements-dev.lock pyproject.toml
 
 clean: ## Remove what can be made again; the lake (.lake) and .venv stay
 	@rm -rf target logs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -24,6 +24,7 @@ from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
 from lotus_lake.connection import connect, with_copied_catalog
 from lotus_lake.scheduler.catalog import open_catalog
 from lotus_lake.scheduler.exits import Unreachable
+from lotus_lake.wording import counted
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -191,10 +192,10 @@ class Backups:
             ) from error
         if snapshot > backup.snapshot and not force:
             raise LakeError(
-                f"The lake is {snapshot - backup.snapshot} snapshots newer than {backup.name}. "
-                "What was fed since is fed again only if it is still in the landing zone. Nothing "
-                "was changed; add --force to go back all the same: the lake as it is now is kept "
-                "as a backup."
+                f"The lake is {counted(snapshot - backup.snapshot, 'snapshot')} newer than "
+                f"{backup.name}. What was fed since is fed again only if it is still in the "
+                "landing zone. Nothing was changed; add --force to go back all the same: the lake "
+                "as it is now is kept as a backup."
             )
         return self.take(replaced=True)
 

@@ -282,7 +282,9 @@ def user() -> str:
     """The user of this process."""
     try:
         return os.environ.get("USER") or getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (ImportError, KeyError, OSError):  # a container's user without a name
+        if sys.platform == "win32":
+            return "unknown"
         return str(os.getuid())
 
 

@@ -59,7 +59,7 @@ def summary(config: LakeConfig, counts: dict[str, Counter[str]]) -> Table:
     except (LakeError, duckdb.Error):
         pass
     else:
-        more = f", {waiting:,} wait for the next run" if waiting else ""
+        more = f", {waiting:,} waiting for the next run" if waiting else ""
         more += f", [bold red]{bad:,} in quarantine[/]" if bad else ""
         table.add_row("streams", f"{streams:,}")
         table.add_row("files fed", f"{files:,}{more}")

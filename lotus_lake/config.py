@@ -17,7 +17,8 @@ from lotus_lake.escaping import printable_lines
 _PLACE = re.compile(
     r"s3://[\w-][\w.-]*(?:/(?!\.{1,2}(?:/|$))[^/%?#]*)*"
     r"|file:///(?:[^%?#])*"
-    r"|(?![A-Za-z][A-Za-z0-9+.-]*:)(?s:.)+"
+    # On Windows one letter is a drive.
+    rf"|(?![A-Za-z][A-Za-z0-9+.-]{'+' if os.name == 'nt' else '*'}:)(?s:.)+"
 )
 
 # A password in whatever form libpq takes it: password=…, user:password@host, ?pass%77ord=….

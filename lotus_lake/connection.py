@@ -401,7 +401,7 @@ def extension_file(name: str) -> str:
         root = importlib.resources.files(f"duckdb_extension_{name}")
     except ModuleNotFoundError as error:
         raise LakeError(
-            f"DuckDB's extension {name} is not installed: run `make setup` and use .venv."
+            f"DuckDB's extension {name} is not installed: pip install 'lotus-lake[prod]'."
         ) from error
     return str(root / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension")
 

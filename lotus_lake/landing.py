@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from stat import S_ISLNK, S_ISREG
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -147,7 +148,7 @@ class LocalLanding:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._root = str(local_path(url))
+        self._root = local_path(url).as_posix()
         self.root = f"{self._root}/"
         self._real_root = os.path.realpath(self._root)
         self._undecoded: dict[str, str] = {}  # names as they are told -> as they are
@@ -217,10 +218,10 @@ class LocalLanding:
         self, folder: str, since: date | None, changed_since: datetime | None, linked: set[str]
     ) -> Iterator[tuple[str, os.stat_result]]:
         for entry in self._entries(self.root + folder):
-            path = entry.path[len(self.root) :]
+            path = f"{folder.rstrip('/')}/{entry.name}"
             if entry.is_symlink():
                 real, here = (os.path.realpath(place) for place in (entry.path, self.root + folder))
-                if real in linked or f"{here}/".startswith(f"{real}/"):  # a circle
+                if real in linked or Path(here).is_relative_to(real):  # a circle
                     yield from self._look(path)
                     continue
                 below = {*linked, real}
@@ -247,7 +248,7 @@ class LocalLanding:
             return not os.path.islink(place)  # deleted since it was listed
         except OSError:
             return False
-        return real.startswith(f"{self._real_root}/")
+        return Path(self._real_root) in Path(real).parents
 
     def _look(self, path: str) -> Iterator[tuple[str, os.stat_result]]:
         place = self.root + path

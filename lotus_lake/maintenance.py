@@ -16,6 +16,7 @@ import duckdb
 
 from lotus_lake.config import LakeError
 from lotus_lake.connection import ALIAS
+from lotus_lake.wording import counted
 
 _CATALOG = f"__ducklake_metadata_{ALIAS}"
 # Only ever grow; what else is in schema meta is changed by every build.
@@ -176,9 +177,10 @@ class _Upkeep:
         found = self.connection.execute(f"select path {foreign} order by path").fetchall()
         if found:
             raise LakeError(
-                f"{len(found)} files that are not the lake's own wait for deletion, the first: "
-                f"{found[0][0]}. Nothing was deleted. If they have to stay, which landed files do,"
-                " run: lake maintain --keep-landed"
+                "Files wait for deletion that are not the lake's own: "
+                f"{counted(len(found), 'file')}, the first {found[0][0]}. Nothing was "
+                "deleted. If they have to stay, which landed files do, run: lake maintain "
+                "--keep-landed"
             )
 
     def prune(self) -> Step:
@@ -187,7 +189,7 @@ class _Upkeep:
         if runs and not self.settings.dry_run:
             deletes = "; ".join(f"delete from {ALIAS}.meta.{table}{old}" for table in _HISTORY)
             self.connection.execute(f"begin; {deletes}; commit")
-        return Step("prune", f"{runs} recorded runs")
+        return Step("prune", counted(runs, "recorded run"))
 
     def inlined_rows(self) -> int:
         """Rows of schema meta that live in the catalog."""
@@ -205,7 +207,7 @@ class _Upkeep:
             f" ducklake_flush_inlined_data('{ALIAS}', schema_name => 'meta')"
         ).fetchall()
         rows = sum(count for (count,) in flushed)
-        what = f"{rows} rows of meta out of the catalog"
+        what = f"{counted(rows, 'row')} of meta out of the catalog"
         return self._written("flush", what, len(flushed), before)
 
     def rewrite(self) -> Step:
@@ -239,8 +241,8 @@ class _Upkeep:
         if not self.settings.dry_run:
             for schema, table, table_id, _, names in tables:
                 self._rewrite(schema, table, table_id, names)
-        files = sum(table[3] for table in tables)
-        return self._written("rewrite", f"{files} files with deleted rows", len(tables), before)
+        files = counted(sum(table[3] for table in tables), "file")
+        return self._written("rewrite", f"{files} with deleted rows", len(tables), before)
 
     def _rewrite(self, schema: str, table: str, table_id: int, names: str) -> None:
         relation = f'{ALIAS}.{schema}."{table}"'
@@ -296,9 +298,9 @@ class _Upkeep:
                     f"call ducklake_merge_adjacent_files('{ALIAS}', '{table}',"
                     f" schema => '{schema}', max_compacted_files => 10)"
                 )
-        what = f"up to {sum(table[3] for table in tables)} small files"
+        what = f"up to {counted(sum(table[3] for table in tables), 'small file')}"
         if waiting:
-            what += f", {waiting} tables next time"
+            what += f", {counted(waiting, 'table')} next time"
         return self._written("merge", what, len(tables), before)
 
     def _bounded(self, sql: str) -> tuple[list[tuple[Any, ...]], int]:
@@ -346,7 +348,7 @@ class _Upkeep:
             self.connection.execute(
                 f"call ducklake_expire_snapshots('{ALIAS}', versions => getvariable('expired'))"
             )
-        what = f"{expired} snapshots"
+        what = counted(expired, "snapshot")
         if oldest_transaction:
             what += f"; none since {oldest_transaction[:16]}, for an open transaction"
         after = self._stored_files()
@@ -386,7 +388,7 @@ class _Upkeep:
             f" older_than => now() - to_days({self.settings.cleanup_delay_days}))"
         )
         files = (before, self._value(waiting))
-        return Step("clean up", f"{deleted} files that nothing uses", files=files)
+        return Step("clean up", f"{counted(deleted, 'file')} that nothing uses", files=files)
 
     def _written(self, name: str, what: str, tables: int | None, before: tuple[int, int]) -> Step:
         after = self._live_files()

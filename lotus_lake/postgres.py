@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from typing import Any
 
 from lotus_lake.config import LakeConfig, LakeError
@@ -14,9 +15,14 @@ def connect(config: LakeConfig) -> Any:
 
     Raises:
         Unreachable: It cannot be reached.
-        LakeError: The connection string is wrong.
+        LakeError: The connection string is wrong, or psycopg2 is not installed.
     """
-    import psycopg2
+    try:
+        import psycopg2
+    except ImportError:
+        raise LakeError(
+            "A catalog in PostgreSQL needs more packages: pip install 'lotus-lake[prod]'."
+        ) from None
 
     text = config.catalog.removeprefix("postgres:")
     try:
@@ -46,7 +52,7 @@ def connect(config: LakeConfig) -> Any:
 
 def whoami() -> str:
     """Machine and process, as PostgreSQL's own views show them."""
-    return f"{os.uname().nodename} pid {os.getpid()}"
+    return f"{platform.node()} pid {os.getpid()}"
 
 
 def away(error: Exception) -> Unreachable:

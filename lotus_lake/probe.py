@@ -6,9 +6,11 @@ reader, or takes too much memory or time, is a bad file and not the end of the r
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -16,10 +18,8 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import duckdb
 
@@ -27,13 +27,17 @@ from lotus_lake import s3
 from lotus_lake.landing import LandedFile, Landing
 from lotus_lake.schema import Type, literal
 from lotus_lake.scratch import Scratch
+from lotus_lake.wording import counted
 
-# The exit code of a scanning process that met its limit of memory.
-OUT_OF_MEMORY = 77
+# The exit codes of a scanning process that met its limit of memory, or of processor time where no
+# signal says so.
+OUT_OF_MEMORY, OUT_OF_TIME = 77, 78
 OUT_OF_MEMORY_REASON = (
     "it takes more memory to read than LAKE_MEMORY_LIMIT allows. Raise that, and then have it "
     "scanned again with `lake release`"
 )
+_TOO_LONG = (OUT_OF_TIME, -getattr(signal, "SIGPROF", 0))
+_TOO_MUCH = (OUT_OF_MEMORY, -getattr(signal, "SIGKILL", 0))
 # A crash counts when it comes again: it may have been the machine's.
 _CRASHES = 2
 # Files scanned by one request; more would have to be scanned again, one by one, after a crash.
@@ -194,7 +198,7 @@ class Prober:
         for _ in range(_CRASHES):
             if results := list(self._ask([file], method, *arguments)):
                 return results[0]
-            if _process(_environment()).exit_code in (-signal.SIGPROF, OUT_OF_MEMORY):
+            if _process(_environment()).exit_code in (*_TOO_LONG, OUT_OF_MEMORY):
                 break
         return self._crash()
 
@@ -209,12 +213,12 @@ class Prober:
     def _crash(self) -> Unreadable:
         """Why the process ended, which scanned nothing but one file."""
         code = _process(_environment()).exit_code
-        if code == -signal.SIGPROF:
+        if code in _TOO_LONG:
             return Unreadable(
-                f"it takes more than {self._limits.seconds} seconds of processor time to read, and "
-                "one more for each megabyte (feed_max_seconds)"
+                f"it takes more than {counted(self._limits.seconds, 'second')} of processor time "
+                "to read, and one more for each megabyte (feed_max_seconds)"
             )
-        if code in (OUT_OF_MEMORY, -signal.SIGKILL):
+        if code in _TOO_MUCH:
             return Unreadable(OUT_OF_MEMORY_REASON)
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return Unreadable(f"it crashes its reader ({name})")
@@ -230,40 +234,51 @@ class _Process:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._channel: Connection | None = None
         self.exit_code = 0
 
     def ask(self, *request: Any) -> Iterator[Any]:
         """Send a request and receive the results, until there are no more or the process ends."""
         with self._lock:
-            channel = self._channel or self._start()
+            process = self._process = self._process or _started()
+            assert process.stdin and process.stdout
             try:
-                channel.send(request)
-                while (result := channel.recv()) is not None:
+                send(request, process.stdin)
+                while (result := pickle.load(process.stdout)) is not None:
                     yield result
-            except (EOFError, ConnectionError):
-                assert self._process
-                self.exit_code = self._process.wait()
-                self._channel = None
+            except (EOFError, OSError, pickle.UnpicklingError):
+                # It has ended, perhaps in the middle of an answer.
+                self._end()
             except BaseException:
                 # What is still to come would be taken for the next answer.
-                channel.close()
-                self._channel = None
+                process.kill()
+                self._end()
                 raise
 
-    def _start(self) -> Connection:
-        ours, its = Pipe()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "lotus_lake.scan", str(its.fileno())],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-            stdin=subprocess.DEVNULL,
-            pass_fds=[its.fileno()],
-            # Interrupted by its channel alone, which ends with this process.
-            start_new_session=True,
-        )
-        its.close()
-        self._channel = ours
-        return ours
+    def _end(self) -> None:
+        """Forget the process; it ends as its pipes are closed."""
+        process, self._process = self._process, None
+        assert process and process.stdin and process.stdout
+        for pipe in (process.stdout, process.stdin):
+            with contextlib.suppress(OSError):
+                pipe.close()
+        self.exit_code = process.wait()
+
+
+def _started() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "lotus_lake.scan"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        # Interrupted by its pipes alone, which end with this process.
+        start_new_session=True,
+    )
+
+
+def send(message: Any, pipe: IO[bytes]) -> None:
+    """Write a message to the other process."""
+    pickle.dump(message, pipe)
+    pipe.flush()
 
 
 @functools.lru_cache(maxsize=1)

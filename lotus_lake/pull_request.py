@@ -30,6 +30,7 @@ from lotus_lake.diff.results import LakeDiff, Problem
 from lotus_lake.diff.sides import keys, opened
 from lotus_lake.scheduler.artifacts import MANIFEST, RUN_RESULTS
 from lotus_lake.scheduler.store import Store
+from lotus_lake.wording import counted
 
 _BAD = ("error", "fail", "runtime error")
 
@@ -127,7 +128,8 @@ class PullRequest:
             stopped = "it stopped before its first node; what it printed says why"
             problems = [Problem(f"dbt {command}", stopped)]
         self._say(
-            f"dbt {command} {' '.join(arguments)}: {len(results)} nodes, {len(problems)} failed"
+            f"dbt {command} {' '.join(arguments)}: {counted(len(results), 'node')}, "
+            f"{len(problems)} failed"
         )
         return results, problems
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 from duckdb.sqltypes import DuckDBPyType
@@ -407,19 +407,28 @@ def _added(path: str, old: Type, new: Type) -> Iterator[tuple[str, Type]]:
 # -- how a value gets into a column -------------------------------------------------------------
 
 
+# The steps to a part of a value, and SQL about it.
+Check: TypeAlias = tuple[tuple[str, ...], str]
+
+
 @dataclass(frozen=True)
 class Conversion:
     """How a file's value becomes the staging column's.
 
     Args:
         value: SQL of the converted value.
-        exact: SQL that is true where nothing is lost; None where nothing can be.
+        exact: Places of parts of which nothing is lost if the SQL beside them is true.
         doubts: Places of parts that have to become text unless the SQL beside them is true.
     """
 
     value: str
-    exact: str | None = None
-    doubts: tuple[tuple[tuple[str, ...], str], ...] = ()
+    exact: tuple[Check, ...] = ()
+    doubts: tuple[Check, ...] = ()
+
+    @property
+    def is_exact(self) -> str:
+        """SQL that is true where nothing of any part is lost."""
+        return " and ".join(sure for _, sure in self.exact) or "true"
 
 
 def convert(
@@ -451,8 +460,7 @@ def convert(
     if source.name == _JSON_DOUBLE:
         value = f"cast({value} as double)"
         inner = convert(value, Type.scalar("DOUBLE"), target, depth)
-        exact = _below_last_exact(value)
-        return Conversion(inner.value, f"({exact} and {inner.exact})" if inner.exact else exact)
+        return Conversion(inner.value, _whole(f"({_below_last_exact(value)} and {inner.is_exact})"))
 
     def part(value: str, source: Type, target: Type, depth: int, known: Type | None) -> Conversion:
         if known:
@@ -509,7 +517,7 @@ def carry(value: str, source: Type, target: Type, depth: int = 0) -> Conversion:
         value = f"cast({value} as double)"
         return Conversion(value, doubts=(((), _below_last_exact(value)),))
     inner = convert(value, source, target)
-    return Conversion(inner.value, doubts=(((), inner.exact),) if inner.exact else ())
+    return Conversion(inner.value, doubts=inner.exact)
 
 
 def _text(value: str, source: Type, depth: int) -> str:
@@ -536,6 +544,11 @@ def _of_texts(type_: Type) -> Type:
     return Type.list_of(_of_texts(type_.element)) if type_.element else Type.scalar("VARCHAR")
 
 
+def _whole(sure: str) -> tuple[Check, ...]:
+    """The check of a value that has no parts."""
+    return (((), sure),)
+
+
 def _below_last_exact(number: str) -> str:
     return f"({number} is null or abs({number}) < {_LAST_EXACT_INTEGER})"
 
@@ -546,7 +559,10 @@ def _convert_struct(
     target: Type,
     convert_field: Callable[[str, str, Type, Type], Conversion],
 ) -> Conversion:
-    parts, checks, doubts, plain = [], [], [], True
+    parts: list[str] = []
+    exact: list[Check] = []
+    doubts: list[Check] = []
+    plain = True
     for name, child in source.fields:
         field = f"{value}.{quote(name)}"
         into = target.child(name)
@@ -556,14 +572,13 @@ def _convert_struct(
         part = convert_field(name, field, child, into)
         plain = plain and part == Conversion(field)
         parts.append(f"{quote(name)} := {part.value}")
-        if part.exact:
-            checks.append(part.exact)
+        exact += [((name, *path), sure) for path, sure in part.exact]
         doubts += [((name, *path), sure) for path, sure in part.doubts]
     if plain:
         return Conversion(value)
     packed = f"struct_pack({', '.join(parts)})" if parts else f"cast(null as {target.sql()})"
-    exact = f"({value} is null or ({' and '.join(checks)}))" if checks else None
-    return Conversion(f"case when {value} is not null then {packed} end", exact, tuple(doubts))
+    packed = f"case when {value} is not null then {packed} end"
+    return Conversion(packed, tuple(exact), tuple(doubts))
 
 
 def _convert_list(value: str, element: str, inner: Conversion) -> Conversion:
@@ -577,8 +592,10 @@ def _convert_list(value: str, element: str, inner: Conversion) -> Conversion:
 
     return Conversion(
         f"{each}{inner.value})",
-        inner.exact and all_of(inner.exact),
-        tuple((("[]", *path), all_of(sure)) for path, sure in inner.doubts),
+        *(
+            tuple((("[]", *path), all_of(sure)) for path, sure in checks)
+            for checks in (inner.exact, inner.doubts)
+        ),
     )
 
 
@@ -593,8 +610,10 @@ def _convert_json(value: str, inner: Type, target: Type, depth: int, declared: T
     once = f"list_transform([{parsed}], lambda {name}: "
     return Conversion(
         f"{once}{conversion.value})[1]",
-        conversion.exact and f"{once}{conversion.exact})[1]",
-        tuple((path, f"{once}{sure})[1]") for path, sure in conversion.doubts),
+        *(
+            tuple((path, f"{once}{sure})[1]") for path, sure in checks)
+            for checks in (conversion.exact, conversion.doubts)
+        ),
     )
 
 
@@ -604,8 +623,10 @@ def _convert_mixed(value: str, target: Type) -> Conversion:
         empty = ", ".join(f"{quote(name)} := null" for name, _ in target.fields)
         return Conversion(
             f"case when json_type({value}) = 'OBJECT' then struct_pack({empty}) end",
-            f"(coalesce(json_type({value}), 'NULL') = 'NULL'"
-            f" or (json_type({value}) = 'OBJECT' and len(json_keys({value})) = 0))",
+            _whole(
+                f"(coalesce(json_type({value}), 'NULL') = 'NULL'"
+                f" or (json_type({value}) = 'OBJECT' and len(json_keys({value})) = 0))"
+            ),
         )
     if target.kind == "list":
         raise Conflict("objects or mixed values where the lake has a list")
@@ -622,7 +643,7 @@ def _convert_scalar(value: str, source: str, target: str) -> Conversion:
     elif source.startswith("DECIMAL") and target == "FLOAT":
         there_and_back = f"cast({attempt} as double)"
     round_trip = Conversion(
-        attempt, f"(try_cast({there_and_back} as {source}) is not distinct from {value})"
+        attempt, _whole(f"(try_cast({there_and_back} as {source}) is not distinct from {value})")
     )
     decimal = target.startswith("DECIMAL")
     number = target in (*_INTEGERS, *_UNSIGNED, "FLOAT", "DOUBLE") or decimal
@@ -635,7 +656,7 @@ def _convert_scalar(value: str, source: str, target: str) -> Conversion:
             fits = f"lower({value}) in ('true', 'false')"
         else:
             fits = f"{attempt} is not null"
-        return Conversion(attempt, f"({value} is null or {fits})")
+        return Conversion(attempt, _whole(f"({value} is null or {fits})"))
     if source in _INTEGERS and target in _INTEGERS:
         wider = _INTEGERS.index(target) > _INTEGERS.index(source)
         return cast if wider else round_trip
@@ -665,7 +686,7 @@ def _number_from_text(value: str, target: str) -> Conversion:
     finite = f" and isfinite({converted})" if target in ("DOUBLE", "FLOAT") else ""
     return Conversion(
         converted,
-        f"({value} is null or ({converted} is not null{finite} and {same_digits}))",
+        _whole(f"({value} is null or ({converted} is not null{finite} and {same_digits}))"),
     )
 
 
@@ -686,10 +707,13 @@ def from_epoch(value: str, source: Type, target: Type) -> Conversion:
         is_number = f"regexp_full_match({value}, '\\d+')"
         return Conversion(
             f"case when {is_number} then {milliseconds} else {time.value} end",
-            f"case when {is_number} then {milliseconds} is not null else {time.exact} end",
+            _whole(
+                f"case when {is_number} then {milliseconds} is not null else {time.is_exact} end"
+            ),
         )
     if source.name in (*_INTEGERS, *_UNSIGNED, _JSON_INTEGER):
-        return Conversion(milliseconds, f"({value} is null or {milliseconds} is not null)")
+        fits = f"({value} is null or {milliseconds} is not null)"
+        return Conversion(milliseconds, _whole(fits))
     return convert(value, source, target)
 
 
@@ -707,7 +731,8 @@ def _time_from_text(value: str, target: str) -> Conversion:
     if target != "TIMESTAMP_NS":
         fits += f" and coalesce(epoch_ns(try_cast({value} as timestamp_ns)) % 1000 = 0, true)"
     return Conversion(
-        converted, f"({value} is null or ({converted} is not null and coalesce({fits}, false)))"
+        converted,
+        _whole(f"({value} is null or ({converted} is not null and coalesce({fits}, false)))"),
     )
 
 
@@ -751,10 +776,15 @@ def replace_at(source: Type, path: tuple[str, ...], new: Type) -> Type:
     )
 
 
-def values_at(column: str, path: tuple[str, ...], relation: str) -> str:
-    """SQL that selects every value at a path, as ``value``."""
-    query = f"select {quote(column)} as value from {relation}"
+def values_at(column: str, path: tuple[str, ...], relation: str, row: str = "null") -> str:
+    """SQL that selects every value at a path, as ``value``, and ``row`` beside it."""
+    query = f"select {row} as row, {quote(column)} as value from {relation}"
     for step in path:
         taken = "unnest(value)" if step == "[]" else f"value.{quote(step)}"
-        query = f"select {taken} as value from ({query})"
+        query = f"select row, {taken} as value from ({query})"
     return query
+
+
+def dotted(column: str, path: tuple[str, ...]) -> str:
+    """A part's place as people write it: ``line_items[].price``."""
+    return column + "".join(step if step == "[]" else f".{step}" for step in path)

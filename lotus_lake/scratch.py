@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -10,8 +9,9 @@ import weakref
 from pathlib import Path
 
 from lotus_lake.connection import make_spill_folder
+from lotus_lake.locks import lock
 
-_PREFIX = "landed-"
+_PREFIX, _LOCK = "landed-", ".lock"
 
 
 class Scratch:
@@ -33,25 +33,20 @@ class Scratch:
         for folder in parent.glob(f"{_PREFIX}*"):
             _remove_unused(folder)
         self.path = tempfile.mkdtemp(prefix=_PREFIX, dir=parent.absolute())
-        lock = os.open(self.path, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        self.remove = weakref.finalize(self, _remove, self.path, lock)
+        self.remove = weakref.finalize(self, _remove, self.path, lock(f"{self.path}/{_LOCK}"))
 
 
-def _remove(path: str, lock: int) -> None:
+def _remove(path: str, its_lock: int | None) -> None:
+    # Before the folder: Windows removes no open file.
+    if its_lock is not None:
+        os.close(its_lock)
     shutil.rmtree(path, ignore_errors=True)
-    os.close(lock)
 
 
 def _remove_unused(folder: Path) -> None:
     try:
-        lock = os.open(folder, os.O_RDONLY)
+        its_lock = lock(folder / _LOCK)
     except OSError:
         return  # removed meanwhile
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
-    except BlockingIOError:
-        pass  # in use
-    finally:
-        os.close(lock)
+    if its_lock is not None:  # else it is in use
+        _remove(str(folder), its_lock)

@@ -29,10 +29,12 @@ from lotus_lake.connection import (
     attach_sql,
     connect,
     load_sql,
+    lock_down,
     make_spill_folder,
     readable_sql,
     with_copied_catalog,
 )
+from lotus_lake.escaping import printable_lines
 from lotus_lake.sandbox import write_only_in
 
 # With these the shell runs what it is given, and ends.
@@ -60,9 +62,12 @@ def run(arguments: Sequence[str]) -> int:
     _refuse_writing(arguments)
     make_spill_folder()
     program = _program()
+    if not program:
+        return _print_rows(config, arguments)
     # So that the folder is removed too when the terminal's window is closed.
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, lambda number, _: sys.exit(128 + number))
+    for ending in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, ending):
+            signal.signal(getattr(signal, ending), lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="lotus-lake-sql-", dir=_spill()) as name:
         folder = Path(name)
         with connect(config) as connection:
@@ -81,7 +86,8 @@ def run(arguments: Sequence[str]) -> int:
         words = [program, "-cmd", f".read '{start}'", *arguments]
         # DuckDB's own settings, below, do not reach into the SQLite that it attaches catalogs with.
         limited = functools.partial(write_only_in, folder, Path("/dev"), _HISTORY)
-        return subprocess.run(words, preexec_fn=limited, check=False).returncode
+        before = limited if sys.platform == "linux" else None
+        return subprocess.run(words, preexec_fn=before, check=False).returncode
 
 
 def start_sql(config: LakeConfig, spill: Path, readable: str) -> str:
@@ -110,7 +116,7 @@ def start_sql(config: LakeConfig, spill: Path, readable: str) -> str:
     # Without `.output` the shell would show that there now is a secret. In safe mode it refuses
     # `.shell` and its like, other files, extensions and changed settings.
     return "\n".join(
-        [".output /dev/null", *(f"{one};" for one in statements), ".output", ".safe_mode"]
+        [f".output {os.devnull}", *(f"{one};" for one in statements), ".output", ".safe_mode"]
     )
 
 
@@ -145,14 +151,37 @@ def banner(config: LakeConfig, snapshot: int) -> str:
     )
 
 
-def _program() -> str:
+def _program() -> str | None:
+    """DuckDB's shell, a package of 60 MB that the lake itself does not need."""
     try:
-        program = importlib.resources.files("duckdb_cli") / "duckdb"
-    except ModuleNotFoundError as error:
+        folder = importlib.resources.files("duckdb_cli")
+    except ModuleNotFoundError:
+        return None
+    return str(folder / ("duckdb.exe" if sys.platform == "win32" else "duckdb"))
+
+
+def _print_rows(config: LakeConfig, arguments: Sequence[str]) -> int:
+    """Run one query without the shell.
+
+    Raises:
+        LakeError: It takes the shell.
+    """
+    if len(arguments) != 2 or arguments[0] != "-c":
         raise LakeError(
-            "DuckDB's shell (duckdb-cli) is not installed: run `make setup` and use .venv."
-        ) from error
-    return str(program)
+            "DuckDB's shell is not installed: pip install duckdb-cli=="
+            f'{duckdb.__version__}. Without it there is `lake sql "QUERY"`.'
+        )
+    with connect(config) as connection:
+        connection.execute(f"use {ALIAS}")
+        lock_down(connection, config)
+        try:
+            rows = connection.sql(arguments[1])
+        except duckdb.Error as error:
+            print(printable_lines(str(error)), file=sys.stderr)
+            return 1
+        if rows is not None:
+            rows.show()
+    return 0
 
 
 def _spill() -> str:

@@ -16,6 +16,7 @@ from lotus_lake.config import LakeConfig
 from lotus_lake.connection import connect
 from lotus_lake.escaping import printable
 from lotus_lake.scheduler.exits import Unreachable
+from lotus_lake.wording import counted
 
 Row = dict[str, Any]
 
@@ -127,7 +128,7 @@ def _size(number: int) -> str:
     for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if number >= unit:
             return f"{number / unit:.1f} {name}"
-    return f"{number} bytes"
+    return counted(number, "byte")
 
 
 def _span(since: datetime | None, now: datetime) -> str:

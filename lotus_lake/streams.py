@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from lotus_lake.config import LakeError
+from lotus_lake.diff.personal import is_personal
 from lotus_lake.probe import Limits
 from lotus_lake.schema import Type, literal, part_at, quote
 
@@ -50,7 +51,7 @@ _BOUNDS = {
 
 
 # What a declaration says beside its settings.
-_TAKEN = ("source", "stream", "name", "table", "columns", "freshness_hours")
+_TAKEN = ("source", "stream", "name", "table", "columns", "personal", "freshness_hours")
 _HOURS = {"minute": 1 / 60, "hour": 1, "day": 24}
 
 
@@ -87,6 +88,7 @@ def declaration(
             for column in node["columns"].values()
             if column["data_type"]
         ],
+        "personal": [name for name, column in node["columns"].items() if is_personal(column)],
         **(defaults or {}),
         **feeder,
     }
@@ -143,6 +145,7 @@ class Stream:
         amounts: Columns, and fields in them such as ``line_items[].price``, that are amounts of
             money: a file with one that is no finite number below 10^15 is refused.
         airbyte: Whether records carry the ``_airbyte_*`` columns.
+        personal: Columns with personal data, whose values no message tells.
         freshness_hours: How long it may be silent, as its source's ``freshness`` says, or None.
     """
 
@@ -166,6 +169,7 @@ class Stream:
     feed_max_seconds: int = 120
     amounts: tuple[str, ...] = ()
     airbyte: bool = True
+    personal: tuple[str, ...] = ()
     freshness_hours: float | None = None
 
     @property
@@ -193,6 +197,11 @@ class Stream:
     def condition(self) -> str:
         """SQL condition for the stream's rows in tables of schema meta."""
         return f"source = {literal(self.source)} and stream = {literal(self.name)}"
+
+    def may_show(self, column: str) -> bool:
+        """Whether a message may tell a value of a column that is not nested."""
+        names = {name.lower() for name in self.columns} - {name.lower() for name in self.personal}
+        return column.lower() in names
 
     @classmethod
     def from_declaration(cls, text: str) -> Stream:
@@ -280,7 +289,10 @@ class Stream:
         row = ", ".join(f"cast(null as {sql}) as {quote(name)}" for name, sql in types.items())
         for key, expression in (
             ("source_cursor", self.source_cursor),
-            *(("primary_key", column) for column in self.primary_key),
+            *(
+                ("primary_key", column if re.fullmatch(r"\w+", column) else quote(column))
+                for column in self.primary_key
+            ),
         ):
             if expression is None:
                 continue

@@ -137,11 +137,6 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, default=lambda one: one.isoformat()))
 
 
-def count(number: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 # -- how things are named --------------------------------------------------------------------------
 
 

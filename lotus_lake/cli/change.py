@@ -13,7 +13,6 @@ from lotus_lake.cli.base import (
     DAYS,
     Command,
     Group,
-    count,
     dbt_target,
     dry_run_option,
     json_option,
@@ -25,6 +24,7 @@ from lotus_lake.cli.base import (
 )
 from lotus_lake.config import LakeConfig
 from lotus_lake.scheduler.exits import Exit
+from lotus_lake.wording import counted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -85,7 +85,7 @@ def list_(as_json: bool) -> None:
         made = f"{one.created_at:%Y-%m-%d %H:%M:%S}"
         figures = (one.name, one.base_snapshot, made, one.age.days, one.created_by[:19], stale)
         say(_BRANCH_LINE.format(*figures).rstrip())
-    number = f"{len(found)} branch{'' if len(found) == 1 else 'es'}"
+    number = counted(len(found), "branch", "branches")
     say(f"{number}. Drop one: lake branch drop NAME; old ones: lake branch drop --older-than 14")
 
 
@@ -110,7 +110,7 @@ def drop(name: str | None, older_than: int | None, dry_run: bool) -> None:
             warn(f"WARNING {problem}")
         names = [one.name for one in found if one.age.days >= older_than]
         if not names:
-            say(f"No branch is {count(older_than, 'day')} old. Nothing was dropped.")
+            say(f"No branch is {counted(older_than, 'day')} old. Nothing was dropped.")
     for one in names:
         if dry_run:
             say(f"Branch {one} would be dropped.")
@@ -261,8 +261,8 @@ def discover(
                 _show_yaml(one)
         scanned, files = sum(one.scanned for one in found), sum(one.files for one in found)
         say(
-            f"{len(found) - wrong} of {count(len(found), 'stream')} are as declared; "
-            f"{scanned:,} of {count(files, 'file')} scanned."
+            f"{len(found) - wrong} of {counted(len(found), 'stream')} are as declared; "
+            f"{scanned:,} of {counted(files, 'file')} scanned."
         )
     return Exit.FAILED if check and wrong else Exit.OK
 
@@ -312,7 +312,7 @@ def _show(one: Discovery) -> None:
 
     if not one.needs_work and not one.missing:
         return
-    say(f"{one.label}: {one.scanned:,} of {count(one.files, 'file')} scanned")
+    say(f"{one.label}: {one.scanned:,} of {counted(one.files, 'file')} scanned")
     if not one.is_declared:
         say(f"  not declared: {', '.join(one.columns)}. To add it: lake discover --add {one.label}")
     for name, type_ in one.undeclared.items():
@@ -416,18 +416,29 @@ def docs(serve: int | None, status: bool) -> None:
     say(f"The site is in {site}: open {site}/index.html, or run lake docs --serve.")
 
 
-@click.command(cls=Command, examples=["lake init && dbt deps && dbt build"])
+@click.command(cls=Command, examples=["lake init"])
 def init() -> None:
     """Make this folder a dbt project on the engine.
 
-    Writes what is missing, and copies the engine's macros: run it again after an upgrade. Nothing
-    else that exists is changed; what is left to do is said.
+    Writes what is missing, copies the engine's macros and installs them with `dbt deps`: run it
+    again after an upgrade. Nothing else that exists is changed; what is left to do is said.
     """
     from lotus_lake import new_project
     from lotus_lake.settings import project_folder
 
-    for line in new_project.init(project_folder()):
-        say(line)
+    left = False
+    for line, is_left in new_project.init(project_folder()):
+        for part in line.splitlines():
+            say(part)
+        left = left or is_left
+    if left:
+        say("Then: dbt deps")
+        return
+    say("Installing packages: dbt deps")
+    run_dbt("deps")
+    say("Next: put files into .lake/landing/raw/SOURCE/STREAM/, then")
+    say("  lake discover --add SOURCE.STREAM")
+    say("  dbt build")
 
 
 COMMANDS = (init, watch, branch, diff, pr, discover, catalog, docs)

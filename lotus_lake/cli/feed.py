@@ -12,7 +12,6 @@ import click
 from lotus_lake.cli.base import (
     DAY,
     Command,
-    count,
     dry_run_option,
     json_option,
     print_json,
@@ -20,6 +19,7 @@ from lotus_lake.cli.base import (
     warn,
 )
 from lotus_lake.scheduler.exits import Exit
+from lotus_lake.wording import counted
 
 if TYPE_CHECKING:
     from lotus_lake.operations.deliveries import Delivery, Found
@@ -121,7 +121,7 @@ def _change(
     dry = "Dry run, nothing is changed. " if dry_run else ""
     say(f"{dry}{found.title(name.capitalize())}:")
     for one in found.files:
-        what = one.reason if one.row_count is None else count(one.row_count, "row")
+        what = one.reason if one.row_count is None else counted(one.row_count, "row")
         say(f"  {one.path}  (version {one.cursor_version}, {what})")
     if not dry_run:
         say(f"Done. {done}")
@@ -196,10 +196,10 @@ def sweep(dry_run: bool, as_json: bool) -> None:
         print_json({"dry_run": dry_run, "files": unknown})
         return
     for file in files:
-        say(f"  not fed: {file.path}  ({file.size} bytes)")
+        say(f"  not fed: {file.path}  ({counted(file.size, 'byte')})")
     ended = "Dry run, nothing is changed." if dry_run else "The next `dbt build` lists everything."
-    number = "1 landed file is" if len(files) == 1 else f"{len(files)} landed files are"
-    say(f"{number} not in the ledger. {ended}")
+    unknown_files = counted(len(files), "landed file is", "landed files are")
+    say(f"{unknown_files} not in the ledger. {ended}")
 
 
 @click.command(
@@ -234,7 +234,7 @@ def reconcile(stream: str | None, no_read_files: bool, as_json: bool) -> int:
                 continue
             for line in [*(f"difference: {line}" for line in one.differences), *one.notes]:
                 say(f"  {one.stream}  {line}")
-            said = count(len(one.differences), "difference") if one.differences else "clean"
+            said = counted(len(one.differences), "difference") if one.differences else "clean"
             say(f"{one.stream}: {said}")
     differences = [line for one in results for line in one.differences]
     if as_json:
@@ -242,7 +242,7 @@ def reconcile(stream: str | None, no_read_files: bool, as_json: bool) -> int:
     elif not differences:
         say("Landing, ledger, files and staging agree.")
     else:
-        found = count(len(differences), "difference")
+        found = counted(len(differences), "difference")
         warn(f"lake reconcile: {found}, the first: {differences[0]}")
     return Exit.FAILED if differences else Exit.OK
 

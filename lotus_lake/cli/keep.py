@@ -9,7 +9,6 @@ import click
 from lotus_lake.cli.base import (
     DAYS,
     Command,
-    count,
     dry_run_option,
     fail,
     json_option,
@@ -19,6 +18,7 @@ from lotus_lake.cli.base import (
 )
 from lotus_lake.config import LakeConfig
 from lotus_lake.scheduler.exits import Exit
+from lotus_lake.wording import counted
 
 
 @click.command(
@@ -94,8 +94,8 @@ def _show_orphans(paths: list[str], days: int, dry_run: bool, as_json: bool) -> 
     for path in paths:
         say(f"  {path}")
     ended = "Dry run, nothing is deleted." if dry_run else "They are deleted."
-    files = f"{count(len(paths), 'file')} that the catalog does not know"
-    say(f"{files}, older than {count(days, 'day')}. {ended if paths else ''}".rstrip())
+    files = f"{counted(len(paths), 'file')} that the catalog does not know"
+    say(f"{files}, older than {counted(days, 'day')}. {ended if paths else ''}".rstrip())
 
 
 _at_option = click.option(
@@ -182,12 +182,11 @@ def _check(config: LakeConfig, command: str, as_json: bool) -> None:
     if as_json:
         print_json({"missing": missing})
     if missing:
-        said = (
-            "1 data file of this catalog is"
-            if len(missing) == 1
-            else (f"{len(missing)} data files of this catalog are")
+        said = counted(len(missing), "data file is", "data files are")
+        what = (
+            f"{said} not there any more that this catalog has, the first: {missing[0]}. "
+            "Restore a newer backup."
         )
-        what = f"{said} not there any more, the first: {missing[0]}. Restore a newer backup."
         fail(command, what, Exit.UNREACHABLE)
     if not as_json:
         say("Every data file is there. Next: lake reconcile, then a tick feeds what came since.")

@@ -75,8 +75,13 @@ def without_values(message: str) -> str:
     return _VALUE.sub(f"'{HIDDEN}'", said) + code
 
 
-def _is_hidden(column: Mapping[str, Any]) -> bool:
+def is_personal(column: Mapping[str, Any]) -> bool:
+    """Whether a column, as dbt's manifest has it, is marked as personal data."""
     meta = {**(column.get("meta") or {}), **((column.get("config") or {}).get("meta") or {})}
+    return bool(meta.get("personal"))
+
+
+def _is_hidden(column: Mapping[str, Any]) -> bool:
     # A nested value has fields that nobody declared.
     nested = re.search(r"\b(struct|map|json)\b", column.get("data_type") or "", re.IGNORECASE)
-    return bool(meta.get("personal") or nested)
+    return is_personal(column) or bool(nested)

@@ -17,6 +17,7 @@ from lotus_lake.diff.results import Delta, LakeDiff, Number, TableDiff
 from lotus_lake.escaping import markdown as inert
 from lotus_lake.escaping import markdown_block, plain, printable
 from lotus_lake.pages import environment, guarded, inline_scripts
+from lotus_lake.wording import counted
 
 # In Markdown and in the terminal, of the many days that a formula may touch.
 _DAYS = 10
@@ -133,7 +134,7 @@ def _headline(diff: LakeDiff) -> str:
     same = len(diff.tables) - changed
     return (
         f"{diff.after.label} (snapshot {diff.after.snapshot}) beside {diff.before.label} (snapshot "
-        f"{diff.before.snapshot}): {changed} of {len(diff.tables)} tables "
+        f"{diff.before.snapshot}): {changed} of {counted(len(diff.tables), 'table')} "
         f"{'differs' if changed == 1 else 'differ'}, {same} the same."
     )
 

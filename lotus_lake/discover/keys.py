@@ -27,12 +27,13 @@ import duckdb
 
 from lotus_lake.config import LakeError
 from lotus_lake.discover.compare import Discovery
-from lotus_lake.discover.names import is_plain, record_of
+from lotus_lake.discover.names import is_plain, plain_name, record_of
 from lotus_lake.escaping import printable
 from lotus_lake.feeder.fitting import Columns, Fitter, Group, Quarantine
 from lotus_lake.probe import in_a_line
 from lotus_lake.schema import Type
 from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
+from lotus_lake.wording import counted
 
 # Columns of a key, and columns that are tried for one.
 _WIDEST, _TRIED = 3, 12
@@ -106,7 +107,7 @@ def find_key(
 def _ids(found: Discovery) -> list[str]:
     """The columns that are called as the stream's own id is."""
     names = ("id", f"{record_of(found.stream)}_id", f"{found.stream}_id")
-    by_name = {name.lower(): name for name in found.columns}
+    by_name = {plain_name(name): name for name in found.columns}
     return [by_name[name] for name in names if name in by_name]
 
 
@@ -144,7 +145,7 @@ class _Records:
                 f"{found.label}: what landed cannot be read: {in_a_line(error)}"
             ) from error
         rows, files = self._one("count(*), count(distinct place.path)")
-        self.seen = f"{rows:,} rows in {files:,} of {found.files:,} files"
+        self.seen = f"{counted(rows, 'row')} in {files:,} of {counted(found.files, 'file')}"
         # Why unique() found nothing.
         self.failure = ""
 
@@ -263,8 +264,8 @@ class _Records:
         (records,) = self._one("count(*)", table="distinct_records")
         if records < _ENOUGH:
             self.failure = (
-                f"{records} different records are too few to tell: {_ENOUGH} are needed, and "
-                f"there are {self.seen}"
+                f"{counted(records, 'different record is', 'different records are')} too few to "
+                f"tell: {_ENOUGH} are needed, of {self.seen}"
             )
             return ()
         self.failure = (
@@ -301,7 +302,9 @@ class _Records:
                 f"count(distinct {column}), count(*) - count({column}),"
                 f" count(*) filter (try_cast({column}::varchar as double) is null)"
             )
-            is_no_amount = texts or self._is_day(name) or _NUMBERS_SOMETHING.search(name.lower())
+            is_no_amount = (
+                texts or self._is_day(name) or _NUMBERS_SOMETHING.search(plain_name(name))
+            )
             if not nulls and is_no_amount:
                 found[name] = values
         order = sorted(
@@ -313,12 +316,12 @@ class _Records:
         """Whether a column's name and type are those of a key."""
         type_ = self._found.columns[name].name
         is_plain_type = _WHOLE_NUMBER.match(type_) or _PLAIN.match(type_)
-        if not is_plain_type or name.startswith("_") or _PROSE.search(name.lower()):
+        if not is_plain_type or name.startswith("_") or _PROSE.search(plain_name(name)):
             return False
-        return is_plain(name.lower())
+        return is_plain(plain_name(name))
 
     def _is_day(self, name: str) -> bool:
-        return self._found.columns[name].name == "DATE" or bool(_DAY.search(name.lower()))
+        return self._found.columns[name].name == "DATE" or bool(_DAY.search(plain_name(name)))
 
     def _one(self, what: str, where: str = "", table: str = "landed_records") -> tuple[Any, ...]:
         row = self._connection.execute(f"select {what} from {table} {where}").fetchone()

@@ -7,6 +7,8 @@ from functools import cache
 
 import duckdb
 
+from lotus_lake.schema import quote
+
 
 def record_of(stream: str) -> str:
     """What one record of a stream is called."""
@@ -16,6 +18,21 @@ def record_of(stream: str) -> str:
 def is_plain(name: str) -> bool:
     """Whether SQL takes a name as it is."""
     return bool(re.fullmatch(r"[a-z_][a-z0-9_]*", name)) and name not in _reserved()
+
+
+def plain_name(name: str) -> str:
+    """A column's name as SQL takes it: ``Net Amount`` and ``netAmount`` are ``net_amount``.
+
+    One with other letters than English, or that is a word of SQL, stays as it is.
+    """
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()
+    plain = re.sub(r"[^a-z0-9_]+", "_", words).strip("_ ")
+    return plain if name.isascii() and is_plain(plain) else name
+
+
+def expression_of(name: str) -> str:
+    """A column in SQL; in quotes only if it has to be."""
+    return name if is_plain(name.lower()) else quote(name)
 
 
 @cache

@@ -18,7 +18,7 @@ import yaml
 from lotus_lake.config import LakeError
 from lotus_lake.discover.compare import Discovery, type_text
 from lotus_lake.discover.keys import Key, find_key
-from lotus_lake.discover.names import is_plain, record_of
+from lotus_lake.discover.names import expression_of, is_plain, plain_name, record_of
 from lotus_lake.schema import Type
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -49,7 +49,8 @@ def choose(
     if not found.columns:
         reason = f": {found.unreadable[0][1]}" if found.unreadable else ""
         raise LakeError(f"No file of {found.label} has a column{reason}.")
-    names = {name.lower(): name for name in found.columns}
+    names = {plain_name(name): name for name in found.columns}
+    names |= {name.lower(): name for name in found.columns}
     columns = [column.strip().lower() for column in key or ()]
     names_cursor = bool(cursor)
     usual = [name for name in _CURSORS if name in names and name not in columns]
@@ -65,8 +66,9 @@ def choose(
             )
         if found.columns[names[column]].nested:
             raise LakeError(f"{found.label}: {column} is an object or a list; name a value.")
-    for name in filter(None, (found.source, found.stream, *columns, cursor)):
-        if not is_plain(name):
+    plain = {name: plain_name(names[name]) for name in filter(None, (*columns, cursor))}
+    for name, word in {found.source: found.source, found.stream: found.stream, **plain}.items():
+        if not is_plain(word):
             raise LakeError(
                 f"'{name}' is no name for SQL: letters, digits and _ only, and no word of SQL. "
                 "Have it renamed where it comes from."
@@ -153,7 +155,7 @@ def _values(found: Discovery, key: tuple[str, ...], cursor: str | None) -> dict[
     feeder: dict[str, Any] = {
         "sync_mode": "overwrite" if found.is_airbyte and not cursor else "append",
         **({"primary_key": key[0] if len(key) == 1 else list(key)} if key else {}),
-        **({"source_cursor": cursor} if cursor else {}),
+        **({"source_cursor": expression_of(cursor)} if cursor else {}),
         **({} if found.is_airbyte else {"airbyte": False}),
     }
     names = {"source": found.source, "stream": found.stream}
@@ -171,63 +173,75 @@ def _values(found: Discovery, key: tuple[str, ...], cursor: str | None) -> dict[
 def _model(found: Discovery, key: tuple[str, ...], cursor: str | None) -> dict[str, str]:
     """What the templates of the int_ model say."""
     record_id = f"{record_of(found.stream)}_id"
-    names = {column: record_id if column.lower() == "id" else column.lower() for column in key}
-    outputs = _outputs(found.columns, {*key, *names.values()})
+    names = {column: record_id if column.lower() == "id" else plain_name(column) for column in key}
+    outputs = _outputs(found.columns, {*names.values(), *map(plain_name, key)})
     selected = [
-        name if column.lower() == name else f"{column.lower()} as {name}"
-        for column, name in names.items()
+        name if expression == name else f"{expression} as {name}"
+        for name, expression in [
+            *((name, expression_of(column)) for column, name in names.items()),
+            *((name, expression) for name, (expression, _) in outputs.items()),
+        ]
     ]
     tests = ["unique", "not_null"] if len(key) == 1 else ["not_null"]
     described: list[dict[str, Any]] = [
         {**column, "data_tests": list(tests)}
         for column in _described({name: found.columns[column] for column, name in names.items()})
     ]
-    described += _described(
-        {expression.split(".")[-1]: type_ for expression, type_ in outputs.items()}
-    )
+    described += _described({name: type_ for name, (_, type_) in outputs.items()})
     combination = {
         "lotus_lake.unique_combination": {"arguments": {"columns": list(names.values())}}
     }
     test = f"data_tests:\n{textwrap.indent(_yaml([combination]), '  ')}\n" if len(key) > 1 else ""
     return {
         "tests": textwrap.indent(test, " " * 4),
-        "selected": textwrap.indent(",\n".join([*selected, *outputs]), " " * 8),
+        "selected": textwrap.indent(",\n".join(selected), " " * 8),
         "outputs": textwrap.indent(_yaml(described), " " * 6),
         **_unit_test(found, outputs, names, cursor),
     }
 
 
-def _outputs(columns: dict[str, Type], taken: set[str]) -> dict[str, Type]:
-    """The int_ model's expressions beside its key, with their types.
+def _outputs(columns: dict[str, Type], taken: set[str]) -> dict[str, tuple[str, Type]]:
+    """The int_ model's columns beside its key: an expression and a type for each name.
 
-    Values and the fields of objects whose names SQL takes as they are; a person adds the rest.
+    Values, and the fields of objects; those whose names are no words for SQL a person adds.
     """
-    values = dict(columns)
+    values = [(name, expression_of(name), type_) for name, type_ in columns.items()]
     for name, type_ in columns.items():
-        if type_.kind == "struct" and is_plain(name):
-            values |= {f"{name}.{field}": inner for field, inner in type_.fields}
-    outputs = {}
-    for expression, type_ in values.items():
-        name = expression.split(".")[-1]
-        if not type_.nested and is_plain(name) and name not in taken:
-            outputs[expression] = type_
-            taken.add(name)
+        if type_.kind == "struct":
+            values += [
+                (field, f"{expression_of(name)}.{expression_of(field)}", inner)
+                for field, inner in type_.fields
+            ]
+    outputs: dict[str, tuple[str, Type]] = {}
+    for landed, expression, type_ in values:
+        name = plain_name(landed)
+        if not type_.nested and is_plain(name) and name not in taken | outputs.keys():
+            outputs[name] = (expression, type_)
     return outputs
 
 
 def _unit_test(
-    found: Discovery, outputs: dict[str, Type], names: dict[str, str], cursor: str | None
+    found: Discovery,
+    outputs: dict[str, tuple[str, Type]],
+    names: dict[str, str],
+    cursor: str | None,
 ) -> dict[str, str]:
     """Two versions of a record. A cursor decides, however late the older version comes."""
     key, *others = names
     version_type = found.columns[cursor or key]
-    given = [f"v::{type_text(version_type)} as {cursor}"] if cursor else []
+    given = [f"v::{type_text(version_type)} as {expression_of(cursor)}"] if cursor else []
     values = {column: _value(found.columns[column], 1) for column in names}
     given += [
-        f"'{values[column]}'::{type_text(found.columns[column])} as {column}" for column in others
+        f"'{values[column]}'::{type_text(found.columns[column])} as {expression_of(column)}"
+        for column in others
     ]
-    read = {expression.split(".")[0] for expression in outputs} - {cursor}
-    given += [f"null::{type_text(found.columns[name])} as {name}" for name in sorted(read)]
+    used = tuple(f"{expression}." for expression, _ in outputs.values())
+    given += [
+        f"null::{type_text(type_)} as {expression_of(name)}"
+        for name, type_ in found.columns.items()
+        if name not in (*names, cursor)
+        and any(expression.startswith(f"{expression_of(name)}.") for expression in used)
+    ]
     if found.is_airbyte:
         given += [
             "null::timestamptz as _airbyte_extracted_at",
@@ -237,7 +251,7 @@ def _unit_test(
         ]
     newer = _value(version_type, 2)
     return {
-        "key": key.lower(),
+        "key": expression_of(key),
         "key_type": type_text(found.columns[key]),
         "given": "".join(f"{' ' * 14}{column},\n" for column in given),
         "key_value": values[key],
@@ -247,7 +261,11 @@ def _unit_test(
         "newer_row": "1" if cursor else "2",
         "expected": "\n          ".join(
             [f'{name}: "{values[column]}"' for column, name in names.items()]
-            + ([f'{cursor}: "{newer}"'] if cursor in outputs else [])
+            + (
+                [f'{plain_name(cursor)}: "{newer}"']
+                if cursor and plain_name(cursor) in outputs
+                else []
+            )
         ),
     }
 

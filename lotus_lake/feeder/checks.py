@@ -24,7 +24,7 @@ def check_sql(stream: Stream, group: Group, columns: Columns) -> str:
     checks = []
     for column in stream.primary_key:
         if key := values.get(column.lower()):
-            checks.append((f"{key} is null", f"column {column} has no value"))
+            checks.append((f"{key} is null", literal(f", column {column} has no value")))
     for amount in stream.amounts:
         column, *steps = steps_of(amount)
         value, type_ = values.get(column.lower()), columns.type_of(column)
@@ -33,9 +33,13 @@ def check_sql(stream: Stream, group: Group, columns: Columns) -> str:
         if source is None or part_at(source, tuple(steps)) is None:
             continue
         if value and type_ and (condition := _no_amount(value, type_, steps)):
-            checks.append((condition, f"{amount} is no finite number below {_NO_AMOUNT}"))
+            shown = "'a value'"
+            if not steps and stream.may_show(column):
+                shown = f"regexp_replace(left({value}::varchar, 40), '\\s+', ' ', 'g')"
+            what = literal(f" is no finite number below {_NO_AMOUNT}")
+            checks.append((condition, f"{literal(f', column {amount}: ')} || {shown} || {what}"))
     stops = [
-        f"case when {condition} then error({literal(CHECK_FAILED + what + ' in row ')} || __row)"
+        f"case when {condition} then error({literal(CHECK_FAILED + 'row ')} || __row || {what})"
         " else true end"
         for condition, what in checks
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lotus_lake.feeder.fitting import Group, Quarantine
 from lotus_lake.landing import order_of
 from lotus_lake.probe import Probe
-from lotus_lake.schema import Type, differences, join, part_at, words
+from lotus_lake.schema import Type, differences, dotted, join, part_at, words
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def growths(
                 first = min(bringers, key=lambda file: file.order)
                 found.append(
                     SchemaChange(
-                        column_name=_dotted(name, path),
+                        column_name=dotted(name, path),
                         change="widened" if old else "added",
                         type_before=old.sql() if old else None,
                         type_after=new.sql(),
@@ -109,8 +109,3 @@ def _part(group: Group, column: str, path: tuple[str, ...]) -> Type | None:
     )
     part = part_at(whole, path) if whole else None
     return None if part is None or part.unknown else part
-
-
-def _dotted(column: str, path: tuple[str, ...]) -> str:
-    """A part's place as people write it: ``line_items[].price``."""
-    return column + "".join(step if step == "[]" else f".{step}" for step in path)

@@ -29,6 +29,7 @@ from lotus_lake.plain_json import register as register_plain_json
 from lotus_lake.probe import OUT_OF_MEMORY_REASON, Prober, is_out_of_memory, is_transient
 from lotus_lake.races import FileChanged, LostRace, attempts, is_conflict, roll_back, sign
 from lotus_lake.streams import Stream
+from lotus_lake.wording import counted
 
 
 def feed(connection: duckdb.DuckDBPyConnection, source: str, name: str) -> str | None:
@@ -104,12 +105,13 @@ class Outcome:
         ]
         if self.files or self.backlog_files:
             waiting = (
-                f"; {self.backlog_files:,} files ({self.backlog_bytes / 1e6:,.1f} MB) wait for the "
-                "next run"
+                f"; {counted(self.backlog_files, 'file')} ({self.backlog_bytes / 1e6:,.1f} MB) "
+                f"{'waits' if self.backlog_files == 1 else 'wait'} for the next run"
                 if self.backlog_files
                 else ""
             )
-            told.append(f"fed {stream.label}: {self.files:,} files, {self.rows:,} rows{waiting}")
+            fed = f"{counted(self.files, 'file')}, {counted(self.rows, 'row')}"
+            told.append(f"fed {stream.label}: {fed}{waiting}")
         return told
 
 
@@ -244,7 +246,8 @@ class Feeder:
         """
         version, loaded = cursor.version + 1, plan.loaded
         self._connection.execute("begin")
-        sign(self._connection, f"feed {version} of {self._stream.label}: {len(loaded):,} files")
+        fed = counted(len(loaded), "file")
+        sign(self._connection, f"feed {version} of {self._stream.label}: {fed}")
         # First of all the cursor: of two feeds that change its row only one can commit.
         self._ledger.move_cursor(
             cursor, version, batch.latest, loaded.values(), batch.rest, batch.swept

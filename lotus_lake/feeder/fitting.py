@@ -8,25 +8,34 @@ from typing import TypeAlias
 
 import duckdb
 
+from lotus_lake.escaping import printable
 from lotus_lake.landing import Landing
 from lotus_lake.probe import Probe, Prober, Unreadable, is_transient
 from lotus_lake.schema import (
+    JSON_EMPTY,
     Conflict,
     Type,
     carry,
     convert,
+    dotted,
     from_epoch,
     join,
     json_texts,
     merge,
+    part_at,
     quote,
     redeclared,
     replace_at,
+    words,
 )
 from lotus_lake.streams import AIRBYTE_COLUMNS, EXTRACTED_AT, Stream
+from lotus_lake.wording import counted
 
 # These are declared, whatever else a stream declares.
 _AIRBYTE = {name: Type.parse(sql) for name, sql in AIRBYTE_COLUMNS.items()}
+
+# Longer values are shown in part.
+_SHOWN_CHARACTERS = 40
 
 # A column, and the steps to a part of it.
 Part: TypeAlias = tuple[str, tuple[str, ...]]
@@ -105,7 +114,7 @@ class Group:
         probes: The files.
         schema: Their columns, with what texts of JSON hold.
         values: SQL of each column's converted value.
-        exact: SQL that is true when a column's conversion is lossless; of those that may not be.
+        exact: SQL that is true when the conversion of a part is lossless; of those that may not be.
         doubts: SQL that is true unless a part has to become text.
         check: SQL that is true of each row, or stops at one that the stream does not take.
         register: Whether the files are registered, not copied.
@@ -114,7 +123,7 @@ class Group:
     probes: list[Probe]
     schema: dict[str, Type]
     values: dict[str, str] = field(default_factory=dict)
-    exact: dict[str, str] = field(default_factory=dict)
+    exact: dict[Part, str] = field(default_factory=dict)
     doubts: dict[Part, str] = field(default_factory=dict)
     check: str = "true"
     register: bool = False
@@ -148,8 +157,7 @@ class Group:
             except Conflict as conflict:
                 raise Conflict(f"column {column} is {conflict}", column) from conflict
             self.values[column] = conversion.value
-            if conversion.exact:
-                self.exact[column] = conversion.exact
+            self.exact |= {(column, path): sure for path, sure in conversion.exact}
             self.doubts |= {(column, path): sure for path, sure in conversion.doubts}
 
 
@@ -206,14 +214,15 @@ class Fitter:
             for column, path in texts:
                 inner = self._json_inside(group.probes[0], column, path)
                 group.schema[column] = replace_at(group.schema[column], path, inner)
-            group.write_conversions(columns.grown(group.schema))
+            grown = columns.grown(group.schema)
+            group.write_conversions(grown)
         except Conflict as conflict:
             for refused in group.paths:
                 quarantine[refused] = str(conflict)
                 if conflict.column:
                     quarantine.columns[refused] = conflict.column
             return []
-        inexact = self._inexact(group)
+        inexact = self._inexact(group, grown)
         if inexact:
             quarantine.update({path: reason for path, (_, reason) in inexact.items()})
             quarantine.columns.update({path: column for path, (column, _) in inexact.items()})
@@ -251,7 +260,7 @@ class Fitter:
             if reason.is_transient:
                 raise duckdb.IOException(str(reason)) from reason
             raise Conflict(
-                f"column {'.'.join((column, *path))} is text where the lake has an object or a "
+                f"column {dotted(column, path)} is text where the lake has an object or a "
                 f"list, but {reason}",
                 column,
             ) from reason
@@ -269,7 +278,7 @@ class Fitter:
             # Found out file by file, when the feed itself fails.
             return set()
 
-    def _inexact(self, group: Group) -> dict[str, tuple[str, str]]:
+    def _inexact(self, group: Group, columns: Columns) -> dict[str, tuple[str, str]]:
         """Files with values that would not survive their conversion: the first column, and why."""
         if not group.exact:
             return {}
@@ -288,18 +297,41 @@ class Fitter:
             # Found out file by file, when the feed itself fails.
             return {}
         found = {}
+        probes = {probe.file.path: probe for probe in group.probes}
         for uri, *lossy in rows:
-            column, count = next(
-                ((name, count) for name, count in zip(group.exact, lossy, strict=True) if count),
-                (None, 0),
-            )
-            if column:
-                found[uri.removeprefix(self._landing.root)] = (
-                    column,
-                    f"column {column} has {count:,} values that cannot become the lake's type "
-                    "without loss",
-                )
+            path = uri.removeprefix(self._landing.root)
+            for part, count in zip(group.exact, lossy, strict=True):
+                if count:
+                    reason = self._loss(probes[path], part, group, columns)
+                    more = f" ({counted(count - 1, 'more row')} like it)" if count > 1 else ""
+                    found[path] = part[0], f"{reason}{more}"
+                    break
         return found
+
+    def _loss(self, probe: Probe, part: Part, group: Group, columns: Columns) -> str:
+        """The first row of a file in which a part cannot be converted, its value and its type."""
+        column, path = part
+        name = quote(column)
+        landed = group.schema[column]
+        text, value = f"cast({name} as varchar)", "null"
+        if not landed.nested and self._stream.may_show(column):
+            value = f"left({text}, {_SHOWN_CHARACTERS + 1})"
+            if landed.name in ("JSON", JSON_EMPTY):
+                value = f"if(json_type({name}) not in ('OBJECT', 'ARRAY'), {value}, null)"
+        row, shown = self._connection.execute(
+            f"select __row, {value} from {self._prober.relation([probe])}"
+            f" where not coalesce({group.exact[part]}, false) order by __row limit 1"
+        ).fetchall()[0]
+        if shown is None:
+            shown = "a value"
+        else:
+            if len(shown) > _SHOWN_CHARACTERS:
+                shown = f"{shown[:_SHOWN_CHARACTERS]}…"
+            shown = printable(f"'{shown}'" if landed.name == "VARCHAR" else shown)
+        whole = columns.type_of(column)
+        target = part_at(whole, path) if whole else None
+        of_what = words(target) if target else "value of the lake's type"
+        return f"row {row:,}, column {dotted(column, path)}: {shown} is no {of_what}"
 
 
 def failing(

@@ -17,6 +17,7 @@ from lotus_lake.probe import Probe
 from lotus_lake.races import commit
 from lotus_lake.schema import literal
 from lotus_lake.streams import Stream
+from lotus_lake.wording import counted
 
 _FILES_SCHEMA = pa.schema(
     [
@@ -267,7 +268,7 @@ class Ledger:
             " reason = 'removed on ' || now()::varchar || ', in quarantine because ' || reason"
             f" where {self._stream.condition} and status = 'quarantined'"
             f" and path in ({', '.join(map(literal, sorted(paths)))})",
-            f"removed from quarantine of {self._stream.label}: {len(paths):,} files",
+            f"removed from quarantine of {self._stream.label}: {counted(len(paths), 'file')}",
         )
 
     def _commit(self, sql: str, message: str) -> None:

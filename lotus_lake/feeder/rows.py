@@ -11,6 +11,7 @@ from lotus_lake.landing import Landing
 from lotus_lake.probe import CHECK_FAILED, Probe, Prober
 from lotus_lake.schema import literal, quote
 from lotus_lake.streams import Stream
+from lotus_lake.wording import counted
 
 # The path of the row that keeps a column's statistics honest; no file can have it.
 _NULLS = "//nulls"
@@ -97,8 +98,9 @@ class Writer:
         ).fetchall()
         said = sum(probe.rows for probe in probes)
         if read != said:
+            rows = counted(said, "row")
             raise duckdb.InvalidInputException(
-                f"{CHECK_FAILED}it says that it has {said:,} rows, but {read:,} can be read"
+                f"{CHECK_FAILED}it says that it has {rows}, but {read:,} can be read"
             )
 
     def _insert(self, group: Group, version: int) -> None:
@@ -134,7 +136,7 @@ class Writer:
         ).fetchone()
         if inserted is None or inserted[0] != expected:
             raise duckdb.InvalidInputException(
-                f"{expected} rows were to be fed, {inserted and inserted[0]} were read"
+                f"rows to be fed: {expected:,}, rows read: {inserted and inserted[0]}"
             )
         if self._stream.feed_mode == "register":
             self._connection.execute(

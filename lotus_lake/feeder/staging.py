@@ -130,8 +130,7 @@ class Staging:
                 inner = Type.of_json(json.loads(found[0])) if found and found[0] else None
                 old = replace_at(old, path, Type.json_of(inner or Type.scalar("NULL")))
             conversion = convert(value, old, new, declared=declared)
-            exact = conversion.exact
-            fits = not exact or not failing(self._connection, rows, {(column, ()): exact})
+            fits = not failing(self._connection, rows, {(column, ()): conversion.is_exact})
         except (Conflict, duckdb.ConversionException):
             fits = False
         if not fits:

@@ -16,6 +16,7 @@ from lotus_lake.diff.sides import keys
 from lotus_lake.escaping import plain
 from lotus_lake.history.past import Past, Snapshot
 from lotus_lake.history.steps import steps_between
+from lotus_lake.wording import counted
 
 # Of steps, as many as a person reads.
 _STEP_LIMIT = 20
@@ -97,7 +98,7 @@ def show(found: AsOf) -> None:
     steps = found.steps
     console.print("\n[bold]What changed it[/]" if steps else "\nNothing has changed these rows.")
     if len(steps) > _STEP_LIMIT:
-        console.print(f"({len(steps) - _STEP_LIMIT:,} earlier changes are left out)")
+        console.print(f"(left out: {counted(len(steps) - _STEP_LIMIT, 'earlier change')})")
     for snapshot, lines in steps[-_STEP_LIMIT:]:
         console.print(f"\n{snapshot}{plain(snapshot.made_by)}")
         for line in filter(None, [snapshot.message, *lines]):

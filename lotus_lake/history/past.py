@@ -13,6 +13,7 @@ import duckdb
 from lotus_lake.config import LakeError
 from lotus_lake.connection import ALIAS
 from lotus_lake.diff.personal import HIDDEN, Shown
+from lotus_lake.wording import counted
 
 # Of rows that differ, as many as a person reads.
 _ROW_LIMIT = 10
@@ -142,7 +143,7 @@ class Past:
         lines += [f"without column {column}" for column in old if column not in new]
         lines += [self._in_words(gone, come) for _, gone, come in found]
         if found and found[0][0] > len(found):
-            lines.append(f"and {found[0][0] - len(found):,} more rows")
+            lines.append(f"and {counted(found[0][0] - len(found), 'more row')}")
         return lines
 
     def _in_words(self, before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:

@@ -10,6 +10,7 @@ import duckdb
 
 from lotus_lake.connection import ALIAS
 from lotus_lake.history.past import Past, Snapshot, in_utc
+from lotus_lake.wording import counted
 
 # Of files, as many as a person reads.
 _FILE_LIMIT = 6
@@ -27,7 +28,7 @@ def steps_between(past: Past, then: int, now: int) -> Iterator[tuple[Snapshot, l
         if changes:
             files = list(_files_behind(past, number))
             more = len(files) - _FILE_LIMIT
-            rest = [f"and {more:,} more file{'' if more == 1 else 's'}"] if more > 0 else []
+            rest = [f"and {counted(more, 'more file')}"] if more > 0 else []
             yield past.snapshots[number], [*changes, *files[:_FILE_LIMIT], *rest]
 
 
@@ -77,7 +78,7 @@ def _files_behind(past: Past, number: int) -> Iterator[str]:
                 " order by path",
                 [source, stream] * 2,
             ):
-                brought = "undone" if undone else f"{rows:,} row{'' if rows == 1 else 's'}"
+                brought = "undone" if undone else counted(rows, "row")
                 yield f"{path} ({brought}, fed at {in_utc(loaded_at)})"
 
 

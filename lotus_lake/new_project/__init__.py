@@ -23,7 +23,7 @@ def engine() -> Path:
     return next(path for path in (python / _PACKAGE, python.parent / _PACKAGE) if path.is_dir())
 
 
-def init(project: Path) -> Iterator[str]:
+def init(project: Path) -> Iterator[tuple[str, bool]]:
     """Write what a folder lacks to be a dbt project on the engine; say what is left to do.
 
     The engine's dbt package is copied, so that macros and Python are always of one version: run it
@@ -31,6 +31,9 @@ def init(project: Path) -> Iterator[str]:
 
     Args:
         project: The folder, empty or a dbt project.
+
+    Yields:
+        What was written, and what is left to a person; with whether it is the latter.
 
     Raises:
         LakeError: A file of the project cannot be read.
@@ -42,7 +45,7 @@ def init(project: Path) -> Iterator[str]:
     if engine().resolve() != target.resolve():
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(engine(), target)
-        yield f"{_PACKAGE}/: the engine's macros, tables and tests"
+        yield f"{_PACKAGE}/: the engine's macros, tables and tests", False
     is_new = not (project / "dbt_project.yml").exists()
     name = re.sub(r"\W+", "_", project.resolve().name).strip("_").lower() or "lake"
     name = name if name[0].isalpha() else f"lake_{name}"
@@ -61,8 +64,9 @@ def init(project: Path) -> Iterator[str]:
         (project / path).parent.mkdir(parents=True, exist_ok=True)
         text = (_TEMPLATES / f"{template}.tmpl").read_text(encoding="utf-8")
         (project / path).write_text(Template(text).substitute(name=name), encoding="utf-8")
-        yield path
-    yield from _left(project)
+        yield path, False
+    for line in _left(project):
+        yield line, True
 
 
 def _left(project: Path) -> Iterator[str]:

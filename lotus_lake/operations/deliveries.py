@@ -15,6 +15,7 @@ from lotus_lake.landing import LandedFile
 from lotus_lake.operations.lake import CURSORS, FILES, Lake
 from lotus_lake.schema import literal
 from lotus_lake.streams import Stream
+from lotus_lake.wording import counted
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,7 @@ class Found:
 
     def title(self, verb: str) -> str:
         """What is done to how many files, in words."""
-        files = "1 file" if len(self.files) == 1 else f"{len(self.files)} files"
-        return f"{verb} {files} of {self.stream.label}"
+        return f"{verb} {counted(len(self.files), 'file')} of {self.stream.label}"
 
     @property
     def those(self) -> str:

@@ -12,6 +12,7 @@ from lotus_lake.connection import ALIAS
 from lotus_lake.operations.lake import FILES, Lake
 from lotus_lake.probe import Limits, Prober, Unreadable
 from lotus_lake.streams import Stream
+from lotus_lake.wording import COUNTED_SQL
 
 _SQL = (Path(__file__).parent / "reconcile.sql").read_text()
 # Files that were fed are within the limits that their stream had then.
@@ -85,5 +86,6 @@ def _compare(lake: Lake, stream: Stream, read_files: bool) -> list[tuple[str, st
         " and table_name = $table",
         {"lake": ALIAS, "table": stream.table.rpartition(".")[2]},
     )
+    lake.connection.execute(COUNTED_SQL)
     sql = _SQL.format(lake=ALIAS, staging=stream.table if has_table else _NOTHING)
     return lake.fetch(sql, names)

@@ -35,7 +35,7 @@ differences as (
 
     select
         ledger.path || ' (version ' || ledger.cursor_version || '): the ledger says '
-        || ledger.row_count || ' rows, staging has ' || coalesce(staged.row_count, 0)
+        || counted(ledger.row_count, 'row') || ', staging has ' || coalesce(staged.row_count, 0)
     from ledger
     left join staged using (path, cursor_version)
     where ledger.status = 'loaded' and ledger.row_count <> coalesce(staged.row_count, 0)
@@ -44,13 +44,13 @@ differences as (
 
     select
         staged.path || ' (version ' || staged.cursor_version || '): staging has '
-        || staged.row_count || ' rows of it, but the ledger does not say that it was fed'
+        || counted(staged.row_count, 'row') || ' of it, but the ledger does not say that it was fed'
     from staged
     anti join (from ledger where status = 'loaded') using (path, cursor_version)
 
     union all
 
-    select 'staging has ' || count(*) || ' rows that say of no file that they came from it'
+    select 'staging has ' || counted(count(*), 'row') || ' that came from no file'
     from {staging}
     where
         _source_file is null
@@ -79,7 +79,7 @@ differences as (
 
     select
         ledger.path || ': the file has '
-        || coalesce(footers.row_count::varchar || ' rows', 'an error: ' || footers.reason)
+        || coalesce(counted(footers.row_count, 'row'), 'an error: ' || footers.reason)
         || ', the ledger says ' || ledger.row_count
     from ledger
     inner join footers using (path, etag)
@@ -88,7 +88,7 @@ differences as (
     union all
 
     select
-        'the cursor says ' || files_loaded || ' files and ' || rows_loaded || ' rows, the ledger '
+        'the cursor says ' || counted(files_loaded, 'file') || ' and ' || counted(rows_loaded, 'row') || ', the ledger '
         || sums.files || ' and ' || sums.row_count
     from {lake}.meta.feeder_cursors as cursors,
         (

@@ -133,6 +133,6 @@ def check_landing(lake: Lake) -> Iterator[str]:
         if (source, stream) not in declared:
             yield (
                 f"Files land in {source}/{stream}, but no source declares that stream, so nothing "
-                "feeds them. Declare it (lake discover --add {source}.{stream}) or remove "
+                f"feeds them. Declare it (lake discover --add {source}.{stream}) or remove "
                 "the folder."
             )

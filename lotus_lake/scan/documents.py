@@ -44,8 +44,7 @@ class Documents:
         limits: What they may have.
 
     Attributes:
-        count: How many there were.
-        are_objects: Whether each is an object.
+        no_object: The row of the first that is no object, or None.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -53,24 +52,29 @@ class Documents:
         self._root = _Seen()
         self._size = 0
         self._decoder = json.JSONDecoder(parse_constant=_no_number)
-        self.count = 0
-        self.are_objects = True
+        self._row = 0
+        self.no_object: int | None = None
 
     @property
     def type(self) -> Type:
         """A type that holds each of them."""
         return self._root.type()
 
-    def add(self, text: str) -> None:
+    def add(self, text: str, row: int) -> None:
         """Take in a document.
+
+        Args:
+            text: The document.
+            row: The number of its row in the file, from 0.
 
         Raises:
             Unreadable: It is no JSON, or has too many fields or levels.
         """
-        self.count += 1
+        self._row = row
         try:
             document = self._decoder.decode(text)
-            self.are_objects = self.are_objects and isinstance(document, dict)
+            if self.no_object is None and not isinstance(document, dict):
+                self.no_object = row
             self._see(document, self._root, 0)
         except RecursionError:
             raise self._too_deep() from None
@@ -107,10 +111,10 @@ class Documents:
 
     def _invalid(self, what: str) -> Unreadable:
         # Nothing of the document's own text is told.
-        return Unreadable(f"it is no valid JSON: {what} in record {self.count:,}")
+        return Unreadable(f"it is no valid JSON: {what} in row {self._row:,}")
 
     def _too_deep(self) -> Unreadable:
-        return too_deep(f"record {self.count:,}", self._limits)
+        return too_deep(f"row {self._row:,}", self._limits)
 
 
 def _kind(value: str | bool | int | float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lotus_lake.probe import Limits, Unreadable
 from lotus_lake.schema import Type
 from lotus_lake.streams import LINEAGE_COLUMNS
+from lotus_lake.wording import counted
 
 # Names that rows have anyway while they are read, or in the lake.
 _RESERVED = {"__uri", "__row", "file_row_number", "rowid", "snapshot_id", *LINEAGE_COLUMNS}
@@ -41,8 +42,8 @@ def too_many(number: str, limits: Limits) -> Unreadable:
 def too_deep(what: str, limits: Limits) -> Unreadable:
     """The reason of a file in which something is nested more deeply than it may be."""
     return Unreadable(
-        f"{what} is nested more deeply than the {limits.depth} levels that are allowed "
-        "(feed_max_depth)"
+        f"{what} is nested more deeply than {counted(limits.depth, 'level')}, the most that is "
+        "allowed (feed_max_depth)"
     )
 
 

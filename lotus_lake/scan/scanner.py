@@ -22,6 +22,7 @@ from lotus_lake.scan import texts
 from lotus_lake.scan.documents import Documents
 from lotus_lake.scan.names import check_columns
 from lotus_lake.schema import Type, literal, values_at
+from lotus_lake.wording import counted
 
 # Enough for telling JSON from CSV.
 _HEAD_CHARACTERS = 1 << 12
@@ -87,13 +88,13 @@ class Scanner:
 
     def _json_type(self, probe: Probe, column: str, path: tuple[str, ...]) -> Type:
         documents = Documents(self._limits)
-        values = values_at(column, path, relation([probe], self._landing))
+        values = values_at(column, path, relation([probe], self._landing), row="__row")
         found = self._connection.execute(
-            f"select value from ({values}) where value is not null and value <> ''"
+            f"select row, value from ({values}) where value is not null and value <> ''"
         )
         while rows := found.fetchmany(_FETCHED_ROWS):
-            for (value,) in rows:
-                documents.add(value)
+            for row, value in rows:
+                documents.add(value, row)
         return documents.type
 
     # -- one file ---------------------------------------------------------------------------------
@@ -150,8 +151,9 @@ class Scanner:
         values = max(footer.num_rows * footer.num_columns, content)
         if values > max(limits.ratio * file.size, _FEW_VALUES):
             raise Unreadable(
-                f"it has {footer.num_rows:,} rows of {footer.num_columns:,} columns in "
-                f"{file.size:,} bytes, more than {limits.ratio} times its size (feed_max_ratio)"
+                f"it has {counted(footer.num_rows, 'row')} of "
+                f"{counted(footer.num_columns, 'column')} in {counted(file.size, 'byte')}, more "
+                f"than {limits.ratio} times its size (feed_max_ratio)"
             )
 
     def _describe(self, file: LandedFile, arrow: pa.Schema) -> dict[str, Type]:
@@ -167,13 +169,16 @@ class Scanner:
         """DuckDB's reader cuts zoned timestamps to microseconds and says nothing."""
         with self._open(file) as data:
             parquet = pq.ParquetFile(data)
+            row = 0
             for group in range(parquet.num_row_groups):
                 values = parquet.read_row_group(group, columns=[column]).column(column)
-                if any(map(_loses_nanoseconds, values.chunks)):
-                    raise Unreadable(
-                        f"column {column} has times in nanoseconds that cannot be kept in "
-                        "microseconds without loss"
-                    )
+                for chunk in values.chunks:
+                    if _loses_nanoseconds(chunk):
+                        raise Unreadable(
+                            f"row {row + _first_loss(chunk):,}, column {column}: a time in "
+                            "nanoseconds cannot be kept in microseconds without loss"
+                        )
+                    row += len(chunk)
 
     # -- texts ------------------------------------------------------------------------------------
 
@@ -330,6 +335,18 @@ def _loses_nanoseconds(array: pa.Array) -> bool:
     nanoseconds = array.cast(pa.int64())
     whole = pc.multiply(pc.divide(nanoseconds, 1000), 1000)
     return bool(pc.any(pc.not_equal(nanoseconds, whole)).as_py())
+
+
+def _first_loss(array: pa.Array) -> int:
+    """The first of the values that loses nanoseconds; there is one."""
+    first, count = 0, len(array)
+    while count > 1:
+        half = count // 2
+        if _loses_nanoseconds(array.slice(first, half)):
+            count = half
+        else:
+            first, count = first + half, count - half
+    return first
 
 
 def _generation(footer: pq.FileMetaData) -> int | None:

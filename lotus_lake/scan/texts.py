@@ -21,6 +21,7 @@ from lotus_lake.probe import Limits, Unreadable
 from lotus_lake.scan.documents import Documents
 from lotus_lake.scan.names import check_columns
 from lotus_lake.schema import Type
+from lotus_lake.wording import counted
 
 Record = TypeVar("Record", str, list[str])
 
@@ -113,10 +114,12 @@ def rewrite_json(text: io.TextIOBase, pieces: Pieces, documents: Documents, limi
     """
     records = (line for line in _lines(text, limits) if not line.isspace())
     for piece in in_pieces(records, len):
-        for record in piece:
-            documents.add(record)
-        if not documents.are_objects:
-            raise Unreadable("its lines are not all JSON objects")
+        for row, record in enumerate(piece, pieces.rows):
+            documents.add(record, row)
+        if documents.no_object is not None:
+            raise Unreadable(
+                f"its lines are not all JSON objects: row {documents.no_object:,} is none"
+            )
         pieces.write({"json": pa.array(piece, pa.string())})
 
 
@@ -160,8 +163,8 @@ def _whole(records: Any, width: int) -> Iterator[list[str]]:
     for record in records:
         if record and len(record) != width:
             raise Unreadable(
-                f"it is no valid CSV: line {records.line_num:,} has {len(record):,} values, the "
-                f"header {width:,}"
+                f"it is no valid CSV: line {records.line_num:,} has "
+                f"{counted(len(record), 'value')}, the header {width:,}"
             )
         if record:
             yield record

@@ -7,7 +7,7 @@ lake's data, where it can be read while the catalog cannot. Without a webhook th
 from __future__ import annotations
 
 import json
-import os
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -102,7 +102,7 @@ def _is_other(report: Report, incident: dict[str, Any] | None) -> bool:
 
 def _payload(report: Report, incident: dict[str, Any] | None, tick_id: str) -> dict[str, Any]:
     """The message, as Slack and Mattermost take it, with fields for others."""
-    host = os.uname().nodename
+    host = platform.node()
     if report.code == Exit.OK:
         text = f"lotus-lake on {host}: good again. {markdown(report.reason)}"
         if incident:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import sqlite3
@@ -13,6 +12,7 @@ from typing import Any
 
 from lotus_lake import postgres
 from lotus_lake.config import LakeConfig, foreign_catalog
+from lotus_lake.locks import lock
 from lotus_lake.scheduler.exits import Locked, Unreachable
 
 # The newest snapshot, as [id, time].
@@ -40,24 +40,22 @@ class SqliteCatalog:
         name = f"{self._path}.lock"
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            file = lock(name)
         except OSError as error:
             raise Unreachable(
                 f"The lock {name} cannot be opened: {error.strerror}. Give this user the right to "
                 "write the folder of the catalog."
             ) from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.pread(file, 200, 0).decode(errors="replace").strip()
-            os.close(file)
+        if file is None:
+            holder = Path(name).read_text(encoding="utf-8", errors="replace").strip()[:200]
             raise Locked(
                 f"Another run holds the lock {name}: {holder or 'it has not said who it is'}. "
                 "Nothing was done; wait for its end."
-            ) from error
+            )
         now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
         os.ftruncate(file, 0)
-        os.pwrite(file, f"{postgres.whoami()}, since {now}\n".encode(), 0)
+        os.lseek(file, 0, os.SEEK_SET)
+        os.write(file, f"{postgres.whoami()}, since {now}\n".encode())
         self._lock = file
 
     def snapshot(self) -> Snapshot | None:

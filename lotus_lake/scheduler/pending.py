@@ -20,6 +20,7 @@ from lotus_lake.connection import connect
 from lotus_lake.landing import LandedFile, Landing
 from lotus_lake.listing import Listing, plan_listing
 from lotus_lake.scheduler.exits import Unreachable
+from lotus_lake.wording import counted
 
 # The folders of a dbt project, by its settings.
 _FOLDERS = {
@@ -357,5 +358,5 @@ def pending_streams(lake: Lake, landing: Landing, streams: Sequence[Stream]) -> 
         if isinstance(outcome, LakeError):
             reasons[stream.label] = str(outcome).rstrip(".")
         elif count := len({path for path, _ in outcome} & unknown):
-            reasons[stream.label] = f"{count:,} new file{'' if count == 1 else 's'}"
+            reasons[stream.label] = counted(count, "new file")
     return {selector(label): f"{label}: {reason}." for label, reason in (reasons | due).items()}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -12,6 +14,10 @@ from types import FrameType
 from lotus_lake.scheduler.exits import Exit
 from lotus_lake.scheduler.logs import Log
 
+if sys.platform == "win32":
+    _ALARM = signal.SIGBREAK
+else:
+    _ALARM = signal.SIGALRM
 # Seconds that an interrupted build gets to roll back before the process ends itself.
 _ROLL_BACK = 3.0
 
@@ -35,12 +41,13 @@ class Stop:
         self.is_interrupted = False
         self._interrupt: BaseException = KeyboardInterrupt()
         self._wake = threading.Event()
+        self._timer: threading.Timer | None = None
 
     def listen(self) -> None:
         """Handle the signals from now on."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_request)
-        signal.signal(signal.SIGALRM, self._on_time_out)
+        signal.signal(_ALARM, self._on_time_out)
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not for longer than until somebody asks for the end."""
@@ -57,7 +64,7 @@ class Stop:
             yield
         finally:
             self._is_building = False
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._alarm_after(0)
 
     def _on_request(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
@@ -70,14 +77,26 @@ class Stop:
             self._arm()
 
     def _arm(self) -> None:
-        signal.setitimer(signal.ITIMER_REAL, max(self._grace, 0.001))
+        self._alarm_after(max(self._grace, 0.001))
+
+    def _alarm_after(self, seconds: float) -> None:
+        """Have ``_on_time_out`` called in the main thread; with 0, never."""
+        if sys.platform != "win32":
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            return
+        if self._timer:
+            self._timer.cancel()
+        self._timer = threading.Timer(seconds, _thread.interrupt_main, [_ALARM])
+        self._timer.daemon = True
+        if seconds:
+            self._timer.start()
 
     def _on_time_out(self, number: int, frame: FrameType | None) -> None:
         if not self._is_building:
             return
         if not self.is_interrupted:
             self.is_interrupted = True
-            signal.setitimer(signal.ITIMER_REAL, _ROLL_BACK)
+            self._alarm_after(_ROLL_BACK)
             self._log.warn("The time to finish is over: the build is cut short and rolls back.")
             raise self._interrupt
         # DuckLake's transactions make this safe: what has not committed was never there.

@@ -30,6 +30,7 @@ from lotus_lake.scheduler.pending import (
     selector,
 )
 from lotus_lake.scheduler.stop import CUT_SHORT, Stop
+from lotus_lake.wording import counted
 
 _ME = "lake tick"
 
@@ -266,7 +267,8 @@ def judge(results: list[Result], quarantined: list[BadFile]) -> Report:
         commands.append(f"dbt test --select {warnings[0].node}")
     if not reasons:
         rounds = f" in {len(results)} rounds" if len(results) > 1 else ""
-        reasons.append(f"Built{rounds}: {sum(result.nodes for result in results)} nodes.")
+        built = counted(sum(result.nodes for result in results), "node")
+        reasons.append(f"Built{rounds}: {built}.")
     failed = [problem.node for problem in errors if problem.node.startswith("stg_")]
     streams = {node.removeprefix("stg_").replace("__", ".", 1) for node in failed}
     streams |= {file.stream for file in quarantined}

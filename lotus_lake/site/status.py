@@ -19,6 +19,7 @@ from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import connect
 from lotus_lake.pages import charts, environment, guarded, inline_scripts
 from lotus_lake.scheduler.exits import Unreachable
+from lotus_lake.wording import counted
 
 Row = dict[str, Any]
 Tables = Mapping[str, list[Row]]
@@ -169,7 +170,7 @@ def _problems(tables: Tables) -> list[str]:
         problems.append(f"Later than its source's freshness allows: {', '.join(late)}.")
     bad = sum(row["bad_files"] for row in tables["streams"])
     if bad:
-        problems.append(f"In quarantine: {bad:,} file{'' if bad == 1 else 's'}.")
+        problems.append(f"In quarantine: {counted(bad, 'file')}.")
     for words, warned in (("Failed", False), ("Warned", True)):
         names = [row["name"] for row in tables["failures"] if (row["status"] == "warn") is warned]
         if names:

@@ -30,7 +30,9 @@ sources:
     config: {meta: {external_location: "landed('{schema}', '{name}')"}}
     tables:
       - name: orders
-        config: &feeder {meta: {feeder: {sync_mode: append, primary_key: id, airbyte: false}}}
+        config: &feeder
+          meta: {feeder: {sync_mode: append, primary_key: id, airbyte: false}}
+          freshness: {warn_after: {count: 30, period: day}}
         columns:
           - {name: id, data_type: bigint}
           - {name: user_id, data_type: bigint}

@@ -70,7 +70,7 @@ def test_the_newest_version_by_several_columns(shop: Shop) -> None:
         ("insert", 4, 8, "shipped"),
     ]
     (reason,) = shop.lake.query("select reason from meta.quarantine")
-    assert reason == ("column user_id has no value in row 1",)
+    assert reason == ("row 1, column user_id has no value",)
 
 
 def test_equal_rows_of_a_model_without_a_key(shop: Shop) -> None:

@@ -123,7 +123,7 @@ def test_history_is_pruned(shop: Shop) -> None:
             )
     young = lake.value("select count(*) from meta.node_results") // 2
     done = lake.command("maintain")
-    assert "1 recorded runs" in done.output, done
+    assert "1 recorded run " in done.output, done
     assert lake.value("select count(*) from meta.node_results") == young > 5
     assert not lake.query("from meta.invocations where invocation_id = 'old'")
 

@@ -54,14 +54,16 @@ class Copy:
         self.lake = lake
         project.mkdir()
         for part in PROJECT.iterdir():
-            if part.name in ("models", "macros", "docs", "deploy"):
-                shutil.copytree(part, project / part.name)
-            elif part.name == "tests":
+            if part.name in ("target", "logs", ".lake", ".git"):
+                continue
+            if part.name in (".venv", "examples"):
+                (project / part.name).symlink_to(part)
+            elif part.is_dir():
                 shutil.copytree(
                     part, project / part.name, ignore=shutil.ignore_patterns("__pycache__")
                 )
-            elif part.name not in ("target", "logs", ".lake", ".git"):
-                (project / part.name).symlink_to(part)
+            else:
+                shutil.copy(part, project)
         (project / ".lake/landing").mkdir(parents=True)
         (project / ".lake/landing/raw").symlink_to(lake.landing)
         self.environment = {
@@ -210,3 +212,49 @@ def test_a_stream(copy: Copy) -> None:
         ("docs/models.md", "`stg_shopify__price_rules`"),
     ):
         assert text in (copy.project / name).read_text()
+
+
+@pytest.mark.nightly
+def test_remove_a_source(reference: Reference, shared: Path, tmp_path: Path) -> None:
+    """Nothing refers to Klaviyo any more, and every other table is as it was."""
+    lake = Lake(tmp_path / "lake")
+    lake.copy_of(Lake(shared / "reference"))
+    copy = Copy(tmp_path / "project", lake)
+    assert "int_klaviyo__profiles" in copy.follow("Remove a source")
+    mart = copy.project / "models/enriched/customers/dim_customers"
+    cut(
+        mart.with_suffix(".sql"),
+        (r"-- Several profiles.*?(?=joined as)", 1),
+        (r",\n        profiles\.\*[^\n]*", 1),
+        (r"    left join profiles[^\n]*\n", 1),
+    )
+    cut(
+        mart.with_suffix(".yml"),
+        (r"      - name: klaviyo_profile_id.*?(?=\nunit_tests)", 1),
+        (r"\n  - name: profiles_of_customers.*", 1),
+        (r"      - input: ref\('int_klaviyo__profiles'\)\n        rows: \[\]\n", 2),
+    )
+    parsed = copy.run("dbt parse --no-partial-parse")
+    assert "Did not find matching node" not in parsed
+    bouncer = "dbt-bouncer run --output-only-failures --output-file target/bouncer.json"
+    copy.run(f"{bouncer} && sqlfluff lint {mart}.sql && lake catalog --check")
+    copy.run(
+        "mkdir nothing; export LAKE_LANDING_URL=$PWD/nothing LAKE_DATA_URL=$PWD/empty/"
+        " LAKE_CATALOG=sqlite:$PWD/empty.sqlite;"
+        " dbt --quiet build --exclude-resource-type test unit_test"
+    )
+    assert "Files land in klaviyo/events" in copy.run("dbt build")
+    tables = {table for (table,) in lake.query("select table_name from duckdb_tables()")}
+    for table in tables & {"fct_sales", "fct_daily_profit", "dim_customers", "fct_daily_marketing"}:
+        assert lake.query(f"select count(*) from {table}") == [
+            (len(reference.expected[table].rows),)
+        ]
+
+
+def cut(file: Path, *parts: tuple[str, int]) -> None:
+    """Take out what patterns match, as often as is said."""
+    text = file.read_text()
+    for pattern, times in parts:
+        text, found = re.subn(pattern, "", text, flags=re.S)
+        assert found == times, f"{file.name} has {found} times: {pattern}"
+    file.write_text(text)

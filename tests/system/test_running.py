@@ -161,7 +161,7 @@ def test_reconcile_says_what_is_wrong(shop: Shop) -> None:
     assert found.code == 20
     assert file in found.output
     assert "waiting.csv" in found.output
-    assert "staging has 1 rows that say of no file" in found.output
+    assert "staging has 1 row that came from no file" in found.output
     assert "Traceback" not in found.output
 
 

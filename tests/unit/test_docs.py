@@ -102,7 +102,7 @@ COMMANDS = set(main.commands) | {f"branch {name}" for name in main.commands["bra
             id="variables",
         ),
         pytest.param(
-            SETTINGS - {"source", "name", "table", "columns", "freshness_hours"},
+            SETTINGS - {"source", "name", "table", "columns", "personal", "freshness_hours"},
             "| `{}` |",
             text_of("docs/feeder.md"),
             id="stream settings",

@@ -203,7 +203,7 @@ def test_csv_is_read_as_it_is_written(look: Look, content: bytes, rows: Any) -> 
         (b"id,,n\n1,2,3\n", "it has a column without a name"),
         (b"id,ID\n1,2\n", "it has two columns named ID"),
         (b"id,n\n1,2,3\n", "it is no valid CSV: line 2 has 3 values, the header 2"),
-        (b"id,n\n1,2\n3\n", "it is no valid CSV: line 3 has 1 values, the header 2"),
+        (b"id,n\n1,2\n3\n", "it is no valid CSV: line 3 has 1 value, the header 2"),
         (b"id,n\n1,2\n3,\xe9t\xe9\n", "it is not UTF-8"),
         (b"id,n\n1," + b"x" * 2_000_000 + b"\n2,\xe9\n", "it is not UTF-8"),
         (b"\xff\xfei\0d\0\n\0", "it is not UTF-8"),
@@ -259,8 +259,8 @@ def test_json_lines_are_read_as_they_are_written(look: Look, content: bytes, row
         (b'{"a": 1}\n{"a": 2}{"a": 3}\n', "it is no valid JSON"),
         (b'{"a":\n1}\n', "it is no valid JSON"),
         (b'{"a": "\xe9"}\n', "it is not UTF-8"),
-        (b'{"a": 1}\n{"\\ud800": 1}\n', "it is no valid JSON: a name that is no text in record 2"),
-        (b'{"a": NaN}\n', "it is no valid JSON: NaN is no number in record 1"),
+        (b'{"a": 1}\n{"\\ud800": 1}\n', "it is no valid JSON: a name that is no text in row 1"),
+        (b'{"a": NaN}\n', "it is no valid JSON: NaN is no number in row 0"),
         (b'{"a": %s}\n' % (b"9" * 5000), "it is no valid JSON: a number that is too long"),
         (b'[{"a": 1}, {"a": 2}]\n', "its lines are not all JSON objects"),
         (b'[\n{"a": 1},\n{"a": 2}\n]\n', "it is no valid JSON"),
@@ -317,15 +317,15 @@ def many_rows() -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("a.jsonl", lambda: nested(20_000), "nested more deeply than the 64 levels"),
-        ("a.jsonl", lambda: nested(66), "nested more deeply than the 64 levels"),
+        ("a.jsonl", lambda: nested(20_000), "nested more deeply than 64 levels"),
+        ("a.jsonl", lambda: nested(66), "nested more deeply than 64 levels"),
         ("a.jsonl.gz", lambda: gzip.compress(b"\n" * (100 << 20)), "compressed more than"),
         ("a.csv.gz", lambda: gzip.compress(b"id\n" + b"0" * (100 << 20)), "compressed more than"),
         ("a.csv", lambda: b"id,n\n1," + b"x" * (129 << 20), "more than the 134,217,728 char"),
         ("a.csv", lambda: b",".join(b"c%d" % n for n in range(2001)) + b"\n1", "2,001 columns"),
         ("a.parquet", lambda: wide(2001), "it has 2,001 columns and fields in them"),
         ("a.jsonl", many_fields, "it has more than 2,000 columns and fields in them"),
-        ("a.parquet", many_rows, "it has 70,000,000 rows of 1 columns in"),
+        ("a.parquet", many_rows, "it has 70,000,000 rows of 1 column in"),
     ],
 )
 def test_what_takes_more_than_a_file_may_is_refused(
@@ -348,7 +348,7 @@ def test_a_file_that_ends_its_reader_is_the_only_one_refused(
     files = {**good, "hungry.jsonl": hungry, "slow.csv.gz": slow, "text.csv": b"id,name\n1,a\n"}
     found = scan(tmp_path, files, Limits(seconds=1, ratio=5000))
     assert found.pop("hungry.jsonl").startswith("it takes more memory to read than LAKE_MEMORY_LI")
-    assert found.pop("slow.csv.gz").startswith("it takes more than 1 seconds of processor time")
+    assert found.pop("slow.csv.gz").startswith("it takes more than 1 second of processor time")
     assert set(found) == {*good, "text.csv"} and not any(found.values())
 
 

@@ -43,7 +43,7 @@ def converted(
     """A value (as SQL) in the target's type, and whether the check calls it exact."""
     conversion = convert("value", source, target)
     row = connection.execute(
-        f"select cast({conversion.value} as {target.sql()}), {conversion.exact or 'true'}"
+        f"select cast({conversion.value} as {target.sql()}), {conversion.is_exact}"
         f" from (select cast({value} as {source.sql()}) as value)"
     ).fetchone()
     assert row is not None
@@ -280,7 +280,7 @@ def test_no_number_is_ever_changed_silently(
         return
     row = connection.execute(
         f"select cast({conversion.value} as {wrap.format(target)}){take},"
-        f" {conversion.exact or 'true'}"
+        f" {conversion.is_exact}"
         f" from (select {put.format(f'cast($1 as {source})')} as value)",
         [value],
     ).fetchone()

@@ -23,7 +23,9 @@
         {% endfor %}
         {% do node.update({"columns": {}, "config": {"meta": {"feeder": source.config.meta.feeder}}}) %}
         {% for name, column in source.columns.items() %}
-            {% do node["columns"].update({name: {"name": column.name, "data_type": column.data_type}}) %}
+            {% do node["columns"].update({name: {
+                "name": column.name, "data_type": column.data_type, "meta": column.meta, "config": {"meta": column.config.meta},
+            }}) %}
         {% endfor %}
         {% do sources.append({"node": node, "table": tables[source.unique_id]}) %}
     {% endfor %}

@@ -24,9 +24,13 @@
 {%- endmacro %}
 
 
-{# A key as the list of its columns, also where it is one name or none. #}
+{# A key as the list of its columns, also where it is one name or none; in quotes if SQL asks for them. #}
 {% macro _key_columns(key) %}
-    {{ return([key] if key is string else (key or []) | list) }}
+    {% set columns = [] %}
+    {% for column in ([key] if key is string else key or []) %}
+        {% do columns.append(column if modules.re.fullmatch("\\w+", column) else adapter.quote(column)) %}
+    {% endfor %}
+    {{ return(columns) }}
 {% endmacro %}
 
 

@@ -43,7 +43,7 @@
             else "idle" if message == "not run" or message.startswith("SKIP") else "done" %}
         {% do counts.update({kind: counts[kind] + 1}) %}
     {% endfor %}
-    {% set parts = [results | length ~ " " ~ noun ~ ("" if results | length == 1 else "s") ~ ": " ~ counts.done ~ " " ~ verb] %}
+    {% set parts = [lotus_lake.counted(results | length, noun) ~ ": " ~ counts.done ~ " " ~ verb] %}
     {% for kind, words in [("idle", idle), ("warned", "warned"), ("failed", "failed"), ("skipped", "skipped")] if counts[kind] %}
         {% do parts.append(counts[kind] ~ " " ~ words) %}
     {% endfor %}

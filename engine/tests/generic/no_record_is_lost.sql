@@ -41,7 +41,7 @@
     select
         {{ key | join(", ") }},
         concat(
-            '{{ source_name }}.{{ stream }}: {{ key | join(", ") }} is no key: ',
+            '{{ source_name }}.{{ stream }}: {{ key | join(", ") | replace("'", "''") }} is no key: ',
             min_by(__place, __content), ' and ', max_by(__place, __content), ' are different records, and'
             || ' both have ', concat_ws(', ', {{ key | join(", ") }}), '. See docs/checks.md, "A key loses records"'
         ) as message

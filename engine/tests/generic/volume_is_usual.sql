@@ -46,9 +46,10 @@
         usual,
         score,
         format(
-            '{{ model.identifier or "rows" }}: {:,d} {} on {} {}, usually {:,d} ({:,d} to {:,d} on the {} of these days before).'
+            '{{ model.identifier or "rows" }}: {} on {} {}, usually {:,d} ({:,d} to {:,d} on the {} of these days before).'
             || ' Compare with the shop; {}: see docs/checks.md, "A day has an unusual volume"',
-            cast(amount as bigint), series, dayname(day), day, cast(usual as bigint), cast(lowest as bigint),
+            {{ "format('{:,d} {}', cast(amount as bigint), series)" if amount_column else lotus_lake.counted_sql("cast(amount as bigint)", "row") }},
+            dayname(day), day, cast(usual as bigint), cast(lowest as bigint),
             cast(highest as bigint), weeks,
             if(amount < usual, 'is a delivery missing', 'did one come twice')
         ) as message

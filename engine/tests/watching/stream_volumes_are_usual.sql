@@ -20,9 +20,9 @@ select
     usual,
     score,
     format(
-        '{}: {:,d} rows landed in the folder of {} {}, usually {:,d} ({:,d} to {:,d} on the {} of'
+        '{}: {} landed in the folder of {} {}, usually {:,d} ({:,d} to {:,d} on the {} of'
         || ' these days before). {}: see docs/checks.md, "A day has an unusual volume"',
-        series, cast(amount as bigint), dayname(day), day, cast(usual as bigint),
+        series, {{ counted_sql('cast(amount as bigint)', 'row') }}, dayname(day), day, cast(usual as bigint),
         cast(lowest as bigint), cast(highest as bigint), weeks,
         if(amount < usual, 'Did its sync end early', 'Did it sync something again')
     ) as message

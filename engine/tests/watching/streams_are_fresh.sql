@@ -32,7 +32,7 @@ select
     fed.*,
     limits.longest,
     fed.source || '.' || fed.stream || ': nothing was loaded for '
-    || date_diff('hour', fed.last_fed_at, now()) || ' hours, since ' || fed.last_path
+    || {{ counted_sql("date_diff('hour', fed.last_fed_at, now())", "hour") }} || ', since ' || fed.last_path
     || '; it may be ' || date_diff('hour', fed.last_fed_at, fed.last_fed_at + limits.longest)
     || '. See docs/operations.md, "Nothing new arrives"' as message
 from fed

@@ -13,11 +13,6 @@ lines as (
     select * from {{ ref('int_shopify__order_lines') }} where product_id is not null
 ),
 
-profiles as (
-    select *, {{ comparable_email('email') }} as comparable_email
-    from {{ ref('int_klaviyo__profiles') }}
-),
-
 sales_sums as (
     select
         customer_id,
@@ -45,10 +40,15 @@ first_lines as (
 ),
 
 -- Several profiles can share an e-mail.
-latest_profiles as (
-    select *
-    from profiles
-    where comparable_email in (select comparable_email from customers)
+profiles as (
+    select
+        {{ comparable_email('email') }} as comparable_email,
+        profile_id as klaviyo_profile_id,
+        email_consent,
+        last_event_date as last_event_at,
+        predicted_clv
+    from {{ ref('int_klaviyo__profiles') }}
+    where comparable_email in (select customers.comparable_email from customers)
     qualify row_number() over (
         partition by comparable_email order by updated_at desc nulls last, profile_id desc
     ) = 1
@@ -115,12 +115,9 @@ final as (
         scored.first_product_id,
         scored.first_discount_code,
         scored.accepts_email_marketing,
-        latest_profiles.profile_id as klaviyo_profile_id,
-        latest_profiles.email_consent,
-        latest_profiles.last_event_date as last_event_at,
-        latest_profiles.predicted_clv
+        profiles.* exclude (comparable_email)
     from scored
-    left join latest_profiles on scored.comparable_email = latest_profiles.comparable_email
+    left join profiles on scored.comparable_email = profiles.comparable_email
 )
 
 select * from final
