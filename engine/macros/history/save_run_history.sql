@@ -12,8 +12,9 @@
 {% macro save_run_history(results) %}
     {% if execute and flags.WHICH in ["run", "build", "seed", "snapshot", "test"] %}
         {% set nodes = [] %}
-        {# An exposure is in the results of a build, but nothing ran. #}
-        {% for result in results if result.node.resource_type | string != "exposure" %}
+        {# Exposures and saved queries are in the results of a build, but nothing ran. #}
+        {% for result in results
+            if result.node.resource_type | string not in ["exposure", "saved_query"] %}
             {% set found = lotus_lake.findings_of(result) %}
             {% set more = " (and " ~ (result.failures - 1) ~ " more)" if (result.failures or 0) > 1 else "" %}
             {% set message = found[0] ~ more if found else result.message or "" %}
