@@ -174,9 +174,20 @@ def metric(
 
 
 def _declared_metrics() -> Metrics:
-    """The project's metrics, which dbt parses first if it has not since they changed."""
-    from lotus_lake.metrics import Metrics, is_current
+    """The project's metrics, which dbt parses first if it has not since they changed.
+
+    Raises:
+        LakeError: MetricFlow is not installed, or dbt cannot parse the project.
+    """
+    from lotus_lake.config import LakeError
     from lotus_lake.settings import project_folder
+
+    try:
+        from lotus_lake.metrics import Metrics, is_current
+    except ModuleNotFoundError as error:
+        raise LakeError(
+            "MetricFlow is not installed: run pip install 'lotus-lake[metrics]'."
+        ) from error
 
     manifest = dbt_target() / "semantic_manifest.json"
     if not is_current(manifest, project_folder()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -124,4 +125,14 @@ def test_a_project_without_metrics(project: Path) -> None:
     assert (
         said.stderr
         == "lake metrics: The project declares no metrics in the YAML beside its models.\n"
+    )
+
+
+def test_without_metricflow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "lotus_lake.metrics", raising=False)
+    monkeypatch.setitem(sys.modules, "metricflow.engine.metricflow_engine", None)
+    said = lake("metrics")
+    assert (said.exit_code, said.stdout) == (64, "")
+    assert said.stderr == (
+        "lake metrics: MetricFlow is not installed: run pip install 'lotus-lake[metrics]'.\n"
     )
