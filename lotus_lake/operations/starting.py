@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import version
 from typing import Any
 
 import duckdb
 
-from lotus_lake import settings
+from lotus_lake import __version__, settings
 from lotus_lake.config import LakeError
 from lotus_lake.connection import ALIAS, CONNECT_CONFIG
 from lotus_lake.operations.lake import CURSORS, Lake
@@ -30,10 +29,10 @@ def check_version(lake: Lake, macros: str) -> Iterator[str]:
         LakeError: They are; the message says what to do.
     """
     yield from ()
-    if macros != version("lotus-lake"):
+    if macros != __version__:
         raise LakeError(
             f"The macros of the engine are of version {macros}, the Python package is"
-            f" {version('lotus-lake')}. Run lake init and dbt deps, or install lotus-lake {macros}."
+            f" {__version__}. Run lake init and dbt deps, or install lotus-lake {macros}."
         )
 
 

@@ -13,7 +13,7 @@ import jinja2
 import pytest
 import yaml
 
-from lotus_lake import operations, settings
+from lotus_lake import __version__, operations, settings
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.streams import Stream
 
@@ -36,6 +36,15 @@ def operate(step: str, arguments: dict[str, Any]) -> str | None:
 def check(**variables: Any) -> str | None:
     """Do as each run does at its start; what was refused."""
     return operate("check_variables", VARIABLES | variables)
+
+
+def test_macros_and_python_are_of_one_version() -> None:
+    start = (ROOT / "engine/macros/lakehouse/start_run.sql").read_text()
+    assert f'{{"macros": "{__version__}"}}' in start
+    package = yaml.safe_load((ROOT / "engine/dbt_project.yml").read_text())
+    assert package["version"] == __version__
+    assert operate("check_version", {"macros": __version__}) is None
+    assert "of version 0.0.9" in str(operate("check_version", {"macros": "0.0.9"}))
 
 
 def check_shop(**variables: Any) -> str | None:
