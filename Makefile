@@ -113,7 +113,7 @@ lint: setup ## Check Python, SQL, YAML and the project's conventions
 .lint-declared: setup
 	@mkdir -p target/lint/landing
 	@rm -rf target/lint/catalog.sqlite* target/lint/data
-	@$(LINT_LAKE) $(BIN)/dbt --quiet build --exclude-resource-type test unit_test \
+	@$(LINT_LAKE) $(BIN)/dbt --quiet --no-print build --exclude-resource-type test unit_test \
 		|| { echo "lint: the models above do not build on the declared columns alone." \
 			"Declare what they read in their source's YAML (models/landing)," \
 			"then run: lake catalog" >&2; exit 1; }
