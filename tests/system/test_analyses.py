@@ -35,10 +35,9 @@ def lake(
 
 @pytest.fixture(scope="module")
 def queries(lake: Lake) -> dict[str, str]:
-    """The SQL of each, with the limit that `dbt show` puts at its end; it shows them all."""
+    """The SQL of each, with the limit that `dbt show` puts at its end; it runs them all."""
     run = lake.build("--select", "path:analyses", command="show")
     assert run.ok, run
-    assert [name for name in ANALYSES if f"Previewing node '{name}'" not in run.output] == []
     files = lake.home.glob("target-*/compiled/lotus_lake/analyses/*.sql")
     return {file.stem: f"{file.read_text()}\nlimit 100000" for file in files}
 
