@@ -62,6 +62,9 @@ class Command(click.Command):
             duckdb = sys.modules.get("duckdb")
             if not duckdb or not isinstance(error, duckdb.Error):
                 raise
+            if isinstance(error, duckdb.CatalogException) and 'schema "meta"' in str(error):
+                never = "The lake has no bookkeeping yet: run `dbt build` first."
+                fail(ctx.command_path, never, Exit.UNREACHABLE)
             from lotus_lake.scheduler.build import Problem
 
             problem = Problem("", str(error))

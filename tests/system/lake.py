@@ -172,6 +172,7 @@ class Lake:
             "DBT_USE_COLORS": "false",
             # Every node, for tests that look for one.
             "DBT_LOG_LEVEL": "info",
+            "DBT_LOG_LEVEL_FILE": "debug",
             **(environment or {}),
         }
 

@@ -126,7 +126,7 @@ def test_a_history_that_cannot_be_written(shop: Shop) -> None:
     build = lake.build_quickly()
     assert build.code == 1
     assert "on-run-end.2 failed" in build.output
-    assert len(nodes(build)) == 7
+    assert len(nodes(build)) == 8
     assert set(nodes(build).values()) == {"success"}
     shop.assert_whole()
     assert not list(Path(lake.data, "meta").rglob("*.parquet"))

@@ -50,21 +50,23 @@ def test_tables_lie_in_the_order_of_their_keys(begun: Shop) -> None:
     catalog = "__ducklake_metadata_lakehouse"
     sorted_by = dict(
         begun.lake.query(
-            f"select table_name, expression from {catalog}.ducklake_sort_info as sorts"
+            "select table_name, string_agg(expression, ', ' order by sort_key_index)"
+            f" from {catalog}.ducklake_sort_info as sorts"
             f" join {catalog}.ducklake_sort_expression using (sort_id, table_id)"
             f" join {catalog}.ducklake_table as tables using (table_id)"
-            " where sorts.end_snapshot is null and tables.end_snapshot is null"
+            " where sorts.end_snapshot is null and tables.end_snapshot is null group by table_name"
         )
     )
     assert sorted_by == {
         "int_orders": "order_id",
         "int_customers": "customer_id",
         "dim_customers": "customer_id",
+        "fct_customer_statuses": "customer_id, status",
     }
     assert begun.lake.build_quickly("--full-refresh").ok
     for table, key in sorted_by.items():
         before_the_last = begun.lake.value(
-            f"select count(*) from (select {key} < lag({key}) over (order by rowid) as is_before"
+            f"select count(*) from (select ({key}) < lag(({key})) over (order by rowid) as is_before"
             f" from main.{table}) where is_before"
         )
         assert before_the_last == 0, table
