@@ -66,8 +66,9 @@ def test_tables_lie_in_the_order_of_their_keys(begun: Shop) -> None:
     assert begun.lake.build_quickly("--full-refresh").ok
     for table, key in sorted_by.items():
         before_the_last = begun.lake.value(
-            f"select count(*) from (select ({key}) < lag(({key})) over (order by rowid) as is_before"
-            f" from main.{table}) where is_before"
+            "select count(*) from ("
+            f"select ({key}) < lag(({key})) over (order by rowid) as is_before from main.{table}"
+            ") where is_before"
         )
         assert before_the_last == 0, table
 
