@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 from lotus_lake import s3
 from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
 from lotus_lake.connection import connect, with_copied_catalog
+from lotus_lake.exits import Unreachable
 from lotus_lake.scheduler.catalog import open_catalog
-from lotus_lake.scheduler.exits import Unreachable
 from lotus_lake.wording import counted
 
 if TYPE_CHECKING:

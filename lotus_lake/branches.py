@@ -33,7 +33,7 @@ from typing import Any
 from lotus_lake import postgres, s3
 from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
 from lotus_lake.escaping import printable
-from lotus_lake.scheduler.exits import Unreachable
+from lotus_lake.exits import Unreachable
 
 # Both databases understand these. Full paths instead of those below schema, table and data path;
 # what waits for deletion is the lake's own business.

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import duckdb
 
 from lotus_lake.config import LakeConfig, LakeError, foreign_catalog, is_s3, local_path
+from lotus_lake.exits import Unreachable
 from lotus_lake.s3 import reason
-from lotus_lake.scheduler.exits import Unreachable
 
 ALIAS = "lakehouse"
 

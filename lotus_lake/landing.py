@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from lotus_lake import s3
 from lotus_lake.config import is_s3, local_path
-from lotus_lake.scheduler.exits import Unreachable
+from lotus_lake.exits import Unreachable
 
 if TYPE_CHECKING:
     import pyarrow.fs

@@ -7,7 +7,7 @@ import platform
 from typing import Any
 
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.scheduler.exits import Unreachable
+from lotus_lake.exits import Unreachable
 
 
 def connect(config: LakeConfig) -> Any:

@@ -15,7 +15,7 @@ from rich.text import Text
 from lotus_lake.config import LakeConfig
 from lotus_lake.connection import connect
 from lotus_lake.escaping import printable
-from lotus_lake.scheduler.exits import Unreachable
+from lotus_lake.exits import Unreachable
 from lotus_lake.wording import counted
 
 Row = dict[str, Any]

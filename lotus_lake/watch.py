@@ -17,8 +17,8 @@ from watchfiles import Change, DefaultFilter, watch
 from lotus_lake import branches
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.escaping import printable
+from lotus_lake.exits import Exit
 from lotus_lake.scheduler.build import close_duckdb
-from lotus_lake.scheduler.exits import Exit
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunner

@@ -16,20 +16,13 @@ import click
 
 from lotus_lake.config import LakeError
 from lotus_lake.escaping import printable
-from lotus_lake.scheduler.exits import Exit, Locked, Unreachable
+from lotus_lake.exits import Exit, exit_code
 
 _EXITS: dict[int, str] = {
     Exit.OK: "done",
     Exit.UNREACHABLE: "the lake or the landing zone cannot be reached",
     Exit.USAGE: "wrong usage or configuration, or refused; nothing was changed",
 }
-
-
-def exit_code(error: LakeError) -> Exit:
-    """What a command ends with that an error has stopped."""
-    if isinstance(error, Locked):
-        return Exit.LOCKED
-    return Exit.UNREACHABLE if isinstance(error, Unreachable) else Exit.USAGE
 
 
 class Command(click.Command):

@@ -18,7 +18,7 @@ from lotus_lake.cli.base import (
     say,
     warn,
 )
-from lotus_lake.scheduler.exits import Exit
+from lotus_lake.exits import Exit
 from lotus_lake.wording import counted
 
 if TYPE_CHECKING:

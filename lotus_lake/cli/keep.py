@@ -17,7 +17,7 @@ from lotus_lake.cli.base import (
     warn,
 )
 from lotus_lake.config import LakeConfig
-from lotus_lake.scheduler.exits import Exit
+from lotus_lake.exits import Exit
 from lotus_lake.wording import counted
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.escaping import markdown
-from lotus_lake.scheduler.exits import Exit
+from lotus_lake.exits import Exit
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.store import beside
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lotus_lake.config import LakeConfig, LakeError, full_places
-from lotus_lake.scheduler.exits import Exit
+from lotus_lake.exits import Exit
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.stop import Stop
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from lotus_lake import postgres
 from lotus_lake.config import LakeConfig, foreign_catalog
+from lotus_lake.exits import Locked, Unreachable
 from lotus_lake.locks import lock
-from lotus_lake.scheduler.exits import Locked, Unreachable
 
 # The newest snapshot, as [id, time].
 Snapshot = list[str]

@@ -6,7 +6,7 @@ import os
 import sys
 
 from lotus_lake.config import LakeError
-from lotus_lake.scheduler.exits import Exit, Unreachable
+from lotus_lake.exits import Exit, exit_code
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.stop import Stop
 from lotus_lake.scheduler.tick import Scheduler, Settings, build_arguments
@@ -40,7 +40,7 @@ def run(
             _dry_run(scheduler, log)
             return Exit.OK
     except LakeError as error:
-        code = Exit.UNREACHABLE if isinstance(error, Unreachable) else Exit.USAGE
+        code = exit_code(error)
         log.error(f"{error} (exit code {int(code)})", exit_code=int(code))
         return code
     stop.listen()

@@ -17,9 +17,9 @@ import yaml
 import lotus_lake
 from lotus_lake.config import LakeConfig, LakeError, is_s3
 from lotus_lake.connection import connect
+from lotus_lake.exits import Unreachable
 from lotus_lake.landing import LandedFile, Landing
 from lotus_lake.listing import Listing, plan_listing
-from lotus_lake.scheduler.exits import Unreachable
 from lotus_lake.wording import counted
 
 # The folders of a dbt project, by its settings.

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from lotus_lake.scheduler.exits import Exit
+from lotus_lake.exits import Exit
 from lotus_lake.scheduler.logs import Log
 
 if sys.platform == "win32":

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from lotus_lake import s3
 from lotus_lake.config import LakeConfig, LakeError, is_s3, names_no_bucket
+from lotus_lake.exits import Exit, Locked, Unreachable
 from lotus_lake.landing import open_landing
 from lotus_lake.scheduler import artifacts
 from lotus_lake.scheduler.alerts import Alerts, Report
 from lotus_lake.scheduler.build import Dbt, Problem, Result
 from lotus_lake.scheduler.catalog import Catalog, open_catalog
-from lotus_lake.scheduler.exits import Exit, Locked, Unreachable
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.pending import (
     EVERYTHING,

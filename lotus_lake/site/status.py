@@ -17,8 +17,8 @@ import duckdb
 
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import connect
+from lotus_lake.exits import Unreachable
 from lotus_lake.pages import charts, environment, guarded, inline_scripts
-from lotus_lake.scheduler.exits import Unreachable
 from lotus_lake.wording import counted
 
 Row = dict[str, Any]

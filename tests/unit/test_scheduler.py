@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.exits import Exit, Locked, Unreachable
 from lotus_lake.listing import plan_listing
 from lotus_lake.scheduler.alerts import Alerts, Report
 from lotus_lake.scheduler.build import Problem, Result
 from lotus_lake.scheduler.catalog import open_catalog
-from lotus_lake.scheduler.exits import Exit, Locked, Unreachable
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.pending import code_digest
 from lotus_lake.scheduler.store import Store

@@ -39,3 +39,10 @@ class Locked(LakeError):
 
 class Unreachable(LakeError):
     """The catalog or the object store cannot be reached."""
+
+
+def exit_code(error: LakeError) -> Exit:
+    """What a command ends with that an error has stopped."""
+    if isinstance(error, Locked):
+        return Exit.LOCKED
+    return Exit.UNREACHABLE if isinstance(error, Unreachable) else Exit.USAGE
