@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import duckdb
-import yaml
 from metricflow.engine.metricflow_engine import MetricFlowEngine, MetricFlowQueryRequest
 from metricflow.engine.models import Entity, Metric
 from metricflow.protocols.sql_client import SqlClient, SqlEngine
@@ -28,7 +27,7 @@ from metricflow_semantics.model.dbt_manifest_parser import (
 )
 from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifestLookup
 
-from lotus_lake import branches
+from lotus_lake import branches, settings
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import connect, lock_down
 
@@ -100,10 +99,9 @@ def is_current(manifest: Path, project: Path) -> bool:
     """Whether dbt has parsed the models' folders since they were last changed."""
     if not manifest.exists():
         return False
-    settings = project / "dbt_project.yml"
-    declared = yaml.safe_load(settings.read_text()).get("model-paths") or ["models"]
-    folders = [project / folder for folder in declared]
-    paths = [settings, *folders, *(path for folder in folders for path in folder.rglob("*"))]
+    folders = [project / folder for folder in settings.folders(project)["model-paths"]]
+    paths = [project / "dbt_project.yml", *folders]
+    paths += [path for folder in folders for path in folder.rglob("*")]
     parsed = manifest.stat().st_mtime
     return all(path.stat().st_mtime <= parsed for path in paths if path.exists())
 

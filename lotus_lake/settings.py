@@ -39,10 +39,44 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "branch_hold_days": (0, 36500),
 }
 
+# The folders of a dbt project, by its settings.
+_FOLDERS = {
+    "model-paths": ["models"],
+    "macro-paths": ["macros"],
+    "seed-paths": ["seeds"],
+    "snapshot-paths": ["snapshots"],
+    "analysis-paths": ["analyses"],
+    "test-paths": ["tests"],
+}
+
 
 def project_folder() -> Path:
     """The dbt project's folder: ``DBT_PROJECT_DIR``, or the working directory."""
     return Path(os.environ.get("DBT_PROJECT_DIR") or ".")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file's mapping; empty if there is none.
+
+    Raises:
+        LakeError: It is no YAML.
+    """
+    # Commands that read no project start faster without it.
+    import yaml
+
+    if not path.exists():
+        return {}
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        raise LakeError(f"{path} cannot be read: {error}") from error
+    return found if isinstance(found, dict) else {}
+
+
+def folders(project: Path) -> dict[str, list[str]]:
+    """The folders of a dbt project by the settings that name them, relative to it."""
+    settings = read_yaml(project / "dbt_project.yml")
+    return {setting: settings.get(setting) or usual for setting, usual in _FOLDERS.items()}
 
 
 def of_project(variables: str | None = None) -> dict[str, int]:
@@ -58,11 +92,10 @@ def of_project(variables: str | None = None) -> dict[str, int]:
 
     path = project_folder() / "dbt_project.yml"
     try:
-        project = yaml.safe_load(path.read_text()) if path.exists() else {}
-        declared = (project or {}).get("vars") or {}
+        declared = read_yaml(path).get("vars") or {}
         given = {**declared, **(declared.get("lotus_lake") or {})}
         given |= yaml.safe_load(variables or "{}") or {}
-    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise LakeError(f"The vars of {path}, or --vars, cannot be read: {error}") from error
     settings = {name: given.get(name, default) for name, default in DEFAULTS.items()}
     check(settings)

@@ -89,6 +89,8 @@ def declaration(
             if column["data_type"]
         ],
         "personal": [name for name, column in node["columns"].items() if is_personal(column)],
+        # Whole, for what reads it without this module.
+        **{name: getattr(Stream, name) for name in _BOUNDS},
         **(defaults or {}),
         **feeder,
     }

@@ -19,13 +19,13 @@ from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.escaping import printable
 from lotus_lake.exits import Exit
 from lotus_lake.scheduler.build import close_duckdb
+from lotus_lake.settings import folders, project_folder
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunner
 
 # Editors write a file in several steps; a pause of this many milliseconds ends a save.
 _DEBOUNCE = 300
-_FOLDERS = ("models", "macros", "tests", "seeds", "snapshots")
 _SUFFIXES = (".sql", ".yml", ".yaml", ".csv", ".md")
 
 
@@ -75,7 +75,9 @@ def run(lake: LakeConfig, select: str) -> int:
         f"To drop it: lake branch drop {branch}",
         flush=True,
     )
-    watched = [Path(name) for name in (*_FOLDERS, "dbt_project.yml")]
+    project = project_folder()
+    watched = [project / name for paths in folders(project).values() for name in paths]
+    watched.append(project / "dbt_project.yml")
     from dbt.cli.main import dbtRunner
 
     runner = dbtRunner()

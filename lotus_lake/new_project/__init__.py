@@ -7,11 +7,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
-from typing import Any
-
-import yaml
 
 from lotus_lake.config import LakeError
+from lotus_lake.settings import read_yaml
 
 _TEMPLATES = Path(__file__).parent
 _PACKAGE = "engine"
@@ -39,7 +37,7 @@ def init(project: Path) -> Iterator[tuple[str, bool]]:
         LakeError: A file of the project cannot be read.
     """
     target = project / _PACKAGE
-    known = read(target / "dbt_project.yml").get("name")
+    known = read_yaml(target / "dbt_project.yml").get("name")
     if target.exists() and known != "lotus_lake":
         raise LakeError(f"{target} is something else than the engine's package: move it away.")
     if engine().resolve() != target.resolve():
@@ -57,7 +55,7 @@ def init(project: Path) -> Iterator[tuple[str, bool]]:
             ".gitignore": "gitignore",
         }
     else:
-        name = str(read(project / "dbt_project.yml").get("profile") or name)
+        name = str(read_yaml(project / "dbt_project.yml").get("profile") or name)
     for path, template in files.items():
         if (project / path).exists():
             continue
@@ -71,33 +69,18 @@ def init(project: Path) -> Iterator[tuple[str, bool]]:
 
 def _left(project: Path) -> Iterator[str]:
     """The lines that an existing project's own files lack."""
-    packages = read(project / "packages.yml").get("packages") or []
+    packages = read_yaml(project / "packages.yml").get("packages") or []
     if {"local": _PACKAGE} not in packages:
         yield f"To add to packages.yml, under packages:\n  - local: {_PACKAGE}"
-    settings = read(project / "dbt_project.yml")
+    settings = read_yaml(project / "dbt_project.yml")
     if "lake_table" not in str(settings.get("models")):
         yield (
             "To add to dbt_project.yml, under models:, your project's name:\n"
             "    +materialized: lake_table"
         )
-    profile = read(project / "profiles.yml").get(str(settings.get("profile")))
+    profile = read_yaml(project / "profiles.yml").get(str(settings.get("profile")))
     if "lotus_lake.plugin" not in str(profile):
         yield (
             "To add to profiles.yml, to the DuckDB output (the rest is in docs/engine.md):\n"
             "      plugins: [{module: lotus_lake.plugin}]"
         )
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A YAML file's mapping; empty if there is none.
-
-    Raises:
-        LakeError: It is no YAML.
-    """
-    if not path.exists():
-        return {}
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        raise LakeError(f"{path} cannot be read: {error}") from error
-    return found if isinstance(found, dict) else {}

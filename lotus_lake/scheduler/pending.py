@@ -12,28 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
-import yaml
 
 import lotus_lake
+from lotus_lake import settings
 from lotus_lake.config import LakeConfig, LakeError, is_s3
 from lotus_lake.connection import connect
 from lotus_lake.exits import Unreachable
 from lotus_lake.landing import LandedFile, Landing
 from lotus_lake.listing import Listing, plan_listing
 from lotus_lake.wording import counted
-
-# The folders of a dbt project, by its settings.
-_FOLDERS = {
-    "model-paths": ["models"],
-    "macro-paths": ["macros"],
-    "seed-paths": ["seeds"],
-    "snapshot-paths": ["snapshots"],
-    "analysis-paths": ["analyses"],
-    "test-paths": ["tests"],
-}
-
-# Of a stream that declares nothing else (lotus_lake/streams.py, which takes longer to import).
-_DEFAULTS = {"feed_lookback_days": 14, "feed_sweep_hours": 24, "feed_list_free_files": 1000}
 
 # The test that says which streams are late.
 FRESHNESS = "streams_are_fresh"
@@ -147,14 +134,11 @@ def code_digest(project: Path, target: str, variables: str | None) -> str:
         target: dbt's target.
         variables: What the command line says of variables.
     """
-    settings = yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))
     patterns = ["*.yml", "*.md", "*.lock", "docs/**/*"]
-    for setting, usual in _FOLDERS.items():
+    for setting, paths in settings.folders(project).items():
         # Beside dbt's tests lie those of pytest.
         endings = ("*.sql", "*.yml") if setting == "test-paths" else ("*",)
-        patterns += [
-            f"{folder}/**/{ending}" for folder in settings.get(setting, usual) for ending in endings
-        ]
+        patterns += [f"{folder}/**/{ending}" for folder in paths for ending in endings]
     files = {(project, file) for pattern in patterns for file in project.glob(pattern)}
     engine = Path(lotus_lake.__file__).parent
     files |= {(engine, file) for file in engine.rglob("*")}
@@ -274,8 +258,7 @@ class Lake:
         streams = []
         for *cursor, declaration, fed_at, bad in rows:
             files = [BadFile(*file) for file in bad or []]
-            settings = {**_DEFAULTS, **json.loads(declaration)}
-            streams.append(Stream(*[*cursor, settings, fed_at, files]))
+            streams.append(Stream(*[*cursor, json.loads(declaration), fed_at, files]))
         return streams
 
     def unknown(self, versions: Sequence[Version]) -> set[str]:
