@@ -89,8 +89,11 @@ def connect_to_write(config: LakeConfig) -> duckdb.DuckDBPyConnection:
 def forget_unknown_bounds(connection: duckdb.DuckDBPyConnection) -> None:
     """Take from DuckLake's statistics the columns whose least value it does not know.
 
-    Its next commit would give them wrong bounds (docs/decisions/0013; runs of dbt have a macro of
-    this name).
+    It writes "none" for a column without values, but also when the first file or row group of a
+    commit has no value and a later one has. Its next commit takes "none" for "no value", and keeps
+    its own least and greatest as the table's: DuckDB then computes, and leaves out, by bounds that
+    are wrong. A column without statistics stays without: nothing is assumed of it. Only the next
+    commit could go wrong, so the beginning of each run is early enough (docs/decisions/0013).
     """
     unknown = f"__ducklake_metadata_{ALIAS}.ducklake_table_column_stats where min_value is null"
     if connection.execute(f"select 1 from {unknown} limit 1").fetchall():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,7 @@ def metrics(as_json: bool) -> None:
     """
     declared = _declared_metrics().declared()
     if as_json:
-        print_json([metric.as_dict() for metric in declared])
+        print_json([asdict(metric) for metric in declared])
         return
     for metric in declared:
         say(f"{metric.name}: {metric.label}")

@@ -242,10 +242,7 @@ class _Records:
         count, (one, other), values = shared
         advice = "Name more columns with --key a,b"
         if order:
-            advice += (
-                f", or if these are versions of one record, say so with --cursor {order}"
-                f" (--cursor {order})"
-            )
+            advice += f", or if these are versions of one record, say so with --cursor {order}"
         raise LakeError(
             f"{self._found.label}: {', '.join(key)} is no key: {_place(one)} and {_place(other)} "
             f"are different records, and both have {printable(', '.join(values))}. Only the newest "

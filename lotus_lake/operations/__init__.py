@@ -12,15 +12,17 @@ from typing import Any
 import duckdb
 
 from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.connection import forget_unknown_bounds
 from lotus_lake.escaping import printable
 from lotus_lake.operations import starting, upkeep
 from lotus_lake.operations.lake import Lake
 
-# What a run asks for. Each yields lines: warnings at its beginning, what was done at its end.
-STEPS: dict[str, Callable[..., Iterable[str]]] = {
+# What a run asks for; a step may give warnings.
+STEPS: dict[str, Callable[..., Iterable[str] | None]] = {
     "check_version": starting.check_version,
     "check_variables": starting.check_variables,
     "inline_meta": starting.inline_meta,
+    "forget_unknown_bounds": lambda lake: forget_unknown_bounds(lake.connection),
     "declare_streams": starting.declare_streams,
     "check_landing": starting.check_landing,
     "keep_up": upkeep.keep_up,
@@ -41,13 +43,8 @@ def operate(
     Returns:
         ``problem``: what went wrong, or None; ``warnings``: lines that dbt has to warn of.
     """
-    warnings: list[str] = []
     try:
-        for line in STEPS[step](Lake(connection, config), **json.loads(given)):
-            if step == "keep_up":
-                print(printable(line), flush=True)
-            else:
-                warnings.append(printable(line))
+        warnings = STEPS[step](Lake(connection, config), **json.loads(given)) or ()
+        return {"problem": None, "warnings": [printable(line) for line in warnings]}
     except (LakeError, duckdb.Error) as error:
-        return {"problem": printable(str(error)), "warnings": warnings}
-    return {"problem": None, "warnings": warnings}
+        return {"problem": printable(str(error)), "warnings": []}

@@ -16,19 +16,17 @@ from lotus_lake.schema import literal
 from lotus_lake.streams import Stream, declaration
 
 
-def check_variables(lake: Lake, **values: Any) -> Iterator[str]:
+def check_variables(lake: Lake, **values: Any) -> None:
     """Refuse a value of the engine's variables that is out of its bounds (``settings.check``)."""
     settings.check(values)
-    yield from ()
 
 
-def check_version(lake: Lake, macros: str) -> Iterator[str]:
+def check_version(lake: Lake, macros: str) -> None:
     """Refuse macros of another version than this package.
 
     Raises:
         LakeError: They are; the message says what to do.
     """
-    yield from ()
     if macros != __version__:
         raise LakeError(
             f"The macros of the engine are of version {macros}, the Python package is"
@@ -36,7 +34,7 @@ def check_version(lake: Lake, macros: str) -> Iterator[str]:
         )
 
 
-def inline_meta(lake: Lake) -> Iterator[str]:
+def inline_meta(lake: Lake) -> None:
     """Keep small inserts into schema meta in the catalog, and those into other schemas out of it.
 
     Setting the option crashes DuckDB 1.5.5 when the schema has a view. So both happen in one
@@ -45,7 +43,6 @@ def inline_meta(lake: Lake) -> Iterator[str]:
     Raises:
         LakeError: The lake cannot be written, or other runs kept changing it.
     """
-    yield from ()
     for _ in attempts():
         try:
             lake.connection.execute("begin")
@@ -66,9 +63,7 @@ def inline_meta(lake: Lake) -> Iterator[str]:
     raise LakeError("Other runs kept changing the lake meanwhile: let them end, and run again.")
 
 
-def declare_streams(
-    lake: Lake, sources: list[dict[str, Any]], defaults: dict[str, Any]
-) -> Iterator[str]:
+def declare_streams(lake: Lake, sources: list[dict[str, Any]], defaults: dict[str, Any]) -> None:
     """Give each declared stream its cursor row, which keeps its declaration.
 
     Args:
@@ -94,7 +89,6 @@ def declare_streams(
     }
     if texts != {stream: text for stream, text in known.items() if text is not None}:
         lake.commit(_cursors_sql(texts, bool(texts.keys() - known)), "declared streams")
-    yield from ()
 
 
 def _cursors_sql(texts: dict[tuple[str, str], str], is_new: bool) -> str:

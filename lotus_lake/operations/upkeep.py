@@ -58,18 +58,15 @@ def _record_sql(run: races.Run, target: str, started: str) -> str:
     )
 
 
-def keep_up(lake: Lake, **given: int) -> Iterator[str]:
+def keep_up(lake: Lake, **given: int) -> None:
     """The same in small steps after a build, where there is enough to do, so that what a build
     costs does not grow with the builds before it."""
     given = settings.DEFAULTS | given
     settings.check(given)
     kept = _settings(lake, given, lambda line: print(line, flush=True))
-    yield from map(
-        str,
-        maintenance.keep_up(
-            lake.connection, **{**kept, "maintain_max_files": 200, "least_files": 16}
-        ),
-    )
+    kept |= {"maintain_max_files": 200, "least_files": 16}
+    for step in maintenance.keep_up(lake.connection, **kept):
+        print(printable(str(step)), flush=True)
 
 
 def remove_orphans(

@@ -220,7 +220,7 @@ def empty_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     connection.execute("create schema lakehouse.staging")
     schema, *tables = meta_tables_sql()
     connection.execute(schema)
-    list(inline_meta(Lake(connection, config)))
+    inline_meta(Lake(connection, config))
     for statement in tables:
         connection.execute(statement)
     connection.execute(

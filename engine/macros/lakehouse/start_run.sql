@@ -10,7 +10,7 @@
         {% do lotus_lake.check_variables() %}
         {% do lotus_lake.create_meta_tables() %}
         {% do lotus_lake.create_history_tables() %}
-        {% do lotus_lake.forget_unknown_bounds() %}
+        {% do lotus_lake.operate("forget_unknown_bounds") %}
         {% do lotus_lake.declare_streams() %}
         {% do run_query(
             "create or replace table memory.main.model_cursors as from " ~ target.database ~ ".meta.model_cursors"

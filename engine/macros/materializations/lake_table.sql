@@ -16,7 +16,6 @@
         {% call noop_statement("main", "SKIP (" ~ plan.reason ~ ")") %}{% endcall %}
     {% else %}
         {% set message = this.identifier ~ ": " ~ plan.mode ~ ", " ~ plan.reason %}
-        {% do log(message) %}
         {% do print(message) %}
         {% set write_sql = lotus_lake._create_sql(relation, sql, plan) if plan.mode == "create"
             else lotus_lake._update_sql(relation, sql, plan) %}
