@@ -68,7 +68,7 @@ def summary(config: LakeConfig, counts: dict[str, Counter[str]]) -> Table:
         table.add_row(kind, ", ".join(f"{count:,} {name}" for name, count in ended.items()))
     table.add_row("lake", plain(f"{config.catalog_name}, data in {config.data_url}"))
     failed = not counts or any(ended["failed"] for ended in counts.values())
-    advice = "mend what dbt says above (docs/operations.md), then run it again"
+    advice = "fix what dbt says above (docs/operations.md), then run it again"
     table.add_row("next", advice if failed else "lake status · lake docs · README.md")
     return table
 

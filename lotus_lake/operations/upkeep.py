@@ -28,7 +28,7 @@ def maintain(
     Args:
         lake: The lake.
         given: Settings that say what to keep (``settings.of_project``).
-        warn: Takes lines about what lies among the branches and is none.
+        warn: Takes warnings about schemas that look like branches and are none.
         dry_run: Whether nothing is changed.
         keep_landed: Whether files that are not the lake's own are taken off the list of files to
             delete, and stay where they lie.

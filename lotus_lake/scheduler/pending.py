@@ -136,7 +136,7 @@ def code_digest(project: Path, target: str, variables: str | None) -> str:
     """
     patterns = ["*.yml", "*.md", "*.lock", "docs/**/*"]
     for setting, paths in settings.folders(project).items():
-        # Beside dbt's tests lie those of pytest.
+        # Those of pytest are beside them.
         endings = ("*.sql", "*.yml") if setting == "test-paths" else ("*",)
         patterns += [f"{folder}/**/{ending}" for folder in paths for ending in endings]
     files = {(project, file) for pattern in patterns for file in project.glob(pattern)}

@@ -1,7 +1,7 @@
 {#
     Seeds, snapshots and data tests as dbt runs them, left alone when nothing that they read has changed
     (docs/incremental.md). dbt knows no other name for their materializations, so this one file
-    overrides them; without it the lake is the same, and a build without news takes longer.
+    overrides them; without it the lake is the same, and a build with nothing new takes longer.
 #}
 {% materialization seed, adapter="duckdb" %}
     {{ return(lotus_lake.unless_unchanged("select '" ~ model.checksum.checksum ~ "'", dbt.materialization_seed_default)) }}

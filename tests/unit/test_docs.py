@@ -179,3 +179,12 @@ def test_links_lead_somewhere_and_to_every_page() -> None:
             dead.append((page.name, link))
     assert dead == []
     assert [str(page.relative_to(ROOT)) for page in PAGES if page not in linked] == []
+
+
+def test_a_new_project_is_as_the_example() -> None:
+    new, example = ROOT / "lotus_lake/new_project", ROOT / "examples/jaffle_shop"
+    profile = (new / "profiles.yml.tmpl").read_text().replace("$name", "jaffle_shop")
+    assert profile == (example / "profiles.yml").read_text()
+    macro = (new / "generate_schema_name.sql.tmpl").read_text()
+    assert macro == (example / "macros/generate_schema_name.sql").read_text()
+    assert macro == (ROOT / "macros/project/generate_schema_name.sql").read_text()

@@ -8,9 +8,9 @@
       true, or --full-refresh, runs all.
     - The tests that watch what lands (docs/checks.md) compare a day with the same weekday of `watch_weeks`
       weeks before, and judge nothing before they have seen `watch_least_weeks` of these. They judge
-      `watch_days` days: a day that was bad is told for as long. The newest `watch_settle_days` may still
+      `watch_days` days: they warn of a bad day for as long. The newest `watch_settle_days` may still
       grow: a sync may run for days, or be late. `watch_score` is how far from the usual day is too far, in
-      robust standard deviations. Schema changes are told for `watch_report_days`. `watch_as_of`,
+      robust standard deviations. They report schema changes for `watch_report_days`. `watch_as_of`,
       YYYY-MM-DD: judge as if no later day were there.
 #}
 {% macro setting(name) %}

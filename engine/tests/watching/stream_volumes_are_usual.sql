@@ -3,7 +3,7 @@
     usually (volume_scores has the statistics, landed_days what is counted).
     fct_stream_volumes has the days before these.
 
-    A stream's own limits, or none, stand under config.meta.watch of its source.
+    A stream's own limits, or none, are config.meta.watch of its source.
 #}
 {{ after_feeding() }}
 
