@@ -16,6 +16,8 @@ from tests.system.dbt_process import PROJECT
 from tests.system.lake import Lake
 
 EXAMPLE = PROJECT / "examples/jaffle_shop"
+# What of the locked packages is another one for the oldest dbt that `require-dbt-version` allows.
+OLDEST = ("dbt-core==1.11.16", "dbt-semantic-interfaces==0.9.0")
 METHODS = ("credit_card", "coupon", "bank_transfer", "gift_card")
 
 
@@ -33,12 +35,13 @@ class Jaffle:
             "DBT_PROFILES_DIR": str(self.folder),
             "DLT_DATA_DIR": str(folder / "dlt"),
         }
+        self.dbt = Path(sys.executable).with_name("dbt")
 
     def run(self, *command: str) -> str:
         """Run a command of the README; what it printed."""
         program = [sys.executable] if command[0].endswith(".py") else []
         if command[0] == "dbt":
-            command = (str(Path(sys.executable).with_name("dbt")), *command[1:])
+            command = (str(self.dbt), *command[1:])
         done = subprocess.run(
             [*program, *command],
             cwd=self.folder,
@@ -137,3 +140,27 @@ def test_the_example(new_lake: Callable[..., Lake], tmp_path: Path) -> None:
     assert jaffle.tables() == jaffle.truth()
     staged = jaffle.lake.value("select count(*) from staging.stg_jaffle_shop__orders")
     assert staged == 17
+
+
+@pytest.mark.slow
+def test_the_oldest_dbt(new_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    """The example on it; everything else runs on the newest."""
+    python = tmp_path / "venv/bin/python"
+    uv = Path(sys.executable).with_name("uv")
+    install = [uv, "pip", "install", "--quiet", "--no-deps", "--python", python]
+    for command in (
+        [sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"],
+        [*install, "--require-hashes", "-r", PROJECT / "requirements.lock"],
+        [*install, *OLDEST],
+    ):
+        # Not where the project is: its settings of uv put the newest in place of any dbt.
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
+    jaffle = Jaffle(new_lake(), tmp_path / "repository")
+    jaffle.run("dbt", "deps")
+    jaffle.run("land.py")
+    jaffle.dbt = python.with_name("dbt")
+    jaffle.environment["PYTHONPATH"] = str(PROJECT)
+    for _ in range(2):
+        assert "Running with dbt=1.11" in jaffle.run("dbt", "build")
+    assert jaffle.tables() == jaffle.truth()
+    shutil.rmtree(tmp_path / "venv")
