@@ -62,12 +62,12 @@ class Site:
 
 def land_hostile_names(lake: Lake) -> None:
     """Feed a file with columns that try to run, and put one into quarantine whose name does."""
-    folder = lake.landing / "jaffle_shop/customers/year=2030/month=01/day=01"
+    folder = lake.landing / "ads/spend/year=2030/month=01/day=01"
     folder.mkdir(parents=True)
     table = pa.table({"id": [990001], **{name: ["x"] for name in HOSTILE}})
     pq.write_table(table, folder / "good.parquet")
     (folder / f"{HOSTILE[1]}.parquet").write_bytes(b"no parquet")
-    built = lake.build_quickly("--select", "stg_jaffle_shop__customers")
+    built = lake.build_quickly("--select", "stg_ads__spend")
     assert built.ok, built
 
 
@@ -168,7 +168,7 @@ def test_the_parts_lead_to_each_other(site: Site, tab: Tab, tmp_path: Path) -> N
 @pytest.mark.nightly
 def test_what_landed_does_not_run(site: Site, tab: Tab) -> None:
     """Names of columns and files are text on every page that shows them, and in search results."""
-    table = "model.lotus_lake.stg_jaffle_shop__customers"
+    table = "model.lotus_lake.stg_ads__spend"
     catalog = f"catalog/index.html#!/model/{table}"
     for place, ready in (
         (catalog, ".table-responsive tbody tr"),
