@@ -174,6 +174,14 @@ class Metrics:
             ],
         )
 
+    def saved_query(self, name: str) -> tuple[list[str], str]:
+        """The columns of a saved query, its dimensions first, and the SQL that has them."""
+        request = MetricFlowQueryRequest.create(saved_query_name=name)
+        explained = self._engine.explain(request)
+        asked = explained.query_spec
+        columns = [spec.dunder_name for spec in (*asked.linkable_specs, *asked.metric_specs)]
+        return columns, explained.sql_statement.without_descriptions.sql
+
     def _sql(self, question: Question) -> tuple[list[str], str]:
         """The columns of the answer, and the SQL that has them."""
         for name in question.metrics:

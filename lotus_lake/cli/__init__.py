@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lotus_lake.cli import change, feed, keep, look
+from lotus_lake.cli import change, feed, keep, look, serve
 from lotus_lake.cli.base import Group
 
 
@@ -13,6 +13,7 @@ class _Lake(Group):
         "Look": ("status", "sql", "as-of", "metrics", "metric"),
         "Feed": ("tick", "undo", "replay", "release", "sweep", "reconcile"),
         "Change the code": ("watch", "branch", "diff", "pr", "discover", "catalog", "docs"),
+        "Serve": ("publish",),
         "Keep": ("maintain", "backup", "restore"),
         "Start": ("init",),
     }
@@ -28,6 +29,6 @@ def main() -> None:
     """
 
 
-for _module in (look, feed, change, keep):
+for _module in (look, feed, change, serve, keep):
     for _command in _module.COMMANDS:
         main.add_command(_command)

@@ -1,0 +1,483 @@
+"""Publishes the lake's marts: compares what PostgreSQL has with the lake, and writes what differs.
+
+Rows are deleted and inserted, and columns added and dropped, in the table that is there: readers
+wait for none of the former, and rights, policies and views that people have put on it stay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.connection import ALIAS, connect, extension_file
+from lotus_lake.exits import Locked, Unreachable
+from lotus_lake.publication.definitions import Definition, read_definitions
+
+SCHEMA = "marts"
+READER = "bi"
+
+_SERVING = "serving"
+
+# Beside it, a reader holds a column that has to go, or another publication runs.
+_LOCK_SECONDS = 5
+
+_CREATE = f"""
+    create table {SCHEMA}.published (
+        table_name text primary key,
+        snapshot_id bigint not null,
+        snapshot_time timestamptz not null,
+        row_count bigint not null,
+        published_at timestamptz not null default now(),
+        code text not null,
+        definition jsonb not null
+    );
+    comment on table {SCHEMA}.published is
+        'What this schema has: of each table, the snapshot of the lake that its rows are of.';
+    comment on column {SCHEMA}.published.snapshot_time is 'When the lake was as the table is.';
+    comment on column {SCHEMA}.published.code is 'A digest of the project that defined the table.';
+"""
+
+# What is published of tables that have changed since, and whether it is known how: not if the
+# snapshot was expired, is another one since the catalog was restored, or is older than the table.
+_CHANGED = f"""
+    with published as (
+        select unnest(?::varchar[]) as name, unnest(?::varchar[]) as input,
+            unnest(?::bigint[]) as snapshot_id, unnest(?::timestamptz[]) as snapshot_time
+    )
+    select
+        published.name,
+        bool_and(
+            snapshots.snapshot_time::timestamptz is not distinct from published.snapshot_time
+            and coalesce(tables.begin_snapshot <= published.snapshot_id, false)
+        ) as is_known
+    from published
+    left join __ducklake_metadata_{ALIAS}.ducklake_snapshot as snapshots
+        on published.snapshot_id = snapshots.snapshot_id
+    left join __ducklake_metadata_{ALIAS}.ducklake_schema as schemas
+        on split_part(published.input, '.', 1) = schemas.schema_name
+            and schemas.end_snapshot is null
+    left join __ducklake_metadata_{ALIAS}.ducklake_table as tables
+        on split_part(published.input, '.', 2) = tables.table_name
+            and tables.schema_id = schemas.schema_id and tables.end_snapshot is null
+    group by published.name
+    having not is_known or bool_or(exists (
+        select 1 from {ALIAS}.meta.table_changes as changes
+        where
+            changes.table_id = tables.table_id
+            and changes.snapshot_id > published.snapshot_id
+    ))
+"""
+
+_TYPES = {
+    "BOOLEAN": "boolean",
+    "TINYINT": "smallint",
+    "UTINYINT": "smallint",
+    "SMALLINT": "smallint",
+    "USMALLINT": "integer",
+    "INTEGER": "integer",
+    "UINTEGER": "bigint",
+    "BIGINT": "bigint",
+    "UBIGINT": "numeric(20)",
+    "HUGEINT": "numeric(38)",
+    "FLOAT": "real",
+    "DOUBLE": "double precision",
+    "VARCHAR": "text",
+    "DATE": "date",
+    "TIMESTAMP": "timestamp",
+    "TIMESTAMP WITH TIME ZONE": "timestamptz",
+    "UUID": "uuid",
+}
+# How DuckDB gives what PostgreSQL has another type for.
+_GIVEN = {
+    "numeric(20)": "cast({} as decimal(20, 0))",
+    "numeric(38)": "cast({} as decimal(38, 0))",
+    "jsonb": "cast(to_json({}) as varchar)",
+}
+
+
+# How PostgreSQL's client says that the server is away, or went.
+_LOST = re.compile(r"connection (to|not open)|the connection|terminating connection")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A row of ``marts.published``."""
+
+    definition: Definition
+    snapshot_id: int
+    snapshot_time: Any
+    code: str
+    is_there: bool  # unless somebody has dropped the table
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a publication did to a table: how many rows it wrote, of how many."""
+
+    table: str
+    how: str
+    written: int
+    rows: int
+
+
+def publish(
+    config: LakeConfig,
+    url: str,
+    code: str,
+    manifest: Callable[[], Path],
+    *,
+    full: bool = False,
+    dry_run: bool = False,
+) -> list[Written]:
+    """Bring the published tables to the newest snapshot; what it wrote, or would write.
+
+    Args:
+        config: The lake.
+        url: The database, as libpq takes it: ``postgresql://…`` or ``host=… dbname=…``.
+        code: A digest of the project; another one than last time means other definitions.
+        manifest: Gives dbt's ``manifest.json`` of that project; called only if it is needed.
+        full: Whether to write every table whole.
+        dry_run: Whether to take everything back at the end.
+
+    Raises:
+        LakeError: Something declared cannot be published, or a view depends on a dropped column.
+        Locked: Another publication runs, or a reader holds a table whose columns change.
+        Unreachable: The lake or the database cannot be used.
+    """
+    if config.branch:
+        raise LakeError("A branch is never published: unset LAKE_BRANCH, and DBT_TARGET=pr.")
+    with connect(config) as connection:
+        marts = Marts(connection, url)
+        with marts.transaction(keep=not dry_run):
+            published = marts.published()
+            there = {name: row for name, row in published.items() if row.is_there}
+            changed = dict.fromkeys(there, False) if full else marts.changed(there)
+            is_current = not changed and all(row.code == code for row in published.values())
+            if published and is_current and there == published:
+                return []
+            definitions = [marts.with_types(one) for one in read_definitions(manifest())]
+            steps = []
+            for definition in definitions:
+                old = there.get(definition.name)
+                if not old or old.definition != definition or definition.name in changed:
+                    is_known = changed.get(definition.name, True)
+                    steps.append(marts.write(definition, old if is_known else None, old))
+            gone = set(published) - {definition.name for definition in definitions}
+            steps += [marts.drop(name) for name in sorted(gone)]
+            marts.remember(code)
+            return steps
+
+
+class Marts:
+    """A connection to the lake and to the database, for one transaction."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, url: str) -> None:
+        self._connection = connection
+        self._attach(url)
+
+    def _attach(self, url: str) -> None:
+        from psycopg2 import ProgrammingError
+        from psycopg2.extensions import make_dsn, parse_dsn
+
+        try:
+            parts = {"connect_timeout": "10", "application_name": "lotus-lake", **parse_dsn(url)}
+        except ProgrammingError:  # its text may show a part of the password
+            raise LakeError(
+                "LAKE_SERVING_URL is no connection string that libpq knows: write "
+                "postgresql://user@host/database, or host=… dbname=… user=…."
+            ) from None
+        # Apart from the rest, it is in no message.
+        password = parts.pop("password", None)
+        secret = f", password {_literal(password)}" if password else ""
+        self._connection.execute(f"load {_literal(extension_file('postgres_scanner'))}")
+        # PostgreSQL's texts have no such character.
+        self._connection.execute("set pg_null_byte_replacement = ''")
+        self._connection.execute(f"create secret serving (type postgres{secret})")
+        try:
+            attached = f"as {_SERVING} (type postgres, secret serving)"
+            self._connection.execute(f"attach {_literal(make_dsn(**parts))} {attached}")
+        except duckdb.Error as error:
+            raise _error(error) from error
+
+    @contextlib.contextmanager
+    def transaction(self, *, keep: bool) -> Iterator[None]:
+        """One transaction, over one snapshot of the lake: all or nothing."""
+        try:
+            self._begin()
+            yield
+            self._connection.execute("commit" if keep else "rollback")
+        except duckdb.Error as error:
+            raise _error(error) from error
+        finally:
+            with contextlib.suppress(duckdb.Error):  # after an error
+                self._connection.execute("rollback")
+
+    def _begin(self) -> None:
+        lock_timeout = f"set local lock_timeout = '{_LOCK_SECONDS}s'"
+        self._connection.execute("begin")
+        self._run(lock_timeout)
+        try:
+            # Readers do not wait for it. It comes first, so that what is read next is what another
+            # publication has left.
+            self._run(f"lock table {SCHEMA}.published in exclusive mode")
+        except duckdb.Error as error:
+            if "does not exist" not in str(error):
+                raise
+            self._connection.execute("rollback; begin")
+            self._run(lock_timeout)
+            self._create()
+        ((self._snapshot_id, self._snapshot_time),) = self._connection.execute(
+            "select snapshot_id, snapshot_time::timestamptz"
+            f" from __ducklake_metadata_{ALIAS}.ducklake_snapshot"
+            f" where snapshot_id = (select id from {ALIAS}.current_snapshot())"
+        ).fetchall()
+
+    def _create(self) -> None:
+        if not self._rows(f"select 1 from pg_namespace where nspname = '{SCHEMA}'"):
+            self._run(f"create schema {SCHEMA}")
+        self._run(_CREATE)
+        self._grant(f"usage on schema {SCHEMA}")
+        self._grant(f"select on {SCHEMA}.published")
+
+    def _grant(self, right: str) -> None:
+        if self._rows(f"select 1 from pg_roles where rolname = '{READER}'"):
+            self._run(f"grant {right} to {READER}")
+
+    # -- what is there -----------------------------------------------------------------------------
+
+    def published(self) -> dict[str, Published]:
+        """What was published, by table."""
+        rows = self._rows(
+            "select table_name, definition::text, snapshot_id, snapshot_time, code,"
+            " exists (select from pg_class where relname = table_name and relkind = 'r'"
+            f" and relnamespace = '{SCHEMA}'::regnamespace) from {SCHEMA}.published"
+        )
+        return {
+            name: Published(Definition.from_json(definition), *rest)
+            for name, definition, *rest in rows
+        }
+
+    def changed(self, published: dict[str, Published]) -> dict[str, bool]:
+        """The tables that differ from the lake, and whether the lake knows what changed."""
+        inputs = [
+            (name, table, row.snapshot_id, row.snapshot_time)
+            for name, row in published.items()
+            for table in row.definition.inputs
+        ]
+        columns = [list(column) for column in zip(*inputs, strict=True)] or [[], [], [], []]
+        return dict(self._connection.execute(_CHANGED, columns).fetchall())
+
+    def with_types(self, definition: Definition) -> Definition:
+        """A definition with the types that its columns have now."""
+        described = self._connection.execute(f"describe {self._select(definition)}").fetchall()
+        return replace(
+            definition, types={name: _postgres_type(kind) for name, kind, *_ in described}
+        )
+
+    # -- what is written ---------------------------------------------------------------------------
+
+    def write(
+        self, definition: Definition, known: Published | None, old: Published | None
+    ) -> Written:
+        """Make a table what its definition and the lake say.
+
+        Args:
+            definition: What it has to be.
+            known: What it is, if the lake knows what has changed since.
+            old: What it is; None if it is not there.
+        """
+        table, types = _table(definition.name), definition.types
+        before = old.definition if old else Definition("", "", (), "", {})
+        if not old:
+            columns = ", ".join(f"{_quote(name)} {kind}" for name, kind in types.items())
+            self._run(f"create table {table} ({columns})")
+            self._grant(f"select on {table}")
+        elif before.types != types:
+            self._alter(table, before.types, types)
+        # DuckDB remembers the tables that it has seen.
+        self._connection.execute("call pg_clear_cache()")
+        is_same = (before.types, before.query) == (types, definition.query)
+        written = self._write_changes(definition, known) if known and is_same else None
+        if written is None:
+            self._run(f"delete from {table}")
+            written = self._insert(definition)
+        shape = (types, definition.key, definition.is_complete, definition.indexes)
+        if shape != (before.types, before.key, before.is_complete, before.indexes):
+            self._index(before, definition)
+        if (before.comment, before.comments) != (definition.comment, definition.comments):
+            self._describe(definition)
+        rows = self._count(table)
+        self._run(f"delete from {SCHEMA}.published where table_name = {_literal(definition.name)}")
+        self._run(
+            f"insert into {SCHEMA}.published"
+            " (table_name, snapshot_id, snapshot_time, row_count, code, definition) values"
+            f" ({_literal(definition.name)}, {self._snapshot_id}, '{self._snapshot_time}', {rows},"
+            f" '', {_literal(definition.to_json())})"
+        )
+        return Written(definition.name, "changed" if old else "created", written, rows)
+
+    def drop(self, name: str) -> Written:
+        """Drop a table that is no longer to be published."""
+        self._run(f"drop table if exists {_table(name)}")
+        self._run(f"delete from {SCHEMA}.published where table_name = {_literal(name)}")
+        return Written(name, "dropped", 0, 0)
+
+    def remember(self, code: str) -> None:
+        """Note that everything is as of this snapshot and this project."""
+        self._run(
+            f"update {SCHEMA}.published set snapshot_id = {self._snapshot_id},"
+            f" snapshot_time = '{self._snapshot_time}', code = {_literal(code)}"
+        )
+
+    def _alter(self, table: str, old: dict[str, str], new: dict[str, str]) -> None:
+        """Change columns in place, so that views, rights and policies stay."""
+        steps = [f"drop column {_quote(one)}" for one in old if new.get(one) != old[one]]
+        steps += [
+            f"add column {_quote(one)} {kind}" for one, kind in new.items() if old.get(one) != kind
+        ]
+        self._run(f"alter table {table} {', '.join(steps)}")
+
+    def _write_changes(self, definition: Definition, old: Published) -> int | None:
+        """Replace the rows of the blocks that changed; None if that cannot be done."""
+        if not definition.block:
+            return None
+        table, changes = _table(definition.name), f'{SCHEMA}."changes of {definition.name}"'
+        block = ", ".join(map(_quote, definition.block))
+        columns = ", ".join(f"{_quote(one)} {definition.types[one]}" for one in definition.block)
+        self._run(f"create table {changes} ({columns})")
+        schema, _, name = definition.inputs[0].partition(".")
+        changed = (
+            f"select distinct {block} from ducklake_table_changes('{ALIAS}', {_literal(schema)},"
+            f" {_literal(name)}, {old.snapshot_id + 1}, {self._snapshot_id})"
+        )
+        self._connection.execute("call pg_clear_cache()")
+        self._connection.execute(f"insert into {_SERVING}.{changes} {changed}")
+        same = " and ".join(f"rows.{one} = changes.{one}" for one in block.split(", "))
+        self._run(f"delete from {table} as rows using {changes} as changes where {same}")
+        self._run(f"drop table {changes}")
+        written = self._insert(definition, f"semi join ({changed}) using ({block})")
+        there = self._connection.execute(
+            f"select count(*) from ({self._select(definition)})"
+        ).fetchone()
+        # A block without a value is equal to none.
+        return written if there == (self._count(table),) else None
+
+    def _insert(self, definition: Definition, some: str = "") -> int:
+        given = ", ".join(
+            f"{_GIVEN.get(kind, '{}').format(_quote(one))} as {_quote(one)}"
+            for one, kind in definition.types.items()
+        )
+        names = ", ".join(map(_quote, definition.types))
+        inserted = self._connection.execute(
+            f"insert into {_SERVING}.{_table(definition.name)} ({names})"
+            f" select {given} from ({self._select(definition)}) as published {some}"
+        ).fetchone()
+        assert inserted
+        return int(inserted[0])
+
+    def _index(self, before: Definition, definition: Definition) -> None:
+        """Make the key and the indexes, in place of those that were there."""
+        table, name = _table(definition.name), definition.name
+        key = _quote(f"{name}_key")
+        self._run(f"alter table {table} drop constraint if exists {key}")
+        for column in before.indexes:
+            self._run(f"drop index if exists {SCHEMA}.{_quote(f'{name}_{column}_index')}")
+        if definition.key:
+            kind = "primary key" if definition.is_complete else "unique"
+            columns = ", ".join(map(_quote, definition.key))
+            self._run(f"alter table {table} add constraint {key} {kind} ({columns})")
+        for column in definition.indexes:
+            index = _quote(f"{name}_{column}_index")
+            self._run(f"create index {index} on {table} ({_quote(column)})")
+
+    def _describe(self, definition: Definition) -> None:
+        table = _table(definition.name)
+        comments = [f"table {table} is {_literal(definition.comment)}"]
+        comments += [
+            f"column {table}.{_quote(one)} is {_literal(comment)}"
+            for one, comment in definition.comments.items()
+        ]
+        self._run("; ".join(f"comment on {comment}" for comment in comments))
+
+    def _select(self, definition: Definition) -> str:
+        """SQL that has a table's rows, in DuckDB's types."""
+        if definition.query:
+            columns = ", ".join(
+                f"cast({_quote(one)} as date) as {_quote(one)}"
+                if one.rpartition("__")[2] in ("day", "week", "month", "quarter", "year")
+                else _quote(one)
+                for one in definition.comments
+            )
+            return f"select {columns} from ({definition.query})"
+        columns = ", ".join(map(_quote, definition.comments))
+        schema, _, name = definition.inputs[0].partition(".")
+        return (
+            f"select {columns} from {ALIAS}.{_quote(schema)}.{_quote(name)}"
+            f" at (version => {self._snapshot_id})"
+        )
+
+    # -- statements --------------------------------------------------------------------------------
+
+    def _run(self, sql: str) -> None:
+        self._connection.execute(f"call postgres_execute('{_SERVING}', ?)", [sql])
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self._connection.execute(f"from postgres_query('{_SERVING}', ?)", [sql]).fetchall()
+
+    def _count(self, table: str) -> int:
+        return int(self._rows(f"select count(*) from {table}")[0][0])
+
+
+def _table(name: str) -> str:
+    return f"{SCHEMA}.{_quote(name)}"
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _postgres_type(kind: str) -> str:
+    """PostgreSQL's type for one of DuckDB's; JSON for what it has none for."""
+    if decimal := re.fullmatch(r"DECIMAL(\(\d+,\d+\))", kind):
+        return f"numeric{decimal[1]}"
+    if kind.endswith("[]"):
+        element = _postgres_type(kind.removesuffix("[]"))
+        return f"{element}[]" if element not in _GIVEN and element[-1] != "]" else "jsonb"
+    return _TYPES.get(kind, "jsonb")
+
+
+def _error(error: duckdb.Error) -> LakeError:
+    """What PostgreSQL or the lake said, and what to do, in one line."""
+    # Before it is the statement, which may be long.
+    _, refused, said = str(error).rpartition("ERROR:")
+    said = re.sub(r'.* Unable to connect to Postgres at ".*?": ', "", said)
+    said = " ".join(re.split(r"\bHINT:|\bLINE \d+:", said)[0].split()).rstrip(".")
+    stays = "Nothing was written; what was published before stays."
+    if "lock timeout" in said:
+        return Locked(
+            "The published tables are in use: another publication runs, or a reader holds a table "
+            f"whose columns change (pg_stat_activity shows who). {stays}"
+        )
+    if "depend on it" in said:
+        return LakeError(
+            f"Drop what is named here, or change it, and publish again: {said}. {stays}"
+        )
+    if refused:
+        return LakeError(f"PostgreSQL refuses the publication: {said}. {stays}")
+    if _LOST.search(str(error)):
+        return Unreachable(
+            f"The database of LAKE_SERVING_URL cannot be used: {said}. {stays} Check the URL, the "
+            "password, and that the server runs."
+        )
+    return Unreachable(f"The lake cannot be read: {said}. {stays} Run `dbt build` first.")

@@ -1,0 +1,285 @@
+"""The marts in PostgreSQL: what is published, what is written, and what is left alone."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+import sqlalchemy
+
+from tests.deployment import DEPLOY
+from tests.system import services
+from tests.system.lake import Lake
+from tests.system.small_project import Shop
+
+PASSWORD = "it's a\\secret"
+MARTS = """\
+models:
+  - name: dim_customers
+    description: Who bought.
+    config: {meta: {publish: true, indexes: [orders]}}
+    columns:
+      - {name: customer_id, description: Who., data_tests: [unique, not_null]}
+      - {name: first_name, config: {meta: {personal: true}}}
+      - {name: orders, description: It's how many.}
+  - name: fct_statuses
+    config: {meta: {publish: true}}
+    columns:
+      - {name: status, data_tests: [unique]}
+      - {name: orders}
+"""
+
+
+class Serving:
+    """A database for BI, with the roles that the deployment has."""
+
+    def __init__(self, server: services.Postgres, name: str) -> None:
+        self.server, self.name = server, name
+        server.server.psql(f'create database "{name}"')
+        self.run((DEPLOY / "postgres/serving.sql").read_text(), "postgres")
+        for role in ("publisher", "bi"):
+            self.run(f"alter role {role} password '{PASSWORD.replace(chr(39), chr(39) * 2)}'")
+
+    @property
+    def url(self) -> str:
+        """The publisher's."""
+        return f"postgresql://publisher:it%27s%20a%5Csecret@/{self.name}?host={self.server.host}"
+
+    def connect(self, role: str) -> Any:
+        """A connection of a role's own, in autocommit mode."""
+        password = {} if role == "postgres" else {"password": PASSWORD}
+        connection = psycopg2.connect(
+            host=self.server.host, dbname=self.name, user=role, **password
+        )
+        connection.autocommit = True
+        return connection
+
+    def run(self, sql: str, role: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run statements; the rows of the last one."""
+        connection = self.connect(role)
+        try:
+            cursor = connection.cursor()
+            cursor.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def rows(self, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
+        """What a BI tool reads of a table."""
+        return sorted(self.run(f"select {columns} from marts.{table}", "bi"), key=repr)
+
+    def versions(self, table: str) -> set[tuple[str, ...]]:
+        """The transactions that wrote a table's rows."""
+        return set(self.run(f"select xmin::text from marts.{table}"))
+
+
+@pytest.fixture
+def serving(postgres: services.Postgres, tmp_path: Path) -> Serving:
+    """An empty one."""
+    return Serving(postgres, f"serving_{tmp_path.name}")
+
+
+@pytest.fixture
+def marts(shop: Shop, serving: Serving) -> Shop:
+    """A lake of the small project, two tables of which are published there."""
+    shop.write("models/marts.yml", MARTS)
+    shop.lake.environment["LAKE_SERVING_URL"] = serving.url
+    assert shop.build().ok
+    return shop
+
+
+def publish(lake: Lake, *words: str) -> dict[str, Any]:
+    """Run `lake publish`; how each table that it wrote was written, and how many rows."""
+    done = lake.command("publish", "--json", *words)
+    assert done.code == 0, done.output
+    steps = json.loads(done.output.splitlines()[-1])
+    return {step["table"]: (step["how"], step["written"]) for step in steps}
+
+
+def same(lake: Lake, serving: Serving, table: str, columns: str = "*") -> bool:
+    """Whether a BI tool reads what the lake has."""
+    there = sorted(lake.query(f"select {columns} from {table}"), key=repr)
+    return bool(there) and serving.rows(table, columns) == there
+
+
+@pytest.mark.slow
+def test_the_shop(reference_copy: Lake, serving: Serving) -> None:
+    """Every fact and dimension, without personal columns, described; and the saved queries."""
+    lake = reference_copy
+    lake.environment["LAKE_SERVING_URL"] = serving.url
+    assert lake.command("publish", "--dry-run").code == 0
+    assert serving.run("select 1 from pg_tables where schemaname = 'marts'") == []
+    publish(lake)
+
+    inspector = sqlalchemy.inspect(
+        sqlalchemy.create_engine("postgresql+psycopg2://", creator=lambda: serving.connect("bi"))
+    )
+    tables = set(inspector.get_table_names("marts"))
+    facts = {
+        name
+        for (name,) in lake.query(
+            "select table_name from duckdb_tables() where schema_name = 'main'"
+            " and table_name similar to '(fct|dim)_.*'"
+        )
+    }
+    assert facts <= tables and {"sales_by_day", "customers_by_month"} <= tables
+    for table in facts:
+        found = {column["name"]: column for column in inspector.get_columns(table, "marts")}
+        assert same(lake, serving, table, ", ".join(found)), table
+        assert all(column["comment"] for column in found.values()), table
+        assert inspector.get_table_comment(table, "marts")["text"]
+    sales = {
+        column["name"]: column["type"] for column in inspector.get_columns("fct_sales", "marts")
+    }
+    assert repr(sales["net_sales"]) == "NUMERIC(precision=18, scale=2)"
+    assert inspector.get_pk_constraint("fct_sales", "marts")["constrained_columns"] == ["order_id"]
+    customers = {column["name"] for column in inspector.get_columns("dim_customers", "marts")}
+    assert {"customer_id", "segment"} <= customers and "email" not in customers
+    metrics = "orders, gross_sales, returns, net_sales, total_sales"
+    assert serving.rows("sales_by_day", f"metric_time__day, currency, {metrics}") == sorted(
+        lake.query(
+            f"select sale_day, currency, {metrics} from fct_daily_sales where sale_day is not null"
+        ),
+        key=repr,
+    )
+    assert publish(lake) == {}
+
+
+def test_only_what_changed_is_written(marts: Shop, serving: Serving) -> None:
+    """Changed keys where the lake knows them; nothing where nothing changed; all with --full."""
+    lake = marts.lake
+    assert publish(lake) == {"dim_customers": ("created", 2), "fct_statuses": ("created", 2)}
+    assert serving.rows("dim_customers") == [(7, 2), (8, 1)]
+    assert publish(lake) == {}
+
+    marts.deliver(2, "8,Bob,B.", "9,Cy,C.", stream="customers")
+    assert marts.build().ok
+    before, others = serving.versions("fct_statuses"), serving.versions("dim_customers")
+    assert publish(lake) == {"dim_customers": ("changed", 2)}
+    assert serving.rows("dim_customers") == [(7, 2), (8, 1), (9, 0)]
+    assert serving.versions("fct_statuses") == before
+    assert others < serving.versions("dim_customers"), "customer 7 was written again"
+
+    assert publish(lake, "--full") == {
+        "dim_customers": ("changed", 3),
+        "fct_statuses": ("changed", 2),
+    }
+    serving.run("drop table marts.fct_statuses")
+    serving.run("delete from marts.dim_customers")
+    assert publish(lake) == {"fct_statuses": ("created", 2)}
+    assert publish(lake, "--full")["dim_customers"] == ("changed", 3)
+    assert same(lake, serving, "fct_statuses")
+
+
+def test_columns_and_tables_come_and_go(marts: Shop, serving: Serving) -> None:
+    """In place: views, rights and policies stay; what needs a column that goes is named."""
+    lake = marts.lake
+    publish(lake)
+    serving.run(
+        "create schema finance; create view finance.buyers as select customer_id from"
+        " marts.dim_customers; create view finance.loyal as select orders from marts.dim_customers;"
+        " alter table marts.dim_customers enable row level security;"
+        " create policy own on marts.dim_customers to bi using (customer_id = 8)"
+    )
+    serving.run("revoke select on marts.fct_statuses from bi")
+    serving.run("grant select (status) on marts.fct_statuses to bi")
+    renamed = MARTS.replace("name: orders, description", "name: number, description")
+    renamed = renamed.replace("indexes: [orders]", "indexes: [number]")
+    marts.write("models/marts.yml", renamed)
+    model = marts.project / "models/dim_customers.sql"
+    marts.write("models/dim_customers.sql", model.read_text().replace("as orders\n", "as number\n"))
+    assert marts.build().ok
+    refused = lake.command("publish")
+    assert refused.code == 64, refused.output
+    assert "view finance.loyal depends on column orders" in refused.output
+    assert serving.rows("dim_customers") == [(8, 1)]
+
+    serving.run("drop view finance.loyal")
+    assert publish(lake) == {"dim_customers": ("changed", 2)}
+    assert serving.rows("dim_customers", "customer_id, number") == [(8, 1)]
+    assert serving.run("select * from finance.buyers order by 1") == [(7,), (8,)]
+    assert len(serving.run("select 1 from pg_indexes where tablename = 'dim_customers'")) == 2
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        serving.rows("fct_statuses")
+
+    marts.write("models/marts.yml", renamed.partition("  - name: fct_statuses")[0])
+    assert publish(lake) == {"fct_statuses": ("dropped", 0)}
+    assert serving.run("select table_name from marts.published") == [("dim_customers",)]
+
+
+def test_a_reader_is_not_waited_for(marts: Shop, serving: Serving) -> None:
+    """Nor does it see anything but one state of all tables; it can write nothing."""
+    lake = marts.lake
+    publish(lake)
+    reader = serving.connect("bi")
+    reader.autocommit = False
+    cursor = reader.cursor()
+    cursor.execute("set transaction isolation level repeatable read")
+    cursor.execute("select sum(orders) from marts.dim_customers")
+    marts.deliver(2, "4,7,placed")
+    assert marts.build().ok
+    started = time.monotonic()
+    assert set(publish(lake)) == {"dim_customers", "fct_statuses"}
+    assert time.monotonic() - started < 30
+    cursor.execute("select sum(orders) from marts.fct_statuses")
+    assert cursor.fetchone() == (3,)
+    reader.close()
+    assert serving.rows("dim_customers") == [(7, 3), (8, 1)]
+    for attempt in (
+        "delete from marts.dim_customers",
+        "update marts.published set code = ''",
+        "create table marts.mine (a int)",
+        "create table public.mine (a int)",
+    ):
+        with pytest.raises(psycopg2.Error):
+            serving.run(f"set default_transaction_read_only = off; {attempt}", "bi")
+
+
+def test_what_cannot_be_published(marts: Shop, serving: Serving) -> None:
+    """One line says why, with the exit code; no password is in it."""
+    lake, url = marts.lake, serving.url
+    for bad, code, said in (
+        ("", 64, "LAKE_SERVING_URL is not set"),
+        ("mysql://publisher:secret@host/serving", 64, "no connection string that libpq knows"),
+        (url.replace("secret", "wrong"), 40, "password authentication failed"),
+        (url.replace(f"/{serving.name}", "/nowhere"), 40, "does not exist"),
+        (f"{url}&port=1", 40, "Check the URL"),
+    ):
+        lake.environment["LAKE_SERVING_URL"] = bad
+        done = lake.command("publish")
+        assert (done.code, said in done.output) == (code, True), done.output
+        assert "secret" not in done.output and "wrong" not in done.output
+        assert len(done.output.strip().splitlines()) == 1
+    lake.environment["LAKE_SERVING_URL"] = url
+    serving.run("alter schema marts owner to postgres; revoke all on schema marts from publisher")
+    done = lake.command("publish")
+    assert done.code == 64 and "permission denied for schema marts" in done.output
+    serving.run("alter schema marts owner to publisher")
+    marts.write("models/marts.yml", MARTS.replace("[orders]", "[first_name]"))
+    done = lake.command("publish")
+    assert done.code == 64 and "index on first_name, which is not published" in done.output
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(marts: Shop, serving: Serving) -> None:
+    """All tables are of the old snapshot or all of the new one, and the next one gets there."""
+    lake, chance = marts.lake, random.Random(7)
+    publish(lake)
+    for day in range(2, 8):
+        old = (serving.rows("dim_customers"), serving.rows("fct_statuses"))
+        orders = [f"{100 * day + number},{number % 5},placed" for number in range(2000)]
+        marts.deliver(day, *orders)
+        assert marts.build().ok
+        lake.start_command("publish").kill(after=chance.uniform(0.8, 2.5))
+        found = (serving.rows("dim_customers"), serving.rows("fct_statuses"))
+        if found != old:
+            assert same(lake, serving, "dim_customers", "customer_id, orders")
+            assert same(lake, serving, "fct_statuses")
+        publish(lake)
+        assert same(lake, serving, "dim_customers", "customer_id, orders")
+        assert same(lake, serving, "fct_statuses")
