@@ -147,22 +147,30 @@ class Metrics:
         """
         if config.branch:
             branches.require(config)
-        columns, sql = self._sql(question)
         with connect(config) as connection:
             if question.where:
                 lock_down(connection, config)
-            try:
-                cursor = connection.execute(sql)
-                found = [column[0] for column in cursor.description]
-                rows = cursor.fetchall()
-            except duckdb.CatalogException as error:
-                raise LakeError(
-                    f"The lake has no table for it yet: run `dbt build` first. {_first_line(error)}"
-                ) from error
-            except duckdb.Error as error:
-                if not question.where:
-                    raise
-                raise LakeError(f"--where cannot be used: {_first_line(error)}") from error
+            return self.answer(question, connection)
+
+    def answer(self, question: Question, connection: duckdb.DuckDBPyConnection) -> Answer:
+        """Answer a question over a connection to the lake.
+
+        Raises:
+            LakeError: As :meth:`ask`.
+        """
+        columns, sql = self._sql(question)
+        try:
+            cursor = connection.execute(sql)
+            found = [column[0] for column in cursor.description]
+            rows = cursor.fetchall()
+        except duckdb.CatalogException as error:
+            raise LakeError(
+                f"The lake has no table for it yet: run `dbt build` first. {_first_line(error)}"
+            ) from error
+        except duckdb.Error as error:
+            if not question.where:
+                raise
+            raise LakeError(f"--where cannot be used: {_first_line(error)}") from error
         # DuckDB makes a timestamp of the first day of a month.
         days = {column for column in columns if column.rpartition("__")[2] in GRAINS}
         table = [dict(zip(found, row, strict=True)) for row in rows]
@@ -173,6 +181,11 @@ class Metrics:
                 for row in table
             ],
         )
+
+    def is_kept_apart(self, name: str) -> bool:
+        """Whether a metric is never added up over some dimension, as amounts over currencies."""
+        config = self._metrics[name].config
+        return bool(config and config.meta.get("always_by"))
 
     def saved_query(self, name: str) -> tuple[list[str], str]:
         """The columns of a saved query, its dimensions first, and the SQL that has them."""

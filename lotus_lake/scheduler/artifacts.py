@@ -42,9 +42,9 @@ def publish_build(url: str, project: Path, config: LakeConfig, last: LastBuild, 
     with tempfile.TemporaryDirectory(prefix="lotus-lake-site-") as folder:
         site = Path(folder, "site")
         if published.get("code") == last.code and (target / MANIFEST).exists():
-            from lotus_lake.site import status
+            from lotus_lake.site.build import write_data
 
-            status.write(config, target / MANIFEST, site)
+            write_data(config, project, target, site)
         else:
             from lotus_lake.site.build import build
 

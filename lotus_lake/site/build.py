@@ -1,4 +1,4 @@
-"""Builds the site: guides by Sphinx, dbt's catalog, lineage by dbt-colibri, and the status page."""
+"""Builds the site: guides by Sphinx, dbt's catalog, lineage by dbt-colibri, the lake's pages."""
 
 from __future__ import annotations
 
@@ -52,14 +52,25 @@ def build(project: Path, target: Path, out: Path) -> None:
         for page in fresh.rglob("*.html"):
             text = page.read_text(encoding="utf-8")
             page.write_text(guarded(text, inline_scripts(text)), encoding="utf-8")
-        # Draws charts, which takes a second to import.
-        from lotus_lake.site import status
-
-        status.write(lake, target / "manifest.json", fresh)
+        write_data(lake, project, target, fresh)
         fresh.chmod(0o755)
         _swap(fresh, out)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def write_data(lake: LakeConfig, project: Path, target: Path, out: Path) -> None:
+    """The pages that change with the data: the status, and the project's pages of metrics.
+
+    Raises:
+        LakeError: A page asks for what there is not.
+        Unreachable: The lake cannot be read, or was not built yet.
+    """
+    # They draw charts, which takes a second to import.
+    from lotus_lake.site import reports, status
+
+    problems = status.write(lake, target / "manifest.json", out)
+    reports.write(lake, project, target / "semantic_manifest.json", out, problems)
 
 
 def write_guides(project: Path, out: Path) -> None:

@@ -58,27 +58,19 @@ class Status:
         return [row["stream"] for row in self.tables["streams"] if not row["last_fed_at"]]
 
 
-def write(config: LakeConfig, manifest: Path, site: Path) -> None:
-    """Write the page into the folder of a site.
+def write(config: LakeConfig, manifest: Path, site: Path) -> list[str]:
+    """Write the page into the folder of a site; the problems that it names.
 
     Raises:
         Unreachable: The lake cannot be read, or was not built yet.
     """
     try:
-        text = page(config, manifest)
+        status = collect(config, owners(manifest))
     except LakeError as error:
         raise Unreachable(str(error)) from error
     (site / PAGE).parent.mkdir(parents=True, exist_ok=True)
-    (site / PAGE).write_text(text, encoding="utf-8")
-
-
-def page(config: LakeConfig, manifest: Path) -> str:
-    """The page as HTML; dbt's manifest says who looks after what.
-
-    Raises:
-        LakeError: The lake or the manifest cannot be read, or the lake was not built yet.
-    """
-    return render(collect(config, owners(manifest)))
+    (site / PAGE).write_text(render(status), encoding="utf-8")
+    return status.problems
 
 
 def owners(manifest: Path) -> Owners:
