@@ -23,7 +23,7 @@ from lotus_lake import s3
 from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
 from lotus_lake.connection import connect, with_copied_catalog
 from lotus_lake.exits import Unreachable
-from lotus_lake.scheduler.catalog import open_catalog
+from lotus_lake.locks import run_lock
 from lotus_lake.wording import counted
 
 if TYPE_CHECKING:
@@ -166,9 +166,7 @@ class Backups:
         """
         import obstore
 
-        lock = open_catalog(self._config)
-        with contextlib.closing(lock), tempfile.TemporaryDirectory() as folder:
-            lock.lock()
+        with run_lock(self._config), tempfile.TemporaryDirectory() as folder:
             before = self._keep_current(backup, force)
             copy = Path(folder, "catalog.sqlite")
             with self._reaching():

@@ -33,14 +33,6 @@ class LakeError(RuntimeError):
         return printable_lines(super().__str__())
 
 
-def foreign_catalog(catalog: str) -> LakeError:
-    """What to say of a SQLite catalog that is another program's database."""
-    return LakeError(
-        f"LAKE_CATALOG ({catalog}) is a SQLite database of something else: it has tables, but no "
-        "DuckLake. Nothing was changed. Name another file."
-    )
-
-
 # The defaults of the targets.
 _DEFAULTS = {
     "local": (".lake/landing/raw", "sqlite:.lake/catalog.sqlite", ".lake/data/"),

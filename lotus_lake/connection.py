@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 
-from lotus_lake.config import LakeConfig, LakeError, foreign_catalog, is_s3, local_path
+from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
 from lotus_lake.exits import Unreachable
 from lotus_lake.s3 import reason
 
@@ -186,14 +186,30 @@ def _is_there(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> bool
         except NoLakeError:
             return False
         return True
+    return is_catalog(path)
+
+
+def is_catalog(path: Path) -> bool:
+    """Whether there is a SQLite catalog at a path.
+
+    Raises:
+        LakeError: There is another program's database.
+    """
     if not path.exists():
         return False
     try:
         uri = f"{path.resolve().as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as database:
-            return bool(database.execute("select 1 from sqlite_master limit 1").fetchone())
+            found = database.execute("select name from sqlite_master where type = 'table'")
+            tables = {name for (name,) in found}
     except sqlite3.Error:
         return True  # what is wrong with it is said when it is attached
+    if tables and "ducklake_metadata" not in tables:
+        raise LakeError(
+            f"LAKE_CATALOG (sqlite:{path}) is a SQLite database of something else: it has tables, "
+            "but no DuckLake. Nothing was changed. Name another file."
+        )
+    return bool(tables)
 
 
 def _lost(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> Unreachable | None:
@@ -317,14 +333,6 @@ def prepare_catalog(config: LakeConfig) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(path, timeout=10)) as database:
-            tables = {
-                name
-                for (name,) in database.execute(
-                    "select name from sqlite_master where type = 'table'"
-                )
-            }
-            if tables and "ducklake_metadata" not in tables:
-                raise foreign_catalog(config.catalog)
             if database.execute("pragma journal_mode").fetchone()[0] != "wal":
                 database.execute("pragma journal_mode = wal")
             _prove_writable(database)

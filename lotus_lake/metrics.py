@@ -27,7 +27,7 @@ from metricflow_semantics.model.dbt_manifest_parser import (
 )
 from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifestLookup
 
-from lotus_lake import branches, settings
+from lotus_lake import branches
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import connect, lock_down
 
@@ -89,17 +89,6 @@ class Answer:
             }
             for row in self.rows
         ]
-
-
-def is_current(manifest: Path, project: Path) -> bool:
-    """Whether dbt has parsed the models' folders since they were last changed."""
-    if not manifest.exists():
-        return False
-    folders = [project / folder for folder in settings.folders(project)["model-paths"]]
-    paths = [project / "dbt_project.yml", *folders]
-    paths += [path for folder in folders for path in folder.rglob("*")]
-    parsed = manifest.stat().st_mtime
-    return all(path.stat().st_mtime <= parsed for path in paths if path.exists())
 
 
 class Metrics:

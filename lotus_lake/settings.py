@@ -145,3 +145,14 @@ def _is_day(text: str) -> bool:
 def _refuse(name: str, values: Mapping[str, Any], must: str) -> NoReturn:
     value = "null" if values[name] is None else values[name]
     raise LakeError(f"Variable {name} is '{value}'; it has to be {must}.")
+
+
+def is_current(manifest: Path, project: Path) -> bool:
+    """Whether dbt has parsed the models' folders since they were last changed."""
+    if not manifest.exists():
+        return False
+    models = [project / folder for folder in folders(project)["model-paths"]]
+    paths = [project / "dbt_project.yml", *models]
+    paths += [path for folder in models for path in folder.rglob("*")]
+    parsed = manifest.stat().st_mtime
+    return all(path.stat().st_mtime <= parsed for path in paths if path.exists())

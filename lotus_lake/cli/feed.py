@@ -64,7 +64,7 @@ def tick(
     when the last build did not end well. docs/scheduler.md has its environment (LAKE_ARTIFACTS_URL,
     LAKE_ALERT_WEBHOOK, LAKE_GRACE_SECONDS), and what to do about each exit code.
     """
-    from lotus_lake.scheduler import command
+    from lotus_lake.scheduler import tick as ticks
 
     if full and maintain:
         raise click.UsageError("--full goes not with --maintain.")
@@ -72,7 +72,7 @@ def tick(
         raise click.UsageError(f"--loop is {loop:g}; it has to be more than 0 seconds.")
     if dry_run and (loop is not None or maintain):
         raise click.UsageError("--dry-run goes with neither --loop nor --maintain.")
-    return command.run(full, maintain, dry_run, loop, variables, log_format)
+    return ticks.run(full, maintain, dry_run, loop, variables, log_format)
 
 
 def _of_a_delivery(function: Callable[..., None]) -> Callable[..., None]:

@@ -181,10 +181,10 @@ def _declared_metrics() -> Metrics:
         LakeError: MetricFlow is not installed, or dbt cannot parse the project.
     """
     from lotus_lake.config import LakeError
-    from lotus_lake.settings import project_folder
+    from lotus_lake.settings import is_current, project_folder
 
     try:
-        from lotus_lake.metrics import Metrics, is_current
+        from lotus_lake.metrics import Metrics
     except ModuleNotFoundError as error:
         raise LakeError(
             "MetricFlow is not installed: run pip install 'lotus-lake[metrics]'."

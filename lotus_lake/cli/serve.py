@@ -66,8 +66,7 @@ def publish(full: bool, dry_run: bool, as_json: bool) -> None:
 
 
 def _manifest() -> Path:
-    from lotus_lake.metrics import is_current
-    from lotus_lake.settings import project_folder
+    from lotus_lake.settings import is_current, project_folder
 
     manifest = dbt_target() / "manifest.json"
     return manifest if is_current(manifest, project_folder()) else parse_project()

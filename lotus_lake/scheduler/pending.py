@@ -232,13 +232,10 @@ class Stream:
 
 
 class Lake:
-    """A reading connection to the lake, for ``with``; Unreachable says why there is none."""
+    """A reading connection to the lake, for ``with``; LakeError says why there is none."""
 
     def __init__(self, config: LakeConfig) -> None:
-        try:
-            self._connection = connect(config)
-        except LakeError as error:
-            raise Unreachable(str(error)) from error
+        self._connection = connect(config)
         try:
             rows = self._rows(_LAST_BUILD)
         except (duckdb.BinderException, duckdb.CatalogException):

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import functools
+from typing import TYPE_CHECKING
 
 from lotus_lake import s3
 from lotus_lake.config import LakeError, is_s3, local_path
 
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
 
 class Store:
-    """The folder at a URL; it is made when the first file is written.
+    """The folder at a URL; it is made when it is first used.
 
     Raises:
-        LakeError: The environment does not say how to reach S3, or, when something is read or
-            written, the place cannot be used.
+        LakeError: The place cannot be used, or the environment does not say how to reach S3.
     """
 
     def __init__(self, url: str) -> None:
         self.url = f"{url.rstrip('/')}/"
-        self._bucket = None
-        if is_s3(url):
-            bucket, self._prefix = s3.split_url(url)
-            self._bucket = s3.open_bucket(bucket)
+        self._bucket, self._prefix = s3.split_url(url) if is_s3(url) else ("", "")
 
     def read(self, name: str) -> bytes | None:
         """A file's content, or None when it is not there."""
-        import obstore
         from obstore.exceptions import BaseError
 
         try:
-            if self._bucket is None:
-                return self._path(name).read_bytes()
-            return bytes(obstore.get(self._bucket, self._prefix + name).bytes())
+            return bytes(self._store.get(self._prefix + name).bytes())
         except FileNotFoundError:
             return None
         except (OSError, BaseError) as error:
@@ -39,23 +36,20 @@ class Store:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file."""
-        import obstore
         from obstore.exceptions import BaseError
 
         try:
-            if self._bucket is None:
-                path = self._path(name)
-                arriving = path.with_name(f".{path.name}.writing")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                arriving.write_bytes(content)
-                arriving.replace(path)
-            else:
-                obstore.put(self._bucket, self._prefix + name, content, use_multipart=False)
+            self._store.put(self._prefix + name, content, use_multipart=False)
         except (OSError, BaseError) as error:
             raise self._unusable(name, "written", error) from error
 
-    def _path(self, name: str) -> Path:
-        return local_path(self.url) / name
+    @functools.cached_property
+    def _store(self) -> ObjectStore:
+        from obstore.store import LocalStore
+
+        if self._bucket:
+            return s3.open_bucket(self._bucket)
+        return LocalStore(local_path(self.url).absolute(), mkdir=True)
 
     def _unusable(self, name: str, what: str, error: Exception) -> LakeError:
         return LakeError(

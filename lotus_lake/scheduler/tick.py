@@ -1,23 +1,25 @@
-"""One tick: lock, pending changes, build, publish, alert."""
+"""Ticks: lock, pending changes, build, publish, alert; once, or every so many seconds."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lotus_lake import s3
 from lotus_lake.config import LakeConfig, LakeError, is_s3, names_no_bucket
-from lotus_lake.exits import Exit, Locked, Unreachable
+from lotus_lake.connection import NoLakeError, is_catalog
+from lotus_lake.exits import Exit, exit_code
 from lotus_lake.landing import open_landing
+from lotus_lake.locks import run_lock
 from lotus_lake.scheduler import artifacts
 from lotus_lake.scheduler.alerts import Alerts, Report
-from lotus_lake.scheduler.build import Dbt, Problem, Result
-from lotus_lake.scheduler.catalog import Catalog, open_catalog
+from lotus_lake.scheduler.build import Dbt, Problem, Result, target_folder
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.pending import (
     EVERYTHING,
@@ -30,154 +32,187 @@ from lotus_lake.scheduler.pending import (
     selector,
 )
 from lotus_lake.scheduler.stop import CUT_SHORT, Stop
+from lotus_lake.settings import project_folder
 from lotus_lake.wording import counted
 
 _ME = "lake tick"
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a tick needs to know."""
+def run(
+    full: bool,
+    maintain: bool,
+    dry_run: bool,
+    loop: float | None,
+    variables: str | None,
+    log_format: str,
+) -> Exit:
+    """Run ticks; the exit code of the last one.
 
-    project: Path
-    config: LakeConfig
-    full: bool = False  # build everything, whether or not something is pending
-    variables: str | None = None  # dbt's --vars
-    artifacts_url: str | None = None
-    webhook: str | None = None  # a secret
-
-    @classmethod
-    def from_env(cls, project: Path, *, full: bool, variables: str | None) -> Settings:
-        """Read them from the environment; LakeError says which variable is wrong or missing."""
-        config = LakeConfig.from_env()
-        url = os.environ.get("LAKE_ARTIFACTS_URL") or None
-        webhook = os.environ.get("LAKE_ALERT_WEBHOOK") or None
-        if webhook and not webhook.startswith(("http://", "https://")):
-            raise LakeError("LAKE_ALERT_WEBHOOK has to begin with http:// or https://.")
-        if url and (names_no_bucket(url) or ("://" in url and not is_s3(url))):
-            raise LakeError(
-                f"LAKE_ARTIFACTS_URL is '{url}'; it has to be a local path or s3://bucket/prefix."
-            )
-        for place in (config.landing_url, config.data_url, url or ""):
-            if is_s3(place):
-                s3.open_bucket(s3.split_url(place)[0])
-        return cls(project, config, full, variables, url, webhook)
-
-    def code(self) -> str:
-        """The digest of what a build would be made with now."""
-        return code_digest(self.project, self.config.target, self.variables)
+    Args:
+        full: Build everything.
+        maintain: Do the upkeep instead of a build.
+        dry_run: Only say what a tick would do.
+        loop: Seconds between ticks; None for a single one.
+        variables: dbt's ``--vars``.
+        log_format: ``human`` or ``json``.
+    """
+    log = Log(log_format)
+    try:
+        scheduler = Scheduler(log, full, variables, keep_project=loop is not None)
+        if dry_run:
+            scheduler.dry_run()
+            return Exit.OK
+    except LakeError as error:
+        code = exit_code(error)
+        log.error(f"{error} (exit code {int(code)})", exit_code=int(code))
+        return code
+    return scheduler.run(maintain, loop)
 
 
 class Scheduler:
-    """Runs ticks; with ``keep_project``, dbt parses the project once for all of them."""
+    """Runs ticks as the environment says.
 
-    def __init__(self, settings: Settings, log: Log, stop: Stop, keep_project: bool) -> None:
-        self._settings = settings
-        self._config = settings.config
+    Args:
+        log: Takes what it says.
+        full: Whether to build everything, whether or not something is pending.
+        variables: dbt's ``--vars``.
+        keep_project: Whether dbt parses the project once for all ticks.
+
+    Raises:
+        LakeError: A variable is wrong or missing.
+    """
+
+    def __init__(self, log: Log, full: bool, variables: str | None, keep_project: bool) -> None:
+        self._config = LakeConfig.from_env()
+        self._artifacts_url = os.environ.get("LAKE_ARTIFACTS_URL") or ""
+        self._serving_url = os.environ.get("LAKE_SERVING_URL") or ""
+        webhook = os.environ.get("LAKE_ALERT_WEBHOOK") or None
+        if webhook and not webhook.startswith(("http://", "https://")):
+            raise LakeError("LAKE_ALERT_WEBHOOK has to begin with http:// or https://.")
+        url = self._artifacts_url
+        if names_no_bucket(url) or ("://" in url and not is_s3(url)):
+            raise LakeError(
+                f"LAKE_ARTIFACTS_URL is '{url}'; it has to be a local path or s3://bucket/prefix."
+            )
+        for place in (self._config.landing_url, self._config.data_url, url):
+            if is_s3(place):
+                s3.open_bucket(s3.split_url(place)[0])
         self._log = log
-        self._stop = stop
-        self._dbt = Dbt(log, stop, settings.variables, keep_project)
-        self._alerts = Alerts(settings.webhook, settings.config, log)
+        self._full = full
+        self._variables = variables
+        self._stop = Stop(log, _grace_seconds())
+        self._dbt = Dbt(log, self._stop, variables, keep_project)
+        self._alerts = Alerts(webhook, self._config, log)
 
-    def tick(self) -> Exit:
-        """Build what is pending, and say what to do when something is wrong."""
-        return self._guarded(self._build_pending)
+    def dry_run(self) -> None:
+        """Say what a tick would do; nothing is locked, written or built."""
+        pending = self._find_pending()
+        for line in pending.values():
+            self._log.info(line)
+        if pending:
+            self._log.info(f"A tick would run: {' '.join(['dbt', *build_arguments(pending)])}")
+        else:
+            self._log.info("Nothing new: a tick would build nothing.")
 
-    def maintain(self) -> Exit:
-        """Run the lake's maintenance under the same lock."""
-        return self._guarded(self._maintain)
+    def run(self, maintain: bool, loop: float | None) -> Exit:
+        """Do a tick, or the lake's upkeep under the same lock; again after so many seconds."""
+        self._stop.listen()
+        work = self._maintain if maintain else self._build_pending
+        code, known = self._guarded(work), self._code() if loop else ""
+        while loop and not self._stop.requested:
+            self._stop.sleep(loop)
+            if self._code() != known and not self._stop.requested:
+                self._log.info("The project has changed: the scheduler starts again with it.")
+                os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+            if not self._stop.requested:
+                code = self._guarded(work)
+        return code
 
-    def pending(self) -> Pending:
-        """What a tick would build; nothing is locked, written or built."""
-        catalog = open_catalog(self._config)
-        try:
-            return self._find_pending(catalog)
-        finally:
-            catalog.close()
+    def _code(self) -> str:
+        """The digest of what a build would be made with now."""
+        return code_digest(project_folder(), self._config.target, self._variables)
 
     # -- around the work ---------------------------------------------------------------------------
 
-    def _guarded(self, work: Callable[[Catalog], Report]) -> Exit:
+    def _guarded(self, work: Callable[[], Report]) -> Exit:
         started = time.monotonic()
         tick_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
         self._log.tick_id = os.environ["LAKE_TICK_ID"] = tick_id
-        catalog: Catalog | None = None
-        try:
-            catalog = open_catalog(self._config)
-            catalog.snapshot()  # refuses what is no lake's before a lock is left beside it
-            catalog.lock()
-            report = work(catalog)
-        except LakeError as error:
-            report = Report(_exit_of(error), str(error))
-        except Exception as error:
-            traceback.print_exc()
-            reason = f"The scheduler itself failed with {type(error).__name__}: {error}."
-            report = Report(Exit.FAILED, reason, _ME)
-        try:
-            self._alerts.tell(report, lambda: self._quarantined(catalog), tick_id)
-        except LakeError as error:
-            self._log.warn(f"Nobody was told: {error} The next tick tries again.")
-        finally:
-            if catalog:
-                catalog.close()
+        with contextlib.ExitStack() as held:
+            try:
+                if self._config.sqlite_path:
+                    is_catalog(self._config.sqlite_path)  # no lock is left beside another's file
+                held.enter_context(run_lock(self._config))
+                report = work()
+            except LakeError as error:
+                report = Report(exit_code(error), str(error))
+            except Exception as error:
+                traceback.print_exc()
+                reason = f"The scheduler itself failed with {type(error).__name__}: {error}."
+                report = Report(Exit.FAILED, reason, _ME)
+            try:
+                self._alerts.tell(report, self._quarantined, tick_id)
+            except LakeError as error:
+                self._log.warn(f"Nobody was told: {error} The next tick tries again.")
         self._say(report, time.monotonic() - started)
         return report.code
 
     def _say(self, report: Report, seconds: float) -> None:
+        code = int(report.code)
         fields = {
-            "exit_code": int(report.code),
+            "exit_code": code,
             "seconds": round(seconds, 3),
             "streams": report.streams,
-            "command": report.command if report.code else None,
+            "command": report.command if code else None,
         }
         if report.code == Exit.OK:
             self._log.info(f"{report.reason} ({seconds:.1f} s)", **fields)
             return
         advice = "" if report.code == Exit.LOCKED else f" Type: {report.command}"
         say = self._log.warn if report.code in (Exit.PARTIAL, Exit.LOCKED) else self._log.error
-        code = f"(exit code {int(report.code)}, {seconds:.1f} s)"
-        say(f"{report.reason}{advice} {code}", **fields)
+        say(f"{report.reason}{advice} (exit code {code}, {seconds:.1f} s)", **fields)
 
     # -- the work ----------------------------------------------------------------------------------
 
-    def _find_pending(self, catalog: Catalog) -> Pending:
+    def _find_pending(self) -> Pending:
         landing = open_landing(self._config.landing_url)
-        if catalog.snapshot() is None:
-            return {EVERYTHING: "Everything is built: there is no lake yet."}
-        if self._settings.full:
+        if self._full:
             return {EVERYTHING: "Everything is built: --full was asked for."}
-        with Lake(self._config) as lake:
-            return find_pending(lake, landing, self._settings.code())
+        try:
+            with Lake(self._config) as lake:
+                return find_pending(lake, landing, self._code())
+        except NoLakeError:
+            return {EVERYTHING: "Everything is built: there is no lake yet."}
 
-    def _streams(self, catalog: Catalog) -> list[Stream]:
-        if catalog.snapshot() is None:
+    def _streams(self) -> list[Stream]:
+        try:
+            with Lake(self._config) as lake:
+                return lake.streams()
+        except NoLakeError:
             return []
-        with Lake(self._config) as lake:
-            return lake.streams()
 
-    def _quarantined(self, catalog: Catalog | None) -> list[str]:
+    def _quarantined(self) -> list[str]:
         """The streams with files in quarantine that nobody has removed since."""
-        streams = self._streams(catalog) if catalog else []
         landing = open_landing(self._config.landing_url)
-        return [stream.label for stream in streams if stream.bad_files(landing)]
+        return [stream.label for stream in self._streams() if stream.bad_files(landing)]
 
-    def _build_pending(self, catalog: Catalog) -> Report:
-        pending = self._find_pending(catalog)
+    def _build_pending(self) -> Report:
+        pending = self._find_pending()
         if not pending:
             report = Report(Exit.OK, "Nothing new.", idle=True)
         elif self._stop.requested:
             return Report(Exit.FAILED, CUT_SHORT, _ME)
         else:
-            report = self._build(catalog, pending)
-        self._publish(catalog)
+            report = self._build(pending)
+        self._publish()
         return report
 
-    def _build(self, catalog: Catalog, pending: Pending) -> Report:
+    def _build(self, pending: Pending) -> Report:
         """Build in as many rounds as the backlog needs."""
         for line in pending.values():
             self._log.info(line)
-        os.environ["LAKE_CODE_DIGEST"] = self._settings.code()
-        streams = self._streams(catalog)
+        os.environ["LAKE_CODE_DIGEST"] = self._code()
+        streams = self._streams()
         before = {file for stream in streams for file in stream.bad}
         results: list[Result] = []
         selectors = list(pending)
@@ -188,7 +223,7 @@ class Scheduler:
             if not results[-1].nodes:
                 break
             versions = {stream.label: stream.version for stream in streams}
-            streams = self._streams(catalog)
+            streams = self._streams()
             selectors = [
                 selector(stream.label)
                 for stream in streams
@@ -200,7 +235,7 @@ class Scheduler:
         bad = [file for stream in streams for file in stream.bad if file not in before]
         return judge(results, bad)
 
-    def _maintain(self, catalog: Catalog) -> Report:
+    def _maintain(self) -> Report:
         # What looks for pending changes starts faster without them.
         import duckdb
 
@@ -211,7 +246,7 @@ class Scheduler:
         command = f"{_ME} --maintain"
         try:
             with self._stop.build(KeyboardInterrupt()), opened("maintain") as lake:
-                given = settings.of_project(self._settings.variables)
+                given = settings.of_project(self._variables)
                 self._log.info(maintenance.HEADER)
                 for step in upkeep.maintain(lake, given, self._log.warn):
                     self._log.info(str(step))
@@ -224,18 +259,52 @@ class Scheduler:
             return Report(problem.exit, f"Maintenance failed: {problem.text()}", command)
         return Report(Exit.OK, "Maintained.", idle=True)
 
-    def _publish(self, catalog: Catalog) -> None:
-        """Publish the last build's artifacts; what fails is tried again by the next tick."""
-        url = self._settings.artifacts_url
-        if not url or self._stop.requested or catalog.snapshot() is None:
+    def _publish(self) -> None:
+        """Publish artifacts and marts of the last build; the next tick tries again what fails."""
+        if self._stop.requested or not (self._artifacts_url or self._serving_url):
             return
+        last = None
+        with contextlib.suppress(LakeError), Lake(self._config) as lake:
+            last = lake.last
+        if not last:
+            return
+        if self._artifacts_url:
+            try:
+                artifacts.publish_build(self._artifacts_url, self._config, last, self._dbt)
+            except LakeError as error:
+                self._log.warn(f"LAKE_ARTIFACTS_URL: {error} The next tick tries again.")
+        if self._serving_url and not last.failed:
+            self._publish_marts(last.code)
+
+    def _publish_marts(self, code: str) -> None:
+        """Bring the tables that BI tools read to what the last build left."""
+        from lotus_lake.publication.publish import publish
+
         try:
-            with Lake(self._config) as lake:
-                last = lake.last
-            if last:
-                artifacts.publish_build(url, self._settings.project, self._config, last, self._dbt)
+            with self._stop.build(KeyboardInterrupt()):
+                steps = publish(self._config, self._serving_url, code, self._manifest)
+        except KeyboardInterrupt:
+            if not self._stop.is_interrupted:
+                raise
+            return
         except LakeError as error:
-            self._log.warn(f"LAKE_ARTIFACTS_URL: {error} The next tick tries again.")
+            self._log.warn(f"Not published: {error} The next tick tries again.")
+            return
+        if steps:
+            rows = sum(step.written for step in steps)
+            written = f"{counted(len(steps), 'table')}, {counted(rows, 'row')}"
+            self._log.info(f"Published: {written} written.")
+
+    def _manifest(self) -> Path:
+        """dbt's manifest of the project as it is, which a new pod has not yet."""
+        from lotus_lake.settings import is_current
+
+        manifest = target_folder() / artifacts.MANIFEST
+        if not is_current(manifest, project_folder()):
+            result = self._dbt.run("parse")
+            if result.errors or result.interrupted:
+                raise LakeError("dbt cannot parse the project; the lines above say why.")
+        return manifest
 
 
 def build_arguments(selectors: Iterable[str]) -> list[str]:
@@ -279,7 +348,12 @@ def _more(things: Sequence[object]) -> str:
     return f" (and {len(things) - 1} more)" if len(things) > 1 else ""
 
 
-def _exit_of(error: LakeError) -> Exit:
-    if isinstance(error, Locked):
-        return Exit.LOCKED
-    return Exit.UNREACHABLE if isinstance(error, Unreachable) else Exit.USAGE
+def _grace_seconds() -> float:
+    text = os.environ.get("LAKE_GRACE_SECONDS") or "25"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < 1e6:
+        raise LakeError(f"LAKE_GRACE_SECONDS is '{text}'; it has to be a number of seconds.")
+    return seconds

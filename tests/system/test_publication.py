@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import sqlalchemy
 from tests.deployment import DEPLOY
 from tests.system import services
 from tests.system.lake import Lake
+from tests.system.scheduling import Ticks
 from tests.system.small_project import Shop
 
 PASSWORD = "it's a\\secret"
@@ -283,3 +285,24 @@ def test_killed_at_random_moments(marts: Shop, serving: Serving) -> None:
         publish(lake)
         assert same(lake, serving, "dim_customers", "customer_id, orders")
         assert same(lake, serving, "fct_statuses")
+
+
+def test_a_tick_publishes(marts: Shop, serving: Serving) -> None:
+    """Last of all, also in a new pod; what fails there is said, and fails nothing."""
+    ticks = Ticks(marts.lake)
+    serving.run("alter role publisher connection limit 0")
+    done = ticks.run()
+    assert done.code == 0 and done.says("Not published: The database of LAKE_SERVING_URL"), done
+    serving.run("alter role publisher connection limit 5")
+    shutil.rmtree(marts.lake.target)
+    done = ticks.run()
+    assert done.code == 0 and done.says("Published: 2 tables, 4 rows written."), done
+    assert not ticks.run().says("Published")
+
+    marts.deliver(2, "4,7,placed")
+    assert ticks.run().says("Published: 2 tables")
+    assert same(marts.lake, serving, "fct_statuses")
+    marts.write("tests/nothing.sql", "select * from {{ ref('int_orders') }} where order_id = 5")
+    marts.deliver(3, "5,7,placed")
+    assert ticks.run().code == 20
+    assert serving.rows("dim_customers") == [(7, 3), (8, 1)], "of a build that failed"

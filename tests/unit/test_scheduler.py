@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from lotus_lake.config import LakeConfig, LakeError
+from lotus_lake.connection import connect
 from lotus_lake.exits import Exit, Locked, Unreachable
 from lotus_lake.listing import plan_listing
+from lotus_lake.locks import run_lock
 from lotus_lake.scheduler.alerts import Alerts, Report
 from lotus_lake.scheduler.build import Problem, Result
-from lotus_lake.scheduler.catalog import open_catalog
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.pending import code_digest
 from lotus_lake.scheduler.store import Store
@@ -107,14 +108,13 @@ def test_code_is_what_a_build_depends_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["config", "in_postgres"])
 def test_one_run_at_a_time(kind: str, request: pytest.FixtureRequest) -> None:
     config: LakeConfig = request.getfixturevalue(kind)
-    first, second = open_catalog(config), open_catalog(config)
-    assert first.snapshot() is None, "there is no lake yet"
-    first.lock()
-    with pytest.raises(Locked, match=rf"pid {os.getpid()}"):
-        second.lock()
-    first.close()
-    second.lock()
-    second.close()
+    for _ in range(2):
+        with (
+            run_lock(config),
+            pytest.raises(Locked, match=rf"pid {os.getpid()}"),
+            run_lock(config),
+        ):
+            pass
 
 
 def test_a_catalog_that_is_away_says_what_to_check(
@@ -122,14 +122,14 @@ def test_a_catalog_that_is_away_says_what_to_check(
 ) -> None:
     Path(config.catalog.removeprefix("sqlite:")).write_text("no SQLite " * 200)
     with pytest.raises(Unreachable, match="SQLite catalog"):
-        open_catalog(config).snapshot()
+        connect(config)
     monkeypatch.setenv("PGPASSWORD", "wrong-secret")
-    with pytest.raises(Unreachable, match="PGPASSWORD") as away:
-        open_catalog(in_postgres)
+    with pytest.raises(Unreachable, match="PGPASSWORD") as away, run_lock(in_postgres):
+        pass
     assert "wrong-secret" not in str(away.value)
     broken = LakeConfig("l", "postgres:host=h password=t0p s3cret", "d/")
-    with pytest.raises(LakeError, match="no connection string") as wrong:
-        open_catalog(broken)
+    with pytest.raises(LakeError, match="no connection string") as wrong, run_lock(broken):
+        pass
     assert "s3cret" not in str(wrong.value)
 
 
@@ -137,7 +137,7 @@ def test_a_catalog_that_is_something_else_is_a_wrong_configuration(config: LakeC
     with closing(sqlite3.connect(config.catalog.removeprefix("sqlite:"))) as other:
         other.execute("create table t (a)")
     with pytest.raises(LakeError, match=r"LAKE_CATALOG .* something else") as wrong:
-        open_catalog(config).snapshot()
+        connect(config)
     assert not isinstance(wrong.value, Unreachable)
 
 
