@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -218,24 +219,35 @@ def reconcile(stream: str | None, no_read_files: bool, as_json: bool) -> int:
     """Prove that nothing is missing and nothing is twice.
 
     Compares, for STREAM, a source's streams or all, what lies in the landing zone, what the ledger
-    says, what the files themselves say and what staging has. Names every difference, and changes
-    nothing.
+    says, what the files themselves say and what staging has; and without STREAM also the published
+    tables with the lake. Names every difference, and changes nothing.
     """
     from lotus_lake.operations.lake import opened
+    from lotus_lake.operations.reconcile import Reconciled
     from lotus_lake.operations.reconcile import reconcile as compared
 
     results = []
-    with opened("reconcile") as lake:
-        chosen = compared(lake, stream, not no_read_files)
-        _warn_of_undeclared(lake)
-        for one in chosen:
-            results.append(one)
-            if as_json:
-                continue
+
+    def told(one: Reconciled) -> None:
+        results.append(one)
+        if not as_json:
             for line in [*(f"difference: {line}" for line in one.differences), *one.notes]:
                 say(f"  {one.stream}  {line}")
             said = counted(len(one.differences), "difference") if one.differences else "clean"
             say(f"{one.stream}: {said}")
+
+    with opened("reconcile") as lake:
+        chosen = compared(lake, stream, not no_read_files)
+        _warn_of_undeclared(lake)
+        for one in chosen:
+            told(one)
+    url = os.environ.get("LAKE_SERVING_URL")
+    if url and not stream:
+        from lotus_lake.config import LakeConfig
+        from lotus_lake.publication.publish import compare
+
+        for table, lines in compare(LakeConfig.from_env(), url):
+            told(Reconciled(table, lines, []))
     differences = [line for one in results for line in one.differences]
     if as_json:
         print_json([asdict(one) for one in results])

@@ -175,6 +175,29 @@ def publish(
             return steps
 
 
+def compare(config: LakeConfig, url: str) -> Iterator[tuple[str, list[str]]]:
+    """Of each published table, what differs from the lake at the snapshot that it is of.
+
+    Row counts, and the sum of each column of whole or decimal numbers. Nothing is written. A table
+    whose snapshot has expired is compared with the lake as it is.
+
+    Raises:
+        Locked: A publication runs.
+        Unreachable: The lake or the database cannot be used.
+    """
+    with connect(config) as connection:
+        marts = Marts(connection, url)
+        with marts.transaction(keep=False):
+            for name, row in sorted(marts.published().items()):
+                there, lake = marts.sums(row) if row.is_there else ({"rows": 0}, {"rows": None})
+                differences = [
+                    f"{what}: {there[what]} published, {lake[what]} in the lake"
+                    for what in there
+                    if there[what] != lake[what]
+                ]
+                yield f"{SCHEMA}.{name}", differences if row.is_there else ["the table is gone"]
+
+
 class Marts:
     """A connection to the lake and to the database, for one transaction."""
 
@@ -273,6 +296,33 @@ class Marts:
         ]
         columns = [list(column) for column in zip(*inputs, strict=True)] or [[], [], [], []]
         return dict(self._connection.execute(_CHANGED, columns).fetchall())
+
+    def sums(self, row: Published) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The row count and the sums of a table's numbers, as published and in the lake."""
+        definition = row.definition
+        numbers = [
+            name
+            for name, kind in definition.types.items()
+            if re.match(r"numeric|bigint|integer|smallint", kind) and not kind.endswith("]")
+        ]
+        # As text, so that both write a number in one way.
+        sums = ['cast(count(*) as varchar) as "rows"']
+        sums += [
+            f"cast(sum(cast({_quote(name)} as decimal(38, 8))) as varchar) as {_quote(name)}"
+            for name in numbers
+        ]
+        # Of a query, and of a snapshot that has expired, the lake is as it is.
+        known = self._connection.execute(
+            f"from __ducklake_metadata_{ALIAS}.ducklake_snapshot where snapshot_id = ?",
+            [row.snapshot_id],
+        ).fetchone()
+        version = row.snapshot_id if known else self._snapshot_id
+        (there,) = self._rows(f"select {', '.join(sums)} from {_table(definition.name)}")
+        lake = self._connection.execute(
+            f"select {', '.join(sums)} from ({self._select(definition, version)})"
+        ).fetchone()
+        names = ["rows", *numbers]
+        return dict(zip(names, there, strict=True)), dict(zip(names, lake or (), strict=True))
 
     def with_types(self, definition: Definition) -> Definition:
         """A definition with the types that its columns have now."""
@@ -406,8 +456,8 @@ class Marts:
         ]
         self._run("; ".join(f"comment on {comment}" for comment in comments))
 
-    def _select(self, definition: Definition) -> str:
-        """SQL that has a table's rows, in DuckDB's types."""
+    def _select(self, definition: Definition, version: int | None = None) -> str:
+        """SQL that has a table's rows as of a snapshot, in DuckDB's types."""
         if definition.query:
             columns = ", ".join(
                 f"cast({_quote(one)} as date) as {_quote(one)}"
@@ -420,7 +470,7 @@ class Marts:
         schema, _, name = definition.inputs[0].partition(".")
         return (
             f"select {columns} from {ALIAS}.{_quote(schema)}.{_quote(name)}"
-            f" at (version => {self._snapshot_id})"
+            f" at (version => {version or self._snapshot_id})"
         )
 
     # -- statements --------------------------------------------------------------------------------

@@ -171,8 +171,16 @@ def test_only_what_changed_is_written(marts: Shop, serving: Serving) -> None:
         "dim_customers": ("changed", 3),
         "fct_statuses": ("changed", 2),
     }
+    assert "marts.dim_customers: clean" in lake.command("reconcile").output
     serving.run("drop table marts.fct_statuses")
-    serving.run("delete from marts.dim_customers")
+    serving.run("update marts.dim_customers set orders = 9 where customer_id = 7")
+    differs = lake.command("reconcile")
+    assert differs.code == 20, differs
+    assert (
+        "marts.dim_customers  difference: orders: 10.00000000 published, 3.00000000 in the lake"
+        in differs.output
+    )
+    assert "marts.fct_statuses  difference: the table is gone" in differs.output
     assert publish(lake) == {"fct_statuses": ("created", 2)}
     assert publish(lake, "--full")["dim_customers"] == ("changed", 3)
     assert same(lake, serving, "fct_statuses")
