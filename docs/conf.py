@@ -6,7 +6,13 @@ from mmdr import Diagram
 
 project = html_title = "lotus-lake"
 root_doc = "docs/menu"
-include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**", "examples/*/README.md"]
+include_patterns = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/**",
+    "examples/*/README.md",
+]
 # Folders that have no guides and many files.
 exclude_patterns = [".*", "target", "logs"]
 

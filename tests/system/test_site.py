@@ -105,6 +105,61 @@ def test_links_lead_somewhere(site: Site) -> None:
         assert (site.folder / guide.relative_to(PROJECT)).with_suffix(".html").resolve() in texts
 
 
+def blocks(site: Site, page: str, section: str, currency: str, grain: str) -> list[list[str]]:
+    """The rows of a section of a page of metrics, for a currency and a period."""
+    text = (site.folder / page).read_text().partition(f"<h2>{section}</h2>")[2]
+    text = text.partition("</section>")[0]
+    chosen = f'data-currency="{currency}" data-grain="{grain}"'
+    (block,) = (part for part in text.split('<div class="block" ') if part.startswith(chosen))
+    rows = re.findall(r"<tr>(.*?)</tr>", block.partition("<tbody>")[2])
+    return [[unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t", row)] for row in rows]
+
+
+@pytest.mark.slow
+def test_pages_of_metrics(site: Site, reference: Reference, shared: Path) -> None:
+    """Each figure is what SQL over the facts says."""
+    lake = Lake(shared / "reference")
+    days = lake.query(
+        "select strftime(sale_day, '%a %d %b %Y'), total_sales, gross_sales, discounts, returns,"
+        " net_sales, shipping, taxes, orders, average_order_value from fct_daily_sales"
+        " where currency = 'USD' and sale_day is not null order by sale_day desc"
+    )
+    shown = blocks(site, "sales.html", "Sales over time", "USD", "day")
+    assert len(days) > 15 and len(shown) > 15
+
+    def cells(row: tuple[object, ...]) -> list[str]:
+        name, *values, orders, average = row
+        return [str(name), *(f"{value:,.2f}" for value in values), f"{orders:,}", f"{average:,.2f}"]
+
+    expected = {row[0]: cells(row) for row in days}
+    assert {row[0]: row[:-1] for row in shown}.items() <= expected.items()
+
+    margins = lake.query(
+        "select title, sum(gross_margin), sum(net_sales) from fct_order_lines"
+        " where is_counted and currency = 'USD' group by 1 order by 2 desc nulls last limit 5"
+    )
+    ranked = blocks(site, "products.html", "Margin", "USD", "month")
+    assert [row[:3] for row in ranked[:5]] == [
+        [title, f"{margin:,.2f}", f"{sales:,.2f}"] for title, margin, sales in margins
+    ]
+
+    (last, until), *_ = lake.query(
+        "with sales as (select * from fct_daily_sales where currency = 'USD' and sale_day notnull)"
+        " select max_by(total_sales, sale_day), sum(total_sales) from sales"
+        " where strftime(sale_day, '%Y-%m') = (select strftime(max(sale_day), '%Y-%m') from sales)"
+    )
+    (total, *_) = blocks(site, "index.html", "Sales", "USD", "")
+    assert total == ["Total sales", f"{last:,.2f}", f"{until:,.2f}", "–"]
+    assert "Something needs a look" in (site.folder / "index.html").read_text()
+
+    retained = lake.query(
+        "select retention_rate from fct_customer_cohorts where currency = 'USD'"
+        " and months_since_first = 0 order by cohort_month desc"
+    )
+    triangle = blocks(site, "customers.html", "Who came back", "USD", "")
+    assert [row[1] for row in triangle] == [f"{rate:.1%}" for (rate,) in retained]
+
+
 @pytest.mark.slow
 def test_the_site_is_served(site: Site) -> None:
     """By `lake docs --serve`, to this machine only, with headers of its own."""
@@ -136,7 +191,9 @@ def tab() -> Iterator[Tab]:
 @pytest.mark.nightly
 def test_our_pages_are_sound(site: Site, tab: Tab) -> None:
     """No errors, nothing asked of the network, no wider than a phone or a desk; pictures drawn."""
-    for page in ("README.html", "docs/index.html", "docs/models.html", "status/index.html"):
+    reports = [f"{path.stem}.html" for path in (PROJECT / "pages").glob("*.yml")]
+    guides = ["README.html", "docs/index.html", "docs/models.html"]
+    for page in (*reports, *guides, "status/index.html"):
         for width in (NARROW, WIDE):
             tab.resize(width)
             tab.open(site.url(page), "h1")
@@ -163,6 +220,21 @@ def test_the_parts_lead_to_each_other(site: Site, tab: Tab, tmp_path: Path) -> N
     sales = f"{catalog}#!/model/model.lotus_lake.fct_sales"
     tab.open(sales, ".table-responsive tbody tr")
     expect(page.locator("body")).to_contain_text("net_sales")
+
+
+@pytest.mark.nightly
+def test_currency_and_period_are_chosen(site: Site, tab: Tab) -> None:
+    """Of the page's blocks only those of the choice are seen."""
+    tab.open(site.url("sales.html"), "h1")
+    page = tab.page
+    heads = page.locator("section").first.locator("thead th:visible").first
+    expect(heads).to_have_text("Month")
+    page.get_by_label("Days").check()
+    expect(heads).to_have_text("Day")
+    before = page.locator("section").first.locator("tbody td:visible").first.inner_text()
+    page.get_by_label("Currency").select_option(index=1)
+    expect(page.locator("section").first.locator("tbody td:visible").first).not_to_have_text(before)
+    assert page.locator("section").first.locator("table:visible").count() == 1
 
 
 @pytest.mark.nightly
