@@ -136,6 +136,7 @@ class Metrics:
         """
         if config.branch:
             branches.require(config)
+        self._sql(question)  # refuses what is wrong before there is a lake
         with connect(config) as connection:
             if question.where:
                 lock_down(connection, config)
