@@ -354,16 +354,18 @@ class Marts:
         # DuckDB remembers the tables that it has seen.
         self._connection.execute("call pg_clear_cache()")
         is_same = (before.types, before.query) == (types, definition.query)
-        written = self._write_changes(definition, known) if known and is_same else None
-        if written is None:
+        written = rows = -1
+        if known and is_same and definition.block:
+            written, rows = self._write_changes(definition, known), self._count(table)
+        # Blocks without a value are equal to none.
+        if rows < 0 or rows != self._count_in_lake(definition):
             self._run(f"delete from {table}")
-            written = self._insert(definition)
+            written = rows = self._insert(definition)
         shape = (types, definition.key, definition.is_complete, definition.indexes)
         if shape != (before.types, before.key, before.is_complete, before.indexes):
             self._index(before, definition)
         if (before.comment, before.comments) != (definition.comment, definition.comments):
             self._describe(definition)
-        rows = self._count(table)
         self._run(f"delete from {SCHEMA}.published where table_name = {_literal(definition.name)}")
         self._run(
             f"insert into {SCHEMA}.published"
@@ -394,10 +396,8 @@ class Marts:
         ]
         self._run(f"alter table {table} {', '.join(steps)}")
 
-    def _write_changes(self, definition: Definition, old: Published) -> int | None:
-        """Replace the rows of the blocks that changed; None if that cannot be done."""
-        if not definition.block:
-            return None
+    def _write_changes(self, definition: Definition, old: Published) -> int:
+        """Replace the rows of the blocks that changed; how many it wrote."""
         table, changes = _table(definition.name), f'{SCHEMA}."changes of {definition.name}"'
         block = ", ".join(map(_quote, definition.block))
         columns = ", ".join(f"{_quote(one)} {definition.types[one]}" for one in definition.block)
@@ -412,12 +412,7 @@ class Marts:
         same = " and ".join(f"rows.{one} = changes.{one}" for one in block.split(", "))
         self._run(f"delete from {table} as rows using {changes} as changes where {same}")
         self._run(f"drop table {changes}")
-        written = self._insert(definition, f"semi join ({changed}) using ({block})")
-        there = self._connection.execute(
-            f"select count(*) from ({self._select(definition)})"
-        ).fetchone()
-        # A block without a value is equal to none.
-        return written if there == (self._count(table),) else None
+        return self._insert(definition, f"semi join ({changed}) using ({block})")
 
     def _insert(self, definition: Definition, some: str = "") -> int:
         given = ", ".join(
@@ -483,6 +478,10 @@ class Marts:
 
     def _count(self, table: str) -> int:
         return int(self._rows(f"select count(*) from {table}")[0][0])
+
+    def _count_in_lake(self, definition: Definition) -> int:
+        counted = f"select count(*) from ({self._select(definition)})"
+        return int(self._connection.execute(counted).fetchall()[0][0])
 
 
 def _table(name: str) -> str:
