@@ -136,7 +136,7 @@ class Metrics:
         """
         if config.branch:
             branches.require(config)
-        self._sql(question)  # refuses what is wrong before there is a lake
+        self.sql(question)  # refuses what is wrong before there is a lake
         with connect(config) as connection:
             if question.where:
                 lock_down(connection, config)
@@ -148,7 +148,7 @@ class Metrics:
         Raises:
             LakeError: As :meth:`ask`.
         """
-        columns, sql = self._sql(question)
+        columns, sql = self.sql(question)
         try:
             cursor = connection.execute(sql)
             found = [column[0] for column in cursor.description]
@@ -185,7 +185,7 @@ class Metrics:
         columns = [spec.dunder_name for spec in (*asked.linkable_specs, *asked.metric_specs)]
         return columns, explained.sql_statement.without_descriptions.sql
 
-    def _sql(self, question: Question) -> tuple[list[str], str]:
+    def sql(self, question: Question) -> tuple[list[str], str]:
         """The columns of the answer, and the SQL that has them."""
         for name in question.metrics:
             if name not in self._metrics:

@@ -24,6 +24,7 @@ from typing import Any
 from lotus_lake import branches
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.diff.compare import compare
+from lotus_lake.diff.metrics import compare_metrics
 from lotus_lake.diff.personal import shown, without_values
 from lotus_lake.diff.report import write_reports
 from lotus_lake.diff.results import LakeDiff, Problem
@@ -108,7 +109,14 @@ class PullRequest:
         with opened(self._lake, self._branch.branch) as (connection, before, after):
             if first:
                 before = replace(after, snapshot=first.after.snapshot, label="the first build")
-            return compare(connection, before, after, keys(manifests[0]), shown(*manifests), only)
+            found = compare(connection, before, after, keys(manifests[0]), shown(*manifests), only)
+            if not first:
+                changed = [table.name for table in found.changed]
+                semantic_manifest = self._out / "semantic_manifest.json"
+                found.metrics = compare_metrics(
+                    connection, before, after, changed, semantic_manifest
+                )
+            return found
 
     def _dbt(self, command: str, *arguments: str) -> tuple[list[dict[str, Any]], list[Problem]]:
         """Run dbt: the results of its nodes, and the problems among them."""

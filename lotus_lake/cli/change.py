@@ -130,12 +130,13 @@ def diff(branch: str, latest: bool, only: tuple[str, ...]) -> None:
     """Show what BRANCH changes in the numbers.
 
     Compares every table with that of the lake as it was when the branch was made: rows, columns,
-    sums by day and by the first id beside the key. Also writes target/diff/report.md and
-    report.html. Values of personal columns are not shown.
+    sums by day and by the first id beside the key; and the metrics by month. Also writes
+    target/diff/report.md and report.html. Values of personal columns are not shown.
     """
     from rich.console import Console
 
     from lotus_lake.diff.compare import compare
+    from lotus_lake.diff.metrics import compare_metrics
     from lotus_lake.diff.personal import shown
     from lotus_lake.diff.report import print_report, write_reports
     from lotus_lake.diff.sides import keys, opened
@@ -145,6 +146,9 @@ def diff(branch: str, latest: bool, only: tuple[str, ...]) -> None:
     declared = keys(manifest), shown(manifest)
     with opened(config, branch, latest=latest) as sides:
         found = compare(*sides, *declared, only)
+        changed = [table.name for table in found.changed]
+        semantic_manifest = dbt_target() / "semantic_manifest.json"
+        found.metrics = compare_metrics(*sides, changed, semantic_manifest)
     write_reports(found, out)
     console = Console()
     print_report(found, console)

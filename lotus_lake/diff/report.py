@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from lotus_lake.diff.results import Delta, LakeDiff, Number, TableDiff
+from lotus_lake.diff.results import Delta, LakeDiff, MetricDelta, Number, TableDiff
 from lotus_lake.escaping import markdown as inert
 from lotus_lake.escaping import markdown_block, plain, printable
 from lotus_lake.pages import environment, guarded, inline_scripts
@@ -47,6 +48,9 @@ def print_report(diff: LakeDiff, console: Console) -> None:
             console.print(plain(line), highlight=False)
     if diff.changed:
         _print_grid(_overview(diff.changed), console)
+    if diff.metrics:
+        console.print("\n[bold]Metrics[/] by month", highlight=False)
+        _print_grid(_metrics(diff.metrics, _DAYS), console)
     for table in diff.changed:
         for grid in _details(table, _DAYS):
             console.print(f"\n[bold]{plain(table.name)}[/]: {plain(grid.title)}", highlight=False)
@@ -85,6 +89,21 @@ def _overview(tables: Sequence[TableDiff]) -> Grid:
         rows.append([[cell] for cell in cells])
     heads = ("table", "status", "rows", "added", "removed", "changed", "columns", "known by")
     return Grid("All tables", heads, range(2, 6), rows)
+
+
+def _metrics(deltas: Sequence[MetricDelta], limit: int | None = None) -> Grid:
+    """The metrics that differ: of each the newest months."""
+    newest: dict[str, int] = {}
+    rows = []
+    for delta in reversed(deltas):
+        newest[delta.metric] = newest.get(delta.metric, 0) + 1
+        if limit and newest[delta.metric] > limit:
+            continue
+        change = Decimal(delta.after or 0) - Decimal(delta.before or 0)
+        values = (_number(delta.before), _number(delta.after), _signed(float(change)))
+        rows.append([[cell] for cell in (delta.metric, delta.month, delta.currency, *values)])
+    heads = ("metric", "month", "currency", "before", "after", "delta")
+    return Grid("Metrics", heads, range(3, 6), rows[::-1], len(deltas) - len(rows))
 
 
 def _details(table: TableDiff, days: int | None = None) -> list[Grid]:
@@ -214,5 +233,6 @@ def _render(
         unbuilt=_unbuilt(diff),
         full_refresh=_full_refresh(diff),
         overview=overview,
+        metrics=_metrics(diff.metrics, None if name.endswith(".html") else _DAYS),
         details=details,
     )

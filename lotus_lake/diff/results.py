@@ -55,6 +55,17 @@ class TableDiff:
 
 
 @dataclass(frozen=True)
+class MetricDelta:
+    """A metric of a month, and of a currency if it has any, before and after."""
+
+    metric: str
+    month: str
+    currency: str
+    before: Number | None
+    after: Number | None
+
+
+@dataclass(frozen=True)
 class Problem:
     """A node that failed, and its message."""
 
@@ -69,6 +80,8 @@ class LakeDiff:
     before: Side
     after: Side
     tables: list[TableDiff]
+    # The months in which metrics differ.
+    metrics: list[MetricDelta] = field(default_factory=list)
     # Nodes that failed, and models that were not built because of these.
     problems: list[Problem] = field(default_factory=list)
     unbuilt: list[str] = field(default_factory=list)

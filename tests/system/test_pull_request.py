@@ -91,6 +91,14 @@ def test_a_changed_formula(lake: Lake, checkout: Path) -> None:
     assert "`main.fct_sales`" in text
     count = lake.value("select count(*) from fct_sales")
     assert re.search(rf"`net_sales` \| {count:,} \| \+{count:,}\.00", text), text
+    (month,) = lake.query(
+        "select strftime(first_order_at, '%Y-%m'), sum(net_sales), sum(net_sales) + sum(orders)"
+        " from dim_customers where currency = 'USD' and orders > 0 group by 1"
+        " order by 1 desc limit 1"
+    )
+    said, was, now = month
+    line = f"| `customer_net_sales` | `{said}` | `USD` | {was:,.2f} | {now:,.2f} |"
+    assert line in text
     assert (lake.target / "pr" / "report.html").read_text().count("<svg") >= 2
     assert lake.snapshot() == before
     assert lake.everything("main") == tables
