@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from stat import S_ISLNK, S_ISREG
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lotus_lake import s3
 from lotus_lake.config import is_s3, local_path
@@ -41,8 +41,6 @@ class LandedFile:
     etag: str
     size: int
     last_modified: datetime
-
-    EPOCH: ClassVar[datetime] = datetime.fromtimestamp(0, UTC)
 
     @property
     def day(self) -> date | None:
@@ -78,15 +76,6 @@ class Landing(Protocol):
             since: Leave out days before this one; None lists everything.
             changed_since: Also list older days that show a change after this time, where the
                 store can tell (a local folder can, S3 cannot).
-
-        Raises:
-            LakeError: The place cannot be read.
-        """
-
-    def versions(
-        self, folder: str, since: date | None = None, changed_since: datetime | None = None
-    ) -> list[tuple[str, str]]:
-        """(path, etag) of the same files, in no order: much cheaper, to see whether any changed.
 
         Raises:
             LakeError: The place cannot be read.
@@ -178,13 +167,6 @@ class LocalLanding:
     ) -> list[LandedFile]:
         found = [_local_file(*entry) for entry in self._listed(folder, since, changed_since)]
         return sorted(found, key=lambda file: file.order)
-
-    def versions(
-        self, folder: str, since: date | None = None, changed_since: datetime | None = None
-    ) -> list[tuple[str, str]]:
-        return [
-            (path, _local_etag(stat)) for path, stat in self._listed(folder, since, changed_since)
-        ]
 
     def again(self, paths: Iterable[str]) -> list[LandedFile]:
         return [
@@ -287,18 +269,10 @@ class LocalLanding:
         )
 
 
-def _etag(item: Item) -> str:
-    return (item["e_tag"] or "").strip('"')
-
-
-def _local_etag(stat: os.stat_result) -> str:
-    return f"{stat.st_size}-{stat.st_mtime_ns}"
-
-
 def _local_file(path: str, stat: os.stat_result) -> LandedFile:
     return LandedFile(
         path=path,
-        etag=_local_etag(stat),
+        etag=f"{stat.st_size}-{stat.st_mtime_ns}",
         size=stat.st_size,
         last_modified=datetime.fromtimestamp(stat.st_mtime, UTC),
     )
@@ -341,17 +315,18 @@ class S3Landing:
     def files(
         self, folder: str, since: date | None = None, changed_since: datetime | None = None
     ) -> list[LandedFile]:
-        found = map(self._file, self._visible(folder, since, exact=True))
-        return sorted(found, key=lambda file: file.order)
-
-    def versions(
-        self, folder: str, since: date | None = None, changed_since: datetime | None = None
-    ) -> list[tuple[str, str]]:
-        start = len(self._prefix)
-        return [
-            (item["path"][start:], _etag(item))
-            for item in self._visible(folder, since, exact=False)
+        prefix = self._prefix + folder
+        # Zero-padded day folders sort by date, so S3 itself leaves out the days before.
+        # What comes after everything of the day before. The first day's own folder would not do:
+        # SeaweedFS leaves out whatever lies in a folder that a listing starts after.
+        eve = since - timedelta(days=1) if since else None
+        after = f"{prefix}{eve:year=%Y/month=%m/day=%d}~" if eve else None
+        found = [
+            self._file(item)
+            for item in self._listed(prefix, after)
+            if not _HIDDEN_PART.search(item["path"], len(prefix) - 1)
         ]
+        return sorted(found, key=lambda file: file.order)
 
     def again(self, paths: Iterable[str]) -> list[LandedFile]:
         found: list[LandedFile] = []
@@ -375,41 +350,24 @@ class S3Landing:
     def arrow_path(self, path: str) -> str:
         return f"{self._bucket}/{self._prefix}{path}"
 
-    def _visible(self, folder: str, since: date | None, exact: bool) -> list[Item]:
-        prefix = self._prefix + folder
-        # Zero-padded day folders sort by date, so S3 itself leaves out the days before.
-        # What comes after everything of the day before. The first day's own folder would not do:
-        # SeaweedFS leaves out whatever lies in a folder that a listing starts after.
-        eve = since - timedelta(days=1) if since else None
-        after = f"{prefix}{eve:year=%Y/month=%m/day=%d}~" if eve else None
-        return [
-            item
-            for item in self._listed(prefix, after, exact)
-            if not _HIDDEN_PART.search(item["path"], len(prefix) - 1)
-        ]
-
     def _file(self, item: Item) -> LandedFile:
         return LandedFile(
             path=item["path"].removeprefix(self._prefix),
-            etag=_etag(item),
+            etag=(item["e_tag"] or "").strip('"'),
             size=item["size"],
             last_modified=item["last_modified"].astimezone(UTC),
         )
 
-    def _listed(self, prefix: str, after: str | None = None, exact: bool = True) -> Iterator[Item]:
-        """Objects below a prefix, in the order of their keys, from the one after ``after`` on.
-
-        Args:
-            exact: Leave out markers of folders; to obstore they are empty files.
-        """
+    def _listed(self, prefix: str, after: str | None = None) -> Iterator[Item]:
+        """Objects below a prefix, in the order of their keys, from the one after ``after`` on."""
         import obstore
         from obstore.exceptions import BaseError, InvalidPathError
 
         last = after
         try:
             for chunk in obstore.list(self._store, prefix, offset=after, chunk_size=1000):
-                if exact and not all(item["size"] for item in chunk):
-                    break
+                if not all(item["size"] for item in chunk):
+                    break  # to obstore, the marker of a folder is an empty file
                 for item in chunk:
                     yield item
                     last = item["path"]

@@ -216,8 +216,8 @@ class Stream:
     def versions(self, landing: Landing) -> list[Version]:
         """The files that may be new: those that the feeder lists, and those in quarantine."""
         listing, folder = self._listing(), f"{self.source}/{self.name}/"
-        listed = landing.versions(folder, listing.since, listing.changed_since)
-        return [*listed, *((file.path, file.etag) for file in self.bad_files(landing))]
+        listed = landing.files(folder, listing.since, listing.changed_since)
+        return [(file.path, file.etag) for file in [*listed, *self.bad_files(landing)]]
 
     def _listing(self) -> Listing:
         return plan_listing(
