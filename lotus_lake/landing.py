@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from stat import S_ISLNK, S_ISREG
+from pathlib import PurePosixPath
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lotus_lake import s3
@@ -139,7 +139,6 @@ class LocalLanding:
         self.url = url
         self._root = local_path(url).as_posix()
         self.root = f"{self._root}/"
-        self._real_root = os.path.realpath(self._root)
         self._undecoded: dict[str, str] = {}  # names as they are told -> as they are
         if not os.path.isdir(self._root):
             raise Unreachable(
@@ -157,15 +156,17 @@ class LocalLanding:
         return sorted(
             (source.name, stream.name)
             for source in self._entries(self._root)
-            if self._is_inside(source) and source.is_dir()
+            if source.is_dir(follow_symlinks=False)
             for stream in self._entries(source.path)
-            if self._is_inside(stream) and stream.is_dir()
+            if stream.is_dir(follow_symlinks=False)
         )
 
     def files(
         self, folder: str, since: date | None = None, changed_since: datetime | None = None
     ) -> list[LandedFile]:
-        found = [_local_file(*entry) for entry in self._listed(folder, since, changed_since)]
+        if self._is_link(folder):
+            return self.again([folder.rstrip("/")])
+        found = [_local_file(*entry) for entry in self._walk(folder, since, changed_since)]
         return sorted(found, key=lambda file: file.order)
 
     def again(self, paths: Iterable[str]) -> list[LandedFile]:
@@ -180,78 +181,45 @@ class LocalLanding:
         return re.sub(r"([*?\[])", r"[\1]", f"{self.root}{path}")
 
     def arrow_path(self, path: str) -> str:
-        if os.path.lexists(self.root + path) and not self._is_file(self.root + path):
-            raise OSError(
-                "it is a link that leads nowhere, in a circle or out of the landing zone: land the "
-                "file itself"
-            )
+        if self._is_link(path):
+            raise OSError("it is a link, and no link is followed: land the file itself")
         return f"{self._root}/{path}"
 
-    def _listed(
-        self, folder: str, since: date | None, changed_since: datetime | None
-    ) -> Iterator[tuple[str, os.stat_result]]:
-        if self._is_inside(self.root + folder):
-            here = os.path.realpath(self.root + folder)
-            yield from self._walk(folder, since, changed_since, {here})
-        else:
-            yield from self._look(folder.rstrip("/"))
-
     def _walk(
-        self, folder: str, since: date | None, changed_since: datetime | None, linked: set[str]
+        self, folder: str, since: date | None, changed_since: datetime | None
     ) -> Iterator[tuple[str, os.stat_result]]:
         for entry in self._entries(self.root + folder):
             path = f"{folder.rstrip('/')}/{entry.name}"
-            if entry.is_symlink():
-                real, here = (os.path.realpath(place) for place in (entry.path, self.root + folder))
-                if real in linked or Path(here).is_relative_to(real):  # a circle
-                    yield from self._look(path)
-                    continue
-                below = {*linked, real}
-            else:
-                below = linked
-            if self._is_inside(entry) and entry.is_dir():
-                day = day_of(path) if since else None
-                if since and day and day < since:
-                    # Adding or replacing a file by renaming changes its folder's time.
-                    changed = datetime.fromtimestamp(entry.stat().st_mtime, UTC)
-                    if not changed_since or changed < changed_since:
-                        continue
-                yield from self._walk(path, since, changed_since, below)
-            else:
+            if not entry.is_dir(follow_symlinks=False):
                 yield from self._look(path)
-
-    def _is_inside(self, place: str | os.DirEntry[str]) -> bool:
-        """Whether a place lies in the landing zone, wherever links lead; only those cost a look."""
-        if isinstance(place, os.DirEntry) and not place.is_symlink():
-            return True
-        try:
-            real = os.path.realpath(place, strict=True)
-        except FileNotFoundError:
-            return not os.path.islink(place)  # deleted since it was listed
-        except OSError:
-            return False
-        return Path(self._real_root) in Path(real).parents
+                continue
+            day = day_of(path) if since else None
+            if since and day and day < since:
+                # Adding or replacing a file by renaming changes its folder's time.
+                changed = datetime.fromtimestamp(entry.stat().st_mtime, UTC)
+                if not changed_since or changed < changed_since:
+                    continue
+            yield from self._walk(path, since, changed_since)
 
     def _look(self, path: str) -> Iterator[tuple[str, os.stat_result]]:
-        place = self.root + path
         try:
-            stat = os.lstat(place)
-            if S_ISLNK(stat.st_mode) and self._is_file(place):
-                stat = os.stat(place)
+            stat = os.lstat(self.root + path)
         except FileNotFoundError:
             return  # deleted since it was listed
         except OSError as error:
             raise self._refused(path, error) from error
-        # Other links go into quarantine, as they cannot be read. So does a folder that is one.
-        if S_ISREG(stat.st_mode) or S_ISLNK(stat.st_mode) or not self._is_inside(place):
+        # A link goes into quarantine: it may lead out of the landing zone, or in a circle.
+        if S_ISREG(stat.st_mode) or self._is_link(path):
             # A name that is no UTF-8 can be told, though not read: it goes into quarantine.
             told = path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
             if told != path:
                 self._undecoded[told] = path
             yield told, stat
 
-    def _is_file(self, place: str) -> bool:
-        return self._is_inside(place) and os.path.isfile(place)
+    def _is_link(self, path: str) -> bool:
+        """Whether a path, or a folder on the way to it, is a link."""
+        places = [PurePosixPath(path), *PurePosixPath(path).parents]
+        return any(os.path.islink(f"{self.root}{place}") for place in places)
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
