@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ParamSpec, TypeAlias, TypeVar
+from typing import BinaryIO, ParamSpec, TypeAlias, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -184,19 +183,25 @@ class Scanner:
 
     def _text(self, file: LandedFile) -> Probe:
         with self._open(file) as data:
-            gzipped = data.read_at(2, 0) == b"\x1f\x8b"
-            data.seek(0)
-            if gzipped:
-                texts.check_gzip(data, file.size, self._limits)
-        with self._open(file) as data, _text_of(data, gzipped, errors="replace") as text:
-            form = _text_format(file, text.read(_HEAD_CHARACTERS))
+            form = _text_format(file, self._decoded(data, "replace").read(_HEAD_CHARACTERS))
         path = f"{self._folder}/{uuid.uuid4()}.parquet"
         try:
-            with self._open(file) as data, _text_of(data, gzipped) as text:
-                return self._rewrite(file, form, text, path)
+            with self._open(file) as data:
+                return self._rewrite(file, form, self._decoded(data, "strict"), path)
         except BaseException:
             Path(path).unlink(missing_ok=True)
             raise
+
+    def _decoded(self, data: pa.NativeFile, errors: str) -> io.TextIOBase:
+        """A file as text; its lines keep their ends."""
+        size = data.size()
+        content: BinaryIO = (
+            texts.Gunzipped(data, size, self._limits)
+            if data.read_at(2, 0) == b"\x1f\x8b"
+            else io.BufferedReader(data, _BUFFER_BYTES)
+        )
+        data.seek(0)
+        return io.TextIOWrapper(content, "utf-8-sig", errors, newline="")
 
     def _rewrite(self, file: LandedFile, form: str, text: io.TextIOBase, path: str) -> Probe:
         uri = f"{self._landing.root}{file.path}"
@@ -247,12 +252,6 @@ def _tried(
         return Unreadable(
             f"it cannot be read: {in_a_line(error)}", is_transient=is_transient(error)
         )
-
-
-def _text_of(data: pa.NativeFile, gzipped: bool, errors: str = "strict") -> io.TextIOWrapper:
-    """A file as text; its lines keep their ends."""
-    content = gzip.GzipFile(fileobj=data) if gzipped else io.BufferedReader(data, _BUFFER_BYTES)
-    return io.TextIOWrapper(content, "utf-8-sig", errors, newline="")
 
 
 def _text_format(file: LandedFile, head: str) -> str:

@@ -27,36 +27,42 @@ Record = TypeVar("Record", str, list[str])
 
 _PIECE_CHARACTERS = 8 << 20
 _PIECE_ROWS = 100_000
-_CHUNK_BYTES = 1 << 20
 # Below this a text may be compressed as well as it likes.
 _SMALL_BYTES = 64 << 20
 
 
-def check_gzip(data: BinaryIO, size: int, limits: Limits) -> None:
-    """Read a compressed text to its end: only that tells whether it is whole.
+class Gunzipped(gzip.GzipFile):
+    """A compressed text that is not far larger than it seems; only its end tells that it is whole.
 
     Args:
         data: The file, from its beginning.
         size: Its bytes.
         limits: What it may become.
-
-    Raises:
-        Unreadable: It is damaged or cut off, or far larger than it seems.
     """
-    most, read = max(limits.ratio * size, _SMALL_BYTES), 0
-    try:
-        with gzip.GzipFile(fileobj=data) as text:
-            while chunk := text.read(_CHUNK_BYTES):
-                read += len(chunk)
-                if read > most:
-                    raise Unreadable(
-                        f"it is compressed more than {limits.ratio}-fold, which is the most that "
-                        "is allowed (feed_max_ratio)"
-                    )
-    except EOFError as error:
-        raise Unreadable("it is cut off: its gzip has no end. Have it sent again") from error
-    except (zlib.error, gzip.BadGzipFile) as error:
-        raise Unreadable(f"it is damaged gzip: {error}") from error
+
+    def __init__(self, data: BinaryIO, size: int, limits: Limits) -> None:
+        super().__init__(fileobj=data)
+        self._ratio = limits.ratio
+        self._most = max(limits.ratio * size, _SMALL_BYTES)
+
+    def read1(self, size: int = -1) -> bytes:
+        """Read a piece of the text.
+
+        Raises:
+            Unreadable: It is damaged or cut off, or too large.
+        """
+        try:
+            piece = super().read1(size)
+        except EOFError as error:
+            raise Unreadable("it is cut off: its gzip has no end. Have it sent again") from error
+        except (zlib.error, gzip.BadGzipFile) as error:
+            raise Unreadable(f"it is damaged gzip: {error}") from error
+        if self.tell() > self._most:
+            raise Unreadable(
+                f"it is compressed more than {self._ratio}-fold, which is the most that is allowed "
+                "(feed_max_ratio)"
+            )
+        return piece
 
 
 class Pieces:

@@ -319,7 +319,11 @@ def many_rows() -> bytes:
     [
         ("a.jsonl", lambda: nested(20_000), "nested more deeply than 64 levels"),
         ("a.jsonl", lambda: nested(66), "nested more deeply than 64 levels"),
-        ("a.jsonl.gz", lambda: gzip.compress(b"\n" * (100 << 20)), "compressed more than"),
+        (
+            "a.jsonl.gz",
+            lambda: gzip.compress((b" " * (1 << 20) + b"\n") * 100),
+            "compressed more than",
+        ),
         ("a.csv.gz", lambda: gzip.compress(b"id\n" + b"0" * (100 << 20)), "compressed more than"),
         ("a.csv", lambda: b"id,n\n1," + b"x" * (129 << 20), "more than the 134,217,728 char"),
         ("a.csv", lambda: b",".join(b"c%d" % n for n in range(2001)) + b"\n1", "2,001 columns"),
