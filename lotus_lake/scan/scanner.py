@@ -12,7 +12,6 @@ from typing import BinaryIO, ParamSpec, TypeAlias, TypeVar
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lotus_lake.landing import LandedFile, Landing
@@ -132,8 +131,8 @@ class Scanner:
             check_columns(_of_arrow(pa.struct(list(arrow))), self._limits)
             self._schemas[key] = self._describe(file, arrow)
         for column in arrow:
-            if _has_nanoseconds(column.type):
-                self._check_nanoseconds(file, column.name)
+            if (kept := _in_microseconds(column.type)) != column.type:
+                self._check_nanoseconds(file, column.name, kept)
         schema = self._schemas[key]
         return Probe(
             file,
@@ -164,20 +163,19 @@ class Scanner:
         row = Type.struct([(name, Type.of(type_)) for name, type_ in names_and_types])
         return dict(_without_nulls(row, pa.struct(list(arrow))).fields)
 
-    def _check_nanoseconds(self, file: LandedFile, column: str) -> None:
+    def _check_nanoseconds(self, file: LandedFile, column: str, kept: pa.DataType) -> None:
         """DuckDB's reader cuts zoned timestamps to microseconds and says nothing."""
         with self._open(file) as data:
             parquet = pq.ParquetFile(data)
-            row = 0
             for group in range(parquet.num_row_groups):
                 values = parquet.read_row_group(group, columns=[column]).column(column)
-                for chunk in values.chunks:
-                    if _loses_nanoseconds(chunk):
-                        raise Unreadable(
-                            f"row {row + _first_loss(chunk):,}, column {column}: a time in "
-                            "nanoseconds cannot be kept in microseconds without loss"
-                        )
-                    row += len(chunk)
+                try:
+                    values.cast(kept)
+                except pa.ArrowInvalid as error:
+                    raise Unreadable(
+                        f"column {column}: a time in nanoseconds cannot be kept in microseconds "
+                        "without loss"
+                    ) from error
 
     # -- texts ------------------------------------------------------------------------------------
 
@@ -315,37 +313,16 @@ def _without_nulls(type_: Type, arrow: pa.DataType) -> Type:
     return type_
 
 
-def _has_nanoseconds(arrow: pa.DataType) -> bool:
+def _in_microseconds(arrow: pa.DataType) -> pa.DataType:
+    """The type with zoned times to the microsecond."""
     if pa.types.is_struct(arrow):
-        return any(_has_nanoseconds(field.type) for field in arrow)
+        return pa.struct([field.with_type(_in_microseconds(field.type)) for field in arrow])
     if pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
-        return _has_nanoseconds(arrow.value_type)
-    return bool(pa.types.is_timestamp(arrow) and arrow.unit == "ns" and arrow.tz)
-
-
-def _loses_nanoseconds(array: pa.Array) -> bool:
-    """Whether a zoned time anywhere in the values is no whole number of microseconds."""
-    if pa.types.is_struct(array.type):
-        return any(_loses_nanoseconds(child) for child in array.flatten())
-    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
-        return _loses_nanoseconds(array.flatten())
-    if not _has_nanoseconds(array.type):
-        return False
-    nanoseconds = array.cast(pa.int64())
-    whole = pc.multiply(pc.divide(nanoseconds, 1000), 1000)
-    return bool(pc.any(pc.not_equal(nanoseconds, whole)).as_py())
-
-
-def _first_loss(array: pa.Array) -> int:
-    """The first of the values that loses nanoseconds; there is one."""
-    first, count = 0, len(array)
-    while count > 1:
-        half = count // 2
-        if _loses_nanoseconds(array.slice(first, half)):
-            count = half
-        else:
-            first, count = first + half, count - half
-    return first
+        kept = arrow.value_field.with_type(_in_microseconds(arrow.value_type))
+        return pa.list_(kept) if pa.types.is_list(arrow) else pa.large_list(kept)
+    if pa.types.is_timestamp(arrow) and arrow.unit == "ns" and arrow.tz:
+        return pa.timestamp("us", arrow.tz)
+    return arrow
 
 
 def _generation(footer: pq.FileMetaData) -> int | None:
