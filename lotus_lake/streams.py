@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,23 +105,43 @@ def steps_of(place: str) -> list[str]:
     return [step for step in re.split(r"(\[\])|\.", place) if step]
 
 
-def _amounts(label: str, amounts: Any) -> tuple[str, ...]:
-    if not isinstance(amounts, list) or not all(isinstance(amount, str) for amount in amounts):
-        raise LakeError(
-            f"Stream {label}: amounts is '{amounts}'; it has to be a list of columns, or of fields "
-            "such as line_items[].price."
-        )
-    return tuple(amounts)
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(member, str) for member in value)
 
 
-def _primary_key(label: str, key: Any) -> tuple[str, ...]:
-    names = [key] if isinstance(key, str) else key or []
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise LakeError(
-            f"Stream {label}: primary_key is '{key}'; it has to be a column, or a list of columns "
-            "such as [date, platform]."
-        )
-    return tuple(names)
+# What each setting that is no number has to be.
+_MEANINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "sync_mode": (("append", "overwrite").__contains__, "append or overwrite"),
+    "feed_mode": (("copy", "register").__contains__, "copy or register"),
+    "source_cursor": (
+        lambda value: isinstance(value, str | None),
+        "text, an SQL expression",
+    ),
+    "primary_key": (
+        lambda value: isinstance(value, str | None) or _is_list_of_texts(value),
+        "a column, or a list of columns such as [date, platform]",
+    ),
+    "amounts": (
+        _is_list_of_texts,
+        "a list of columns, or of fields such as line_items[].price",
+    ),
+    "airbyte": (lambda value: isinstance(value, bool), "true or false"),
+}
+
+
+def _check_settings(label: str, settings: Mapping[str, Any]) -> None:
+    for key, (fits, meaning) in _MEANINGS.items():
+        if key in settings and not fits(settings[key]):
+            raise LakeError(f"Stream {label}: {key} is '{settings[key]}'; it has to be {meaning}.")
+    for key, (least, most, whole) in _BOUNDS.items():
+        value = settings.get(key, least)
+        is_number = isinstance(value, int if whole else int | float)
+        if isinstance(value, bool) or not is_number or not least <= value <= most:
+            raise LakeError(
+                f"Stream {label}: variable {key} is '{value}'; it has to be a "
+                f"{'whole ' if whole else ''}number from {least} to {most}. "
+                "Set it in dbt_project.yml, with --vars, or under the stream's meta.feeder."
+            )
 
 
 @dataclass(frozen=True)
@@ -214,10 +234,6 @@ class Stream:
         """
         raw: dict[str, Any] = json.loads(text)
         label = f"{raw['source']}.{raw['stream']}"
-        columns = raw.pop("columns")
-        if not isinstance(columns, list):
-            raise LakeError(f"Stream {label}: columns is '{columns}'; it has to be a list.")
-        declared = {column["name"]: column["type"] for column in columns}
         raw["name"] = raw.pop("stream")
         unknown = set(raw) - set(cls.__dataclass_fields__)
         if unknown:
@@ -225,38 +241,11 @@ class Stream:
                 f"Stream {label}: '{sorted(unknown)[0]}' under meta.feeder is not a setting. "
                 "Known ones are listed in docs/feeder.md."
             )
-        for key, choices in (
-            ("sync_mode", ("append", "overwrite")),
-            ("feed_mode", ("copy", "register")),
-        ):
-            if raw.get(key, choices[0]) not in choices:
-                raise LakeError(
-                    f"Stream {label}: {key} is '{raw[key]}'; it has to be {' or '.join(choices)}."
-                )
-        if not isinstance(raw.get("source_cursor"), str | None):
-            raise LakeError(
-                f"Stream {label}: source_cursor is '{raw['source_cursor']}'; it has to be text, an "
-                "SQL expression."
-            )
-        if not isinstance(raw.get("airbyte", True), bool):
-            raise LakeError(
-                f"Stream {label}: airbyte is '{raw['airbyte']}'; it has to be true or false."
-            )
-        for key, (least, most, whole) in _BOUNDS.items():
-            value = raw.setdefault(key, getattr(cls, key))
-            kinds = int if whole else int | float
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, kinds)
-                or not least <= value <= most
-            ):
-                raise LakeError(
-                    f"Stream {label}: variable {key} is '{value}'; it has to be a "
-                    f"{'whole ' if whole else ''}number from {least} to {most}. "
-                    "Set it in dbt_project.yml, with --vars, or under the stream's meta.feeder."
-                )
-        raw["amounts"] = _amounts(label, raw.get("amounts", []))
-        raw["primary_key"] = _primary_key(label, raw.get("primary_key"))
+        _check_settings(label, raw)
+        raw["amounts"] = tuple(raw.get("amounts", []))
+        key = raw.get("primary_key") or []
+        raw["primary_key"] = (key,) if isinstance(key, str) else tuple(key)
+        declared = {column["name"]: column["type"] for column in raw.pop("columns")}
         if raw.get("airbyte", True):
             declared = {**AIRBYTE_COLUMNS, **declared}
         types: dict[str, Type] = {}
