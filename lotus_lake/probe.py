@@ -150,7 +150,7 @@ class Prober:
     """
 
     def __init__(self, landing: Landing, limits: Limits | None = None) -> None:
-        self._landing = landing
+        self.landing = landing
         self._limits = limits or Limits()
         self._scratch: Scratch | None = None
 
@@ -185,7 +185,7 @@ class Prober:
 
     def relation(self, probes: Sequence[Probe]) -> str:
         """SQL of the rows of files of one group: their columns, ``__uri`` and ``__row``."""
-        return relation(probes, self._landing)
+        return relation(probes, self.landing)
 
     def clear(self) -> None:
         """Remove what was rewritten of texts; their probes cannot be read any more."""
@@ -207,7 +207,7 @@ class Prober:
         if self._scratch is None:
             self._scratch = Scratch()
         seconds = self._limits.seconds + sum(file.size for file in files) // 10**6
-        question = (self._landing.url, self._scratch.path, self._limits, seconds)
+        question = (self.landing.url, self._scratch.path, self._limits, seconds)
         yield from _process(_environment()).ask(*question, method, arguments)
 
     def _crash(self) -> Unreadable:

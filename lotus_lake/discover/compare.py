@@ -159,7 +159,7 @@ def _scan(
                 name = names.setdefault(column.lower(), column)
                 known = landed.get(name, type_.known())
                 landed[name] = _common(known, type_.known())
-        if stream and (reason := _refusal(connection, stream, landing, prober, probe)):
+        if stream and (reason := _refusal(connection, stream, prober, probe)):
             found.unreadable.append((file.path, reason))
     found.landed = Landed(landing, prober, probes)
     found.columns = {
@@ -186,13 +186,12 @@ def _common(one: Type, other: Type) -> Type:
 def _refusal(
     connection: duckdb.DuckDBPyConnection,
     stream: Stream,
-    landing: Landing,
     prober: Prober,
     probe: Probe,
 ) -> str | None:
     """Why the feeder would not feed a file."""
     quarantine = Quarantine()
-    fitter = Fitter(connection, stream, landing, prober)
+    fitter = Fitter(connection, stream, prober)
     fitter.fit(
         Group([probe], dict(probe.schema)), Columns(stream.columns, stream.columns), quarantine
     )

@@ -156,7 +156,7 @@ class _Records:
         airbyte = {name: Type.parse(sql) for name, sql in AIRBYTE_COLUMNS.items()}
         types = (airbyte if found.is_airbyte else {}) | found.columns
         stream = Stream(found.source, found.stream, "", types, airbyte=found.is_airbyte)
-        fitter = Fitter(self._connection, stream, landed.landing, landed.prober)
+        fitter = Fitter(self._connection, stream, landed.prober)
         columns = Columns(types, types)
         order = sorted(landed.probes, key=lambda probe: repr(probe.group))
         for _, probes in groupby(order, key=lambda probe: probe.group):

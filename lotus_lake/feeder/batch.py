@@ -120,7 +120,7 @@ def _bounded(files: Sequence[LandedFile], stream: Stream) -> list[LandedFile]:
 
 
 def scan(
-    prober: Prober, landing: Landing, stream: Stream, files: Sequence[LandedFile]
+    prober: Prober, stream: Stream, files: Sequence[LandedFile]
 ) -> tuple[dict[str, str], list[Probe]]:
     """What cannot be fed, with the reasons by path, and what can.
 
@@ -134,7 +134,7 @@ def scan(
         if not suspects:
             break
         # A store that failed for a moment, or a file that was replaced, is no bad file.
-        check_still_there(landing, suspects)
+        check_still_there(prober.landing, suspects)
         again = dict(prober.probe(suspects))
         found.update(again)
         suspects = [file for file, probe in again.items() if _may_be_good(probe)]
@@ -142,7 +142,7 @@ def scan(
             time.sleep(0.1 * 2**attempt)
     if suspects:
         raise LakeError(
-            f"Stream {stream.label}: {landing.root}{suspects[0].path} may be good, "
+            f"Stream {stream.label}: {prober.landing.root}{suspects[0].path} may be good, "
             f"but {found[suspects[0]]}. Nothing of this feed was written; the next run tries "
             "again"
         )

@@ -132,13 +132,13 @@ class Feeder:
         self._landing = landing
         self._prober = Prober(landing, stream.limits)
         self._ledger = Ledger(connection, stream)
-        self._staging = Staging(connection, stream, self._ledger)
+        self._staging = Staging(connection, stream)
         self._most_files = stream.feed_max_files
         self._changes: Counter[str] = Counter()
         register_plain_json(connection)
-        fitter = Fitter(connection, stream, landing, self._prober)
+        fitter = Fitter(connection, stream, self._prober)
         self._planner = Planner(stream, self._staging, fitter)
-        self._writer = Writer(connection, stream, landing, self._prober)
+        self._writer = Writer(connection, stream, self._prober)
 
     def feed(self) -> Outcome:
         """Feed one bounded batch of new files, oldest first.
@@ -201,7 +201,7 @@ class Feeder:
                 self._ledger.note_idle(cursor, batch.swept)
             return Outcome(changing=changing)
 
-        reasons, probes = scan(self._prober, self._landing, self._stream, batch.files)
+        reasons, probes = scan(self._prober, self._stream, batch.files)
         quarantine = Quarantine(reasons)
         landed = {probe.file.path: probe for probe in probes}
         before = self._staging.columns()

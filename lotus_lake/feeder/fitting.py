@@ -9,7 +9,6 @@ from typing import TypeAlias
 import duckdb
 
 from lotus_lake.escaping import printable
-from lotus_lake.landing import Landing
 from lotus_lake.probe import Probe, Prober, Unreadable, is_transient
 from lotus_lake.schema import (
     JSON_EMPTY,
@@ -169,27 +168,19 @@ class Quarantine(dict[str, str]):
         self.columns: dict[str, str] = {}
 
 
+@dataclass(frozen=True)
 class Fitter:
     """Tells the files that fit from those that do not.
 
     Args:
         connection: DuckDB connection with the lake attached.
         stream: The stream.
-        landing: Where its files land.
         prober: What reads them.
     """
 
-    def __init__(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        stream: Stream,
-        landing: Landing,
-        prober: Prober,
-    ) -> None:
-        self._connection = connection
-        self._stream = stream
-        self._landing = landing
-        self._prober = prober
+    connection: duckdb.DuckDBPyConnection
+    stream: Stream
+    prober: Prober
 
     def fit(self, group: Group, columns: Columns, quarantine: Quarantine) -> list[Group]:
         """The part of a group that fits, with what its texts of JSON hold.
@@ -237,11 +228,11 @@ class Fitter:
         Raises:
             Conflict: It is such a file.
         """
-        own = {name.lower() for name in self._stream.columns} - set(AIRBYTE_COLUMNS)
+        own = {name.lower() for name in self.stream.columns} - set(AIRBYTE_COLUMNS)
         names = {name.lower() for name, type_ in group.schema.items() if not type_.unknown}
         if group.probes[0].format == "csv" and own and own.isdisjoint(names):
             raise Conflict("it has none of the stream's columns; are they separated by commas?")
-        missing = [key for key in self._stream.primary_key if key.lower() not in names]
+        missing = [key for key in self.stream.primary_key if key.lower() not in names]
         if not missing:
             return
         if "_airbyte_data" in names:
@@ -255,7 +246,7 @@ class Fitter:
 
     def _json_inside(self, probe: Probe, column: str, path: tuple[str, ...]) -> Type:
         try:
-            found = self._prober.json_type(probe, column, path)
+            found = self.prober.json_type(probe, column, path)
         except Unreadable as reason:
             if reason.is_transient:
                 raise duckdb.IOException(str(reason)) from reason
@@ -271,7 +262,7 @@ class Fitter:
         if not group.doubts:
             return set()
         try:
-            return failing(self._connection, self._prober.relation(group.probes), group.doubts)
+            return failing(self.connection, self.prober.relation(group.probes), group.doubts)
         except duckdb.Error as error:
             if is_transient(error) or isinstance(error, duckdb.OutOfMemoryException):
                 raise
@@ -286,9 +277,9 @@ class Fitter:
             f"count(*) filter (where not coalesce({check}, false))"
             for check in group.exact.values()
         )
-        relation = self._prober.relation(group.probes)
+        relation = self.prober.relation(group.probes)
         try:
-            rows = self._connection.execute(
+            rows = self.connection.execute(
                 f"select __uri, {counts} from {relation} group by all"
             ).fetchall()
         except duckdb.Error as error:
@@ -299,7 +290,7 @@ class Fitter:
         found = {}
         probes = {probe.file.path: probe for probe in group.probes}
         for uri, *lossy in rows:
-            path = uri.removeprefix(self._landing.root)
+            path = uri.removeprefix(self.prober.landing.root)
             for part, count in zip(group.exact, lossy, strict=True):
                 if count:
                     reason = self._loss(probes[path], part, group, columns)
@@ -314,12 +305,12 @@ class Fitter:
         name = quote(column)
         landed = group.schema[column]
         text, value = f"cast({name} as varchar)", "null"
-        if not landed.nested and self._stream.may_show(column):
+        if not landed.nested and self.stream.may_show(column):
             value = f"left({text}, {_SHOWN_CHARACTERS + 1})"
             if landed.name in ("JSON", JSON_EMPTY):
                 value = f"if(json_type({name}) not in ('OBJECT', 'ARRAY'), {value}, null)"
-        row, shown = self._connection.execute(
-            f"select __row, {value} from {self._prober.relation([probe])}"
+        row, shown = self.connection.execute(
+            f"select __row, {value} from {self.prober.relation([probe])}"
             f" where not coalesce({group.exact[part]}, false) order by __row limit 1"
         ).fetchall()[0]
         if shown is None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from lotus_lake.config import LakeError
+from lotus_lake.connection import ALIAS
 from lotus_lake.escaping import printable
 from lotus_lake.feeder.drift import SchemaChange
 from lotus_lake.landing import LandedFile
@@ -19,33 +21,9 @@ from lotus_lake.schema import literal
 from lotus_lake.streams import Stream
 from lotus_lake.wording import counted
 
-_FILES_SCHEMA = pa.schema(
-    [
-        ("source", pa.string()),
-        ("stream", pa.string()),
-        ("path", pa.string()),
-        ("etag", pa.string()),
-        ("size_bytes", pa.int64()),
-        ("last_modified", pa.timestamp("us", "UTC")),
-        ("row_count", pa.int64()),
-        ("status", pa.string()),
-        ("reason", pa.string()),
-        ("cursor_version", pa.int64()),
-        ("generation_id", pa.int64()),
-        ("feed_mode", pa.string()),
-    ]
-)
-
-_CHANGE_COLUMNS = (
-    "source",
-    "stream",
-    "column_name",
-    "change",
-    "type_before",
-    "type_after",
-    "path",
-    "cursor_version",
-)
+_META = f"{ALIAS}.meta"
+FILES = f"{_META}.feeder_files"
+_CURSORS, _CHANGES = f"{_META}.feeder_cursors", f"{_META}.schema_changes"
 
 
 @dataclass(frozen=True)
@@ -69,25 +47,17 @@ class Cursor:
     updated_at: datetime | None
 
 
+@dataclass(frozen=True)
 class Ledger:
     """The rows of a stream in meta.feeder_cursors, meta.feeder_files and meta.schema_changes.
 
     Args:
         connection: DuckDB connection with the lake attached.
         stream: The stream.
-
-    Attributes:
-        files: The table of files, fully qualified.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, stream: Stream) -> None:
-        self._connection = connection
-        self._stream = stream
-        meta = f"{stream.table.split('.')[0]}.meta"
-        self._cursors = f"{meta}.feeder_cursors"
-        self.files = f"{meta}.feeder_files"
-        self._changes = f"{meta}.schema_changes"
-        self._quarantine = f"{meta}.quarantine"
+    connection: duckdb.DuckDBPyConnection
+    stream: Stream
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -97,23 +67,21 @@ class Ledger:
         Raises:
             LakeError: There is none.
         """
-        row = self._connection.execute(
+        row = self.connection.execute(
             "select cursor_path, cursor_version, files_loaded, backlog_files, swept_at, updated_at"
-            f" from {self._cursors} where source = ? and stream = ?",
-            [self._stream.source, self._stream.name],
+            f" from {_CURSORS} where {self.stream.condition}"
         ).fetchone()
         if row is None:
             raise LakeError(
-                f"Stream {self._stream.label} has no cursor row in meta.feeder_cursors: run dbt "
+                f"Stream {self.stream.label} has no cursor row in meta.feeder_cursors: run dbt "
                 "with the project's on-run-start, which creates it."
             )
         return Cursor(*row)
 
     def quarantined(self) -> list[str]:
         """The paths of the files in quarantine."""
-        paths = self._connection.execute(
-            f"select path from {self._quarantine} where source = ? and stream = ?",
-            [self._stream.source, self._stream.name],
+        paths = self.connection.execute(
+            f"select path from {_META}.quarantine where {self.stream.condition}"
         ).fetchall()
         return [path for (path,) in paths]
 
@@ -123,12 +91,12 @@ class Ledger:
             return set()
         paths = [file.path for file in files]
         return set(
-            self._connection.execute(
-                f"select path, etag from {self.files}"
-                " where source = ? and stream = ? and path between ? and ?"
+            self.connection.execute(
+                f"select path, etag from {FILES}"
+                f" where {self.stream.condition} and path between ? and ?"
                 # One that was removed while it was in quarantine is looked at again if it returns.
                 " and (status <> 'undone' or row_count is not null)",
-                [self._stream.source, self._stream.name, min(paths), max(paths)],
+                [min(paths), max(paths)],
             ).fetchall()
         )
 
@@ -158,12 +126,12 @@ class Ledger:
         """
         if self.cursor().version != cursor.version:
             raise duckdb.TransactionException("conflict: the cursor moved")
-        self._connection.execute(
-            f"update {self._cursors} set cursor_path = ?, cursor_version = ?,"
+        self.connection.execute(
+            f"update {_CURSORS} set cursor_path = ?, cursor_version = ?,"
             " files_loaded = files_loaded + ?, rows_loaded = rows_loaded + ?,"
             " bytes_loaded = bytes_loaded + ?, backlog_files = ?, backlog_bytes = ?,"
             f" swept_at = {'now()' if swept else 'swept_at'}, updated_at = now()"
-            " where source = ? and stream = ?",
+            f" where {self.stream.condition}",
             [
                 latest,
                 version,
@@ -172,8 +140,6 @@ class Ledger:
                 sum(probe.file.size for probe in loaded),
                 len(rest),
                 sum(file.size for file in rest),
-                self._stream.source,
-                self._stream.name,
             ],
         )
 
@@ -194,83 +160,72 @@ class Ledger:
             quarantine: The reasons why the others are not, by their paths.
             version: The number of this feed.
         """
-        entries = pa.Table.from_pylist(
-            [
-                {
-                    "source": self._stream.source,
-                    "stream": self._stream.name,
-                    "path": file.path,
-                    "etag": file.etag,
-                    "size_bytes": file.size,
-                    "last_modified": file.last_modified,
-                    "row_count": loaded[file.path].rows if file.path in loaded else None,
-                    "status": "loaded" if file.path in loaded else "quarantined",
-                    "reason": (
-                        printable(quarantine[file.path]) if file.path in quarantine else None
-                    ),
-                    "cursor_version": version,
-                    "generation_id": loaded[file.path].generation if file.path in loaded else None,
-                    "feed_mode": (
-                        None
-                        if file.path not in loaded
-                        else "register"
-                        if file.path in registered
-                        else "copy"
-                    ),
-                }
-                for file in files
-            ],
-            schema=_FILES_SCHEMA,
-        )
-        self._connection.register("fed_files", entries)
-        try:
-            self._connection.execute(
-                f"insert into {self.files} by name select *, now() as loaded_at from fed_files"
-            )
-        finally:
-            self._connection.unregister("fed_files")
+        entries = [
+            {
+                "path": file.path,
+                "etag": file.etag,
+                "size_bytes": file.size,
+                "last_modified": file.last_modified,
+                "row_count": probe.rows if probe else None,
+                "status": "loaded" if probe else "quarantined",
+                "reason": None if probe else printable(quarantine[file.path]),
+                "generation_id": probe.generation if probe else None,
+                "feed_mode": (
+                    ("register" if file.path in registered else "copy") if probe else None
+                ),
+            }
+            for file in files
+            for probe in [loaded.get(file.path)]
+        ]
+        self._insert(FILES, entries, version, "loaded_at")
 
     def write_changes(self, changes: Sequence[SchemaChange], version: int) -> None:
         """Record what is new of the schema; what was recorded keeps its first file and time."""
-        for change in changes:
-            self._connection.execute(
-                f"insert into {self._changes} select *, now()"
-                " from (values (?, ?, ?, ?, ?, ?, ?, ?))"
-                f" as found ({', '.join(_CHANGE_COLUMNS)}) anti join {self._changes} as known"
-                " using (source, stream, column_name, change, type_after)",
-                [
-                    self._stream.source,
-                    self._stream.name,
-                    change.column_name,
-                    change.change,
-                    change.type_before,
-                    change.type_after,
-                    change.path,
-                    version,
-                ],
+        if not changes:
+            return
+        known = self.connection.execute(
+            f"select column_name, change, type_after from {_CHANGES} where {self.stream.condition}"
+        ).fetchall()
+        new = [
+            asdict(change)
+            for change in changes
+            if (change.column_name, change.change, change.type_after) not in known
+        ]
+        if new:
+            self._insert(_CHANGES, new, version, "seen_at")
+
+    def _insert(self, table: str, rows: list[dict[str, Any]], version: int, moment: str) -> None:
+        self.connection.register("new_rows", pa.Table.from_pylist(rows))
+        try:
+            self.connection.execute(
+                f"insert into {table} by name select *, ? as source, ? as stream,"
+                f" ? as cursor_version, now() as {moment} from new_rows",
+                [self.stream.source, self.stream.name, version],
             )
+        finally:
+            self.connection.unregister("new_rows")
 
     # -- writing, when there is nothing to feed ----------------------------------------------------
 
     def note_idle(self, cursor: Cursor, swept: bool) -> None:
         """Remember that everything was listed, and that nothing waits any more."""
         self._commit(
-            f"update {self._cursors} set backlog_files = 0, backlog_bytes = 0,"
+            f"update {_CURSORS} set backlog_files = 0, backlog_bytes = 0,"
             f" swept_at = {'now()' if swept else 'swept_at'}"
-            f" where {self._stream.condition} and cursor_version = {cursor.version}",
-            f"nothing waits of {self._stream.label}",
+            f" where {self.stream.condition} and cursor_version = {cursor.version}",
+            f"nothing waits of {self.stream.label}",
         )
 
     def undo_removed(self, paths: Collection[str]) -> None:
         """Let files leave the quarantine that are gone from the landing zone."""
         self._commit(
-            f"update {self.files} set status = 'undone',"
+            f"update {FILES} set status = 'undone',"
             " reason = 'removed on ' || now()::varchar || ', in quarantine because ' || reason"
-            f" where {self._stream.condition} and status = 'quarantined'"
+            f" where {self.stream.condition} and status = 'quarantined'"
             f" and path in ({', '.join(map(literal, sorted(paths)))})",
-            f"removed from quarantine of {self._stream.label}: {counted(len(paths), 'file')}",
+            f"removed from quarantine of {self.stream.label}: {counted(len(paths), 'file')}",
         )
 
     def _commit(self, sql: str, message: str) -> None:
-        if problem := commit(self._connection, sql, message):
-            raise LakeError(f"{self._stream.label}: {problem}")
+        if problem := commit(self.connection, sql, message):
+            raise LakeError(f"{self.stream.label}: {problem}")

@@ -38,6 +38,7 @@ class Plan:
         return {path for group in self.groups if group.register for path in group.paths}
 
 
+@dataclass(frozen=True)
 class Planner:
     """Plans the feeds of a stream.
 
@@ -47,35 +48,34 @@ class Planner:
         fitter: What tells the files that fit.
     """
 
-    def __init__(self, stream: Stream, staging: Staging, fitter: Fitter) -> None:
-        self._stream = stream
-        self._staging = staging
-        self._fitter = fitter
+    stream: Stream
+    staging: Staging
+    fitter: Fitter
 
     def plan(self, probes: Sequence[Probe], quarantine: Quarantine) -> Plan:
         """Group the files, grow the columns, and write the conversions.
 
         Files that do not fit are added to ``quarantine``, and leave no column behind.
         """
-        before = self._staging.columns()
-        columns = Columns(before, self._stream.columns)
+        before = self.staging.columns()
+        columns = Columns(before, self.stream.columns)
         # Columns declared since the table was made.
-        for name, type_ in self._stream.columns.items():
+        for name, type_ in self.stream.columns.items():
             columns.declare(name, type_)
         groups = self._grouped(probes, columns, quarantine)
         kept = self._conversions(groups, before, columns)
         for group in groups:
-            group.check = check_sql(self._stream, group, columns)
+            group.check = check_sql(self.stream, group, columns)
         if any(needs_writing(type_, columns.types[name]) for name, type_ in before.items()):
             # DuckLake registers nothing in a table that was made in the same transaction.
-            ddl = self._staging.write_anew(kept, columns.types)
+            ddl = self.staging.write_anew(kept, columns.types)
             return Plan(groups, columns.types, ddl)
-        if self._stream.feed_mode == "register":
+        if self.stream.feed_mode == "register":
             self._choose_registered(groups, columns)
         ddl = [
             statement
             for name, type_ in columns.types.items()
-            for statement in growth(self._stream.table, name, before.get(name), type_)
+            for statement in growth(self.stream.table, name, before.get(name), type_)
         ]
         return Plan(groups, columns.types, ddl)
 
@@ -89,7 +89,7 @@ class Planner:
         fitting: dict[object, list[Group]] = {}
         for members in by_group.values():
             whole = Group(members, dict(members[0].schema))
-            for group in self._fitter.fit(whole, columns, quarantine):
+            for group in self.fitter.fit(whole, columns, quarantine):
                 # Files that were fitted one by one may still be alike.
                 key = (group.probes[0].format, tuple(group.schema.items()))
                 fitting.setdefault(key, []).append(group)
@@ -108,8 +108,8 @@ class Planner:
         """
         for group in groups:
             group.write_conversions(columns)
-        kept = self._staging.conversions(before, columns)
-        misfits = self._staging.misfits(kept).union(*map(self._fitter.misfits, groups))
+        kept = self.staging.conversions(before, columns)
+        misfits = self.staging.misfits(kept).union(*map(self.fitter.misfits, groups))
         if not misfits:
             return {name: conversion.value for name, conversion in kept.items()}
         for column, path in misfits:
@@ -127,7 +127,7 @@ class Planner:
             }
             for group in groups
         }
-        never_null = self._staging.never_null()
+        never_null = self.staging.never_null()
         for group in groups:
             never_null_elsewhere = never_null.union(
                 *(whole[id(other)] for other in groups if other is not group)

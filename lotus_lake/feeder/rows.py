@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import duckdb
 
 from lotus_lake.feeder.fitting import Group
-from lotus_lake.landing import Landing
 from lotus_lake.probe import CHECK_FAILED, Probe, Prober
 from lotus_lake.schema import literal, quote
 from lotus_lake.streams import Stream
@@ -43,27 +43,19 @@ def _portions(probes: Sequence[Probe]) -> Iterator[tuple[list[Probe], int, int]]
         yield portion, 0, sum(member.rows for member in portion)
 
 
+@dataclass(frozen=True)
 class Writer:
     """Writes the rows of files into the staging table of a stream.
 
     Args:
         connection: DuckDB connection with the lake attached.
         stream: The stream.
-        landing: Where its files land.
         prober: What reads them.
     """
 
-    def __init__(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        stream: Stream,
-        landing: Landing,
-        prober: Prober,
-    ) -> None:
-        self._connection = connection
-        self._stream = stream
-        self._landing = landing
-        self._prober = prober
+    connection: duckdb.DuckDBPyConnection
+    stream: Stream
+    prober: Prober
 
     def write(self, ddl: Sequence[str], groups: Sequence[Group], version: int) -> None:
         """Change the table, and write the rows; inside a transaction.
@@ -77,7 +69,7 @@ class Writer:
             duckdb.Error: It failed, or other rows were read than were expected.
         """
         for statement in ddl:
-            self._connection.execute(statement)
+            self.connection.execute(statement)
         for group in groups:
             if group.register:
                 self._register(group)
@@ -91,9 +83,9 @@ class Writer:
             duckdb.Error: They cannot be read, have a row that is refused, or other rows than their
                 footer says.
         """
-        relation = self._prober.relation(probes)
+        relation = self.prober.relation(probes)
         values = ", ".join(["__row", *group.values.values()])
-        ((read,),) = self._connection.execute(
+        ((read,),) = self.connection.execute(
             f"select count(hash({values})) from {relation} where {group.check}"
         ).fetchall()
         said = sum(probe.rows for probe in probes)
@@ -110,10 +102,10 @@ class Writer:
     def _insert_portion(
         self, group: Group, probes: Sequence[Probe], first: int, count: int, version: int
     ) -> None:
-        relation = self._prober.relation(probes)
+        relation = self.prober.relation(probes)
         columns = [f"{value} as {quote(column)}" for column, value in group.values.items()]
         # The path as the ledger has it: what follows the landing zone's own.
-        start = len(self._landing.root) + 1
+        start = len(self.prober.landing.root) + 1
         columns += [
             f"substr(__uri, {start}) as _source_file",
             "__row as _source_row",
@@ -123,7 +115,7 @@ class Writer:
         if count < probes[0].rows:
             rows += f" and __row between {first} and {first + count - 1}"
         expected = count
-        if self._stream.feed_mode == "register":
+        if self.stream.feed_mode == "register":
             # Registered rows have no lineage. Rows in which everything is null, gone again before
             # they are committed, keep DuckLake from believing that no column ever is.
             rows += (
@@ -131,31 +123,31 @@ class Writer:
                 " union all by name select -1 as _source_row"
             )
             expected += 2
-        inserted = self._connection.execute(
-            f"insert into {self._stream.table} by name {rows}"
+        inserted = self.connection.execute(
+            f"insert into {self.stream.table} by name {rows}"
         ).fetchone()
         if inserted is None or inserted[0] != expected:
             raise duckdb.InvalidInputException(
                 f"rows to be fed: {expected:,}, rows read: {inserted and inserted[0]}"
             )
-        if self._stream.feed_mode == "register":
-            self._connection.execute(
-                f"delete from {self._stream.table}"
+        if self.stream.feed_mode == "register":
+            self.connection.execute(
+                f"delete from {self.stream.table}"
                 f" where _source_file = '{_NULLS}' or _source_row = -1"
             )
 
     def _register(self, group: Group) -> None:
         # What is not read now would break every reader later.
         self.read_through(group, group.probes)
-        lake, schema, table = self._stream.table.split(".")
+        lake, schema, table = self.stream.table.split(".")
         # Compaction would move registered rows out of landed files, and own those files.
-        self._connection.execute(
+        self.connection.execute(
             f"call {lake}.set_option('auto_compact', false, schema => {literal(schema)},"
             f" table_name => {literal(table)})"
         )
         for path in group.paths:
-            self._connection.execute(
+            self.connection.execute(
                 f"call ducklake_add_data_files({literal(lake)}, {literal(table)},"
-                f" {literal(self._landing.uri(path))}, schema => {literal(schema)},"
+                f" {literal(self.prober.landing.uri(path))}, schema => {literal(schema)},"
                 " allow_missing => true)"
             )

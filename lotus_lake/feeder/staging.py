@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import duckdb
 
 from lotus_lake.config import LakeError
 from lotus_lake.feeder.fitting import Columns, Part, failing
-from lotus_lake.feeder.ledger import Ledger
+from lotus_lake.feeder.ledger import FILES, Ledger
 from lotus_lake.schema import (
     Conflict,
     Conversion,
@@ -26,39 +27,35 @@ from lotus_lake.schema import (
 from lotus_lake.streams import LINEAGE_COLUMNS, Stream
 
 
+@dataclass(frozen=True)
 class Staging:
     """The staging table of a stream.
 
     Args:
         connection: DuckDB connection with the lake attached.
         stream: The stream.
-        ledger: Its ledger, which knows the files that are registered.
     """
 
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, stream: Stream, ledger: Ledger
-    ) -> None:
-        self._connection = connection
-        self._stream = stream
-        self._ledger = ledger
+    connection: duckdb.DuckDBPyConnection
+    stream: Stream
 
     def create(self) -> None:
         """The staging table exists from the first run on, with every declared column."""
-        if self._connection.execute(
+        if self.connection.execute(
             "select 1 from duckdb_tables() where database_name = ? and schema_name = ? and"
             " table_name = ?",
-            self._stream.table.split("."),
+            self.stream.table.split("."),
         ).fetchone():
             return
-        columns = {name: type_.sql() for name, type_ in self._stream.columns.items()}
+        columns = {name: type_.sql() for name, type_ in self.stream.columns.items()}
         definition = ", ".join(
             f"{quote(name)} {type_}" for name, type_ in {**columns, **LINEAGE_COLUMNS}.items()
         )
-        self._connection.execute(f"create table if not exists {self._stream.table} ({definition})")
+        self.connection.execute(f"create table if not exists {self.stream.table} ({definition})")
 
     def columns(self) -> dict[str, Type]:
         """Its columns with their types, in order."""
-        staging = self._connection.table(self._stream.table)
+        staging = self.connection.table(self.stream.table)
         return {
             name: Type.of(type_) for name, type_ in zip(staging.columns, staging.types, strict=True)
         }
@@ -69,11 +66,11 @@ class Staging:
         So DuckLake's statistics say, and DuckDB answers ``x is null`` from them. This version does
         not correct them when a file is registered that lacks the column.
         """
-        lake, schema, table = self._stream.table.split(".")
+        lake, schema, table = self.stream.table.split(".")
         catalog = f"__ducklake_metadata_{lake}"
         return {
             name
-            for (name,) in self._connection.execute(
+            for (name,) in self.connection.execute(
                 f"""
                 with recursive fields as (
                     select columns.table_id, column_id, column_name as name
@@ -120,22 +117,22 @@ class Staging:
         value = f"staging.{quote(column)}"
         if declared is None or old == new:
             return carry(value, old, new)
-        rows = f"{self._stream.table} as staging"
+        rows = f"{self.stream.table} as staging"
         try:
             for path in json_texts(old, new, declared):
-                found = self._connection.execute(
+                found = self.connection.execute(
                     "select json_group_structure(value::json)::varchar"
                     f" from ({values_at(column, path, rows)}) where value <> ''"
                 ).fetchone()
                 inner = Type.of_json(json.loads(found[0])) if found and found[0] else None
                 old = replace_at(old, path, Type.json_of(inner or Type.scalar("NULL")))
             conversion = convert(value, old, new, declared=declared)
-            fits = not failing(self._connection, rows, {(column, ()): conversion.is_exact})
+            fits = not failing(self.connection, rows, {(column, ()): conversion.is_exact})
         except (Conflict, duckdb.ConversionException):
             fits = False
         if not fits:
             raise LakeError(
-                f"Stream {self._stream.label}: column {column} is declared as {declared.sql()} "
+                f"Stream {self.stream.label}: column {column} is declared as {declared.sql()} "
                 "since it was fed, but staging has text there, and not each fits. Declare it as it "
                 "is in staging, or undo the deliveries that brought what does not fit "
                 "(docs/operations.md). Nothing of this feed was written."
@@ -149,8 +146,8 @@ class Staging:
             for name, conversion in conversions.items()
             for path, sure in conversion.doubts
         }
-        rows = f"{self._stream.table} as staging"
-        return failing(self._connection, rows, doubts) if doubts else set()
+        rows = f"{self.stream.table} as staging"
+        return failing(self.connection, rows, doubts) if doubts else set()
 
     def write_anew(self, kept: Mapping[str, str], columns: Mapping[str, Type]) -> list[str]:
         """The statements that put a table with all the rows and these columns in place of staging.
@@ -165,25 +162,22 @@ class Staging:
             kept: SQL of each column's value, by the columns that the table has.
             columns: Those that it is to have.
         """
-        table, before_it = self._stream.table, f"{self._stream.table}__before"
+        table, before_it = self.stream.table, f"{self.stream.table}__before"
         definition = ", ".join(f"{quote(name)} {type_.sql()}" for name, type_ in columns.items())
         values = {
             name: f"cast({value} as {columns[name].sql()}) as {quote(name)}"
             for name, value in kept.items()
         }
-        ledger = self._ledger.files
         joined, end = "", f"drop table {before_it}"
-        registered = (
-            f"source = {literal(self._stream.source)} and stream = {literal(self._stream.name)}"
-            " and feed_mode = 'register'"
-        )
-        if self._connection.execute(f"select 1 from {ledger} where {registered}").fetchone():
-            before_it = f"{table}__registered_{self._ledger.cursor().version}"
-            end = f"update {ledger} set feed_mode = 'copy' where {registered}"
-            folder = re.escape(f"{self._stream.source}/{self._stream.name}/")
+        registered = f"{self.stream.condition} and feed_mode = 'register'"
+        if self.connection.execute(f"select 1 from {FILES} where {registered}").fetchone():
+            version = Ledger(self.connection, self.stream).cursor().version
+            before_it = f"{table}__registered_{version}"
+            end = f"update {FILES} set feed_mode = 'copy' where {registered}"
+            folder = re.escape(f"{self.stream.source}/{self.stream.name}/")
             path = f"regexp_extract(staging.filename, {literal(f'.*({folder}.*)')}, 1)"
             joined = (
-                f" left join (from {ledger} where {registered} and status = 'loaded') as fed"
+                f" left join (from {FILES} where {registered} and status = 'loaded') as fed"
                 f" on staging._source_file is null and fed.path = {path}"
             )
             lineage = {

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, ParamSpec, TypeAlias, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -193,7 +193,7 @@ class Scanner:
     def _decoded(self, data: pa.NativeFile, errors: str) -> io.TextIOBase:
         """A file as text; its lines keep their ends."""
         size = data.size()
-        content: BinaryIO = (
+        content = (
             texts.Gunzipped(data, size, self._limits)
             if data.read_at(2, 0) == b"\x1f\x8b"
             else io.BufferedReader(data, _BUFFER_BYTES)
