@@ -128,6 +128,10 @@ class Type:
         return cls("json", element=element)
 
     @property
+    def _parts(self) -> list[Type]:
+        return [child for _, child in self.fields] + ([self.element] if self.element else [])
+
+    @property
     def nested(self) -> bool:
         """Whether it has parts."""
         return self.kind in ("struct", "list")
@@ -135,29 +139,24 @@ class Type:
     @property
     def unknown(self) -> bool:
         """Whether nothing but nulls and empty objects was seen: no column can be made of it yet."""
-        if self.kind == "struct":
-            return not self.fields or all(child.unknown for _, child in self.fields)
-        if self.kind == "list":
-            return self.element is not None and self.element.unknown
+        if self.nested:
+            return all(part.unknown for part in self._parts)
         return self.name in ("NULL", JSON_EMPTY)
 
     @property
     def has_empty(self) -> bool:
         """Whether there are places where nothing but empty objects was seen."""
-        parts = [child for _, child in self.fields] + ([self.element] if self.element else [])
-        return self.name == JSON_EMPTY or any(part.has_empty for part in parts)
+        return self.name == JSON_EMPTY or any(part.has_empty for part in self._parts)
 
     @property
     def depth(self) -> int:
         """How many structs and lists are inside each other."""
-        parts = [child for _, child in self.fields] + ([self.element] if self.element else [])
-        return 1 + max((part.depth for part in parts), default=0) if self.nested else 0
+        return 1 + max((part.depth for part in self._parts), default=0) if self.nested else 0
 
     @property
     def size(self) -> int:
         """How many fields it has, and those have, and so on."""
-        fields = len(self.fields) + sum(child.size for _, child in self.fields)
-        return fields + (self.element.size if self.element else 0)
+        return len(self.fields) + sum(part.size for part in self._parts)
 
     def child(self, name: str) -> Type | None:
         """A struct's field by name; DuckDB's names ignore case."""
@@ -337,18 +336,15 @@ def differs_in_list(one: Type, other: Type) -> bool:
     )
 
 
-def needs_writing(old: Type, new: Type, *, top: bool = True) -> bool:
+def needs_writing(old: Type, new: Type) -> bool:
     """Whether a column's values have to be written anew to get from one type to the next.
 
     DuckLake adds fields to structs and widens whole columns; lists see :func:`differs_in_list`.
     """
-    if old.kind == "struct" and new.kind == "struct":
-        return any(
-            needs_writing(child, counterpart, top=False)
-            for name, child in old.fields
-            if (counterpart := new.child(name))
-        )
-    return old.sql() != new.sql() and not (top and _widens(old, new))
+    return any(
+        "[]" in path or (before and (path or not _widens(before, after)))
+        for path, before, after in differences(old, new)
+    )
 
 
 def growth(table: str, column: str, old: Type | None, new: Type) -> list[str]:
@@ -356,15 +352,15 @@ def growth(table: str, column: str, old: Type | None, new: Type) -> list[str]:
 
     Not for types of which :func:`needs_writing` is true.
     """
-    if old is None:
-        return [f"alter table {table} add column {quote(column)} {new.sql()}"]
-    if old == new:
-        return []
-    if not new.nested:
-        return [f"alter table {table} alter column {quote(column)} set data type {new.sql()}"]
+    changes = [
+        (".".join(map(quote, (column, *path))), before, after)
+        for path, before, after in differences(old, new)
+    ]
     return [
-        f"alter table {table} add column {path} {added.sql()}"
-        for path, added in _added(quote(column), old, new)
+        f"alter table {table} alter column {name} set data type {after.sql()}"
+        if before
+        else f"alter table {table} add column {name} {after.sql()}"
+        for name, before, after in changes
     ]
 
 
@@ -393,15 +389,6 @@ def part_at(whole: Type, path: tuple[str, ...]) -> Type | None:
         return whole
     part = whole.element if path[0] == "[]" else whole.child(path[0])
     return part_at(part, path[1:]) if part else None
-
-
-def _added(path: str, old: Type, new: Type) -> Iterator[tuple[str, Type]]:
-    for name, child in new.fields:
-        before = old.child(name)
-        if before is None:
-            yield f"{path}.{quote(name)}", child
-        else:
-            yield from _added(f"{path}.{quote(name)}", before, child)
 
 
 # -- how a value gets into a column -------------------------------------------------------------
@@ -634,21 +621,11 @@ def _convert_mixed(value: str, target: Type) -> Conversion:
 
 
 def _convert_scalar(value: str, source: str, target: str) -> Conversion:
-    cast = Conversion(f"cast({value} as {target})")
+    if _widens(Type.scalar(source), Type.scalar(target)):
+        return Conversion(f"cast({value} as {target})")
     attempt, there_and_back = f"try_cast({value} as {target})", f"try_cast({value} as {target})"
-    # Between FLOAT and DECIMAL DuckDB computes in the precision of FLOAT, which changes digits that
-    # a round trip changes back.
-    if source == "FLOAT" and target.startswith("DECIMAL"):
-        attempt = there_and_back = f"try_cast(cast({value} as double) as {target})"
-    elif source.startswith("DECIMAL") and target == "FLOAT":
-        there_and_back = f"cast({attempt} as double)"
-    round_trip = Conversion(
-        attempt, _whole(f"(try_cast({there_and_back} as {source}) is not distinct from {value})")
-    )
-    decimal = target.startswith("DECIMAL")
-    number = target in (*_INTEGERS, *_UNSIGNED, "FLOAT", "DOUBLE") or decimal
     if source == "VARCHAR":
-        if number:
+        if _is_number(target):
             return _number_from_text(value, target)
         if target in ("DATE", *_TIMESTAMPS):
             return _time_from_text(value, target)
@@ -657,25 +634,25 @@ def _convert_scalar(value: str, source: str, target: str) -> Conversion:
         else:
             fits = f"{attempt} is not null"
         return Conversion(attempt, _whole(f"({value} is null or {fits})"))
-    if source in _INTEGERS and target in _INTEGERS:
-        wider = _INTEGERS.index(target) > _INTEGERS.index(source)
-        return cast if wider else round_trip
-    if source in _UNSIGNED and target in _INTEGERS:
-        wider = _INTEGERS.index(target) > _UNSIGNED.index(source)
-        return cast if wider else round_trip
-    if source in (*_INTEGERS, *_UNSIGNED) and target in ("DOUBLE", "FLOAT"):
-        small = source in (*_INTEGERS[:3], *_UNSIGNED[:3]) and target == "DOUBLE"
-        return cast if small else round_trip
-    if (source, target) == ("FLOAT", "DOUBLE"):
-        return cast
-    if number and (
-        source in ("FLOAT", "DOUBLE", *_INTEGERS, *_UNSIGNED) or source.startswith("DECIMAL")
-    ):
-        return round_trip
-    if target in _TIMESTAMPS and source in ("DATE", *_TIMESTAMPS):
-        # Without an offset it is UTC, the session's time zone.
-        return round_trip if source == "TIMESTAMP_NS" or target in _TIMESTAMPS[1:4] else cast
-    raise Conflict(f"{words(Type.scalar(source))} where the lake has {words(Type.scalar(target))}")
+    # A time without an offset is UTC, the session's time zone.
+    are_times = source in ("DATE", *_TIMESTAMPS) and target in _TIMESTAMPS
+    if not are_times and not (_is_number(source) and _is_number(target)):
+        raise Conflict(
+            f"{words(Type.scalar(source))} where the lake has {words(Type.scalar(target))}"
+        )
+    # Between FLOAT and DECIMAL DuckDB computes in the precision of FLOAT, which changes digits that
+    # a round trip changes back.
+    if source == "FLOAT" and target.startswith("DECIMAL"):
+        attempt = there_and_back = f"try_cast(cast({value} as double) as {target})"
+    elif source.startswith("DECIMAL") and target == "FLOAT":
+        there_and_back = f"cast({attempt} as double)"
+    return Conversion(
+        attempt, _whole(f"(try_cast({there_and_back} as {source}) is not distinct from {value})")
+    )
+
+
+def _is_number(name: str) -> bool:
+    return name in (*_INTEGERS, *_UNSIGNED, *_FLOATS) or name.startswith("DECIMAL")
 
 
 def _number_from_text(value: str, target: str) -> Conversion:
@@ -701,20 +678,16 @@ def from_epoch(value: str, source: Type, target: Type) -> Conversion:
     Raises:
         Conflict: It can be neither that nor a time.
     """
-    milliseconds = f"epoch_ms(try_cast({value} as bigint))::timestamptz"
-    if source.name == "VARCHAR":
-        time = convert(value, source, target)
-        is_number = f"regexp_full_match({value}, '\\d+')"
-        return Conversion(
-            f"case when {is_number} then {milliseconds} else {time.value} end",
-            _whole(
-                f"case when {is_number} then {milliseconds} is not null else {time.is_exact} end"
-            ),
-        )
-    if source.name in (*_INTEGERS, *_UNSIGNED, _JSON_INTEGER):
-        fits = f"({value} is null or {milliseconds} is not null)"
-        return Conversion(milliseconds, _whole(fits))
-    return convert(value, source, target)
+    if source.name not in ("VARCHAR", *_INTEGERS, *_UNSIGNED, _JSON_INTEGER):
+        return convert(value, source, target)
+    text = f"cast({value} as varchar)"
+    is_number = f"regexp_full_match({text}, '-?\\d+')"
+    milliseconds = f"epoch_ms(try_cast({text} as bigint))::timestamptz"
+    time = convert(text, Type.scalar("VARCHAR"), target)
+    return Conversion(
+        f"case when {is_number} then {milliseconds} else {time.value} end",
+        _whole(f"case when {is_number} then {milliseconds} is not null else {time.is_exact} end"),
+    )
 
 
 def _digits(number: str) -> str:
