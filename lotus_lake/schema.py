@@ -449,22 +449,10 @@ def convert(
         inner = convert(value, Type.scalar("DOUBLE"), target, depth)
         return Conversion(inner.value, _whole(f"({_below_last_exact(value)} and {inner.is_exact})"))
 
-    def part(value: str, source: Type, target: Type, depth: int, known: Type | None) -> Conversion:
-        if known:
-            return convert(value, source, target, depth, known)
-        return carry(value, source, target, depth)
-
     if source.kind == "struct" and target.kind == "struct":
-        return _convert_struct(
-            value,
-            source,
-            target,
-            lambda name, value, child, into: part(value, child, into, depth, declared.child(name)),
-        )
-    if source.kind == "list" and target.kind == "list" and source.element and target.element:
-        name = f"element_{depth}"
-        inner = part(name, source.element, target.element, depth + 1, declared.element)
-        return _convert_list(value, name, inner)
+        return _convert_struct(value, source, target, depth, declared)
+    if source.kind == "list" and target.kind == "list":
+        return _convert_list(value, source, target, depth, declared)
     if target.name == "VARCHAR":
         text = f"to_json({value})" if source.nested else value
         return Conversion(f"cast({text} as varchar)")
@@ -493,13 +481,9 @@ def carry(value: str, source: Type, target: Type, depth: int = 0) -> Conversion:
     if target.name == "VARCHAR":
         return Conversion(_text(value, source, depth))
     if source.kind == "struct":
-        return _convert_struct(
-            value, source, target, lambda _, value, child, into: carry(value, child, into, depth)
-        )
-    if source.element and target.element:
-        name = f"element_{depth}"
-        inner = carry(name, source.element, target.element, depth + 1)
-        return _convert_list(value, name, inner)
+        return _convert_struct(value, source, target, depth, None)
+    if source.kind == "list":
+        return _convert_list(value, source, target, depth, None)
     if target.name == "DOUBLE" and source.name not in _FLOATS:
         value = f"cast({value} as double)"
         return Conversion(value, doubts=(((), _below_last_exact(value)),))
@@ -540,11 +524,16 @@ def _below_last_exact(number: str) -> str:
     return f"({number} is null or abs({number}) < {_LAST_EXACT_INTEGER})"
 
 
+def _convert_part(
+    value: str, source: Type, target: Type, depth: int, declared: Type | None
+) -> Conversion:
+    if declared:
+        return convert(value, source, target, depth, declared)
+    return carry(value, source, target, depth)
+
+
 def _convert_struct(
-    value: str,
-    source: Type,
-    target: Type,
-    convert_field: Callable[[str, str, Type, Type], Conversion],
+    value: str, source: Type, target: Type, depth: int, declared: Type | None
 ) -> Conversion:
     parts: list[str] = []
     exact: list[Check] = []
@@ -556,7 +545,7 @@ def _convert_struct(
         if into is None:  # nothing but nulls
             plain = False
             continue
-        part = convert_field(name, field, child, into)
+        part = _convert_part(field, child, into, depth, declared and declared.child(name))
         plain = plain and part == Conversion(field)
         parts.append(f"{quote(name)} := {part.value}")
         exact += [((name, *path), sure) for path, sure in part.exact]
@@ -568,8 +557,13 @@ def _convert_struct(
     return Conversion(packed, tuple(exact), tuple(doubts))
 
 
-def _convert_list(value: str, element: str, inner: Conversion) -> Conversion:
-    """Convert a list, given the conversion of its elements and what that calls them."""
+def _convert_list(
+    value: str, source: Type, target: Type, depth: int, declared: Type | None
+) -> Conversion:
+    assert source.element and target.element
+    element = f"element_{depth}"
+    known = declared and declared.element
+    inner = _convert_part(element, source.element, target.element, depth + 1, known)
     if inner == Conversion(element):
         return Conversion(value)
     each = f"list_transform({value}, lambda {element}: "

@@ -307,10 +307,8 @@ def same(before: Any, after: Any, source: str, target: str) -> bool:
         return False
     if target == "varchar":
         if source == "float":  # a shorter text than its value as a double's
-            before, after = str(before), str(after)
-            return math.isnan(float(before)) or abs(float(before) - float(after)) <= 1e-6 * abs(
-                float(before)
-            )
+            after = float(after)
+            return math.isnan(before) or math.isclose(before, after, rel_tol=1e-6)
         return str(Decimal(str(before)).normalize()) == str(Decimal(after).normalize())
     if source == "varchar":
         number = Decimal(before.strip().replace("_", ""))
