@@ -9,7 +9,7 @@ it does not matter which came first.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -221,14 +221,7 @@ def merge(target: Type, source: Type, declared: Type | None = None, *, top: bool
     if source.kind == "json" and source.element is not None:
         return merge(target, source.element, declared, top=top)
     if target.kind == "struct" and source.kind == "struct":
-        return _with_fields(
-            target,
-            source,
-            lambda name, child, other: _merge_part(child, other, declared.child(name)),
-            lambda name, child: (
-                _merge_part(known, child, known) if (known := declared.child(name)) else child
-            ),
-        )
+        return _with_fields(target, source, declared)
     if target.kind == "list" and source.kind == "list" and target.element and source.element:
         return Type.list_of(_merge_part(target.element, source.element, declared.element))
     source = source.known()
@@ -249,12 +242,7 @@ def join(one: Type, other: Type) -> Type:
     if other.unknown:
         return one
     if one.kind == "struct" and other.kind == "struct":
-        return _with_fields(
-            one,
-            other,
-            lambda _, child, counterpart: join(child, counterpart),
-            lambda _, child: child,
-        )
+        return _with_fields(one, other, None)
     if one.element and other.element:
         return Type.list_of(join(one.element, other.element))
     other = other.known()
@@ -276,22 +264,18 @@ def _signed(name: str) -> int:
     return _INTEGERS.index(name) if name in _INTEGERS else _UNSIGNED.index(name) + 1
 
 
-def _with_fields(
-    target: Type,
-    source: Type,
-    of_both: Callable[[str, Type, Type], Type],
-    of_new: Callable[[str, Type], Type],
-) -> Type:
+def _with_fields(target: Type, source: Type, declared: Type | None) -> Type:
     """A struct with the fields of two."""
-    fields = [
-        (name, of_both(name, child, other) if (other := source.child(name)) else child)
-        for name, child in target.fields
-    ]
-    fields += [
-        (name, of_new(name, child.known()))
-        for name, child in source.fields
-        if target.child(name) is None and not child.unknown
-    ]
+    fields = []
+    for name, child in target.fields:
+        other = source.child(name)
+        known = declared and declared.child(name)
+        fields.append((name, _merge_part(child, other, known) if other else child))
+    for name, child in source.fields:
+        if target.child(name) is None and not child.unknown:
+            known = declared and declared.child(name)
+            new = child.known()
+            fields.append((name, _merge_part(known, new, known) if known else new))
     return Type.struct(fields)
 
 
