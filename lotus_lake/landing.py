@@ -90,6 +90,8 @@ class Landing(Protocol):
 
     def uri(self, path: str) -> str:
         """What DuckDB reads for a path; never a pattern."""
+        # A bracket makes a pattern of the one character that it holds.
+        return re.sub(r"([*?\[])", r"[\1]", f"{self.root}{path}")
 
     def arrow_path(self, path: str) -> str:
         """What ``filesystem`` opens for a path."""
@@ -132,15 +134,14 @@ def _hidden(name: str) -> bool:
     return name.startswith((".", "_"))
 
 
-class LocalLanding:
+class LocalLanding(Landing):
     """A landing zone in a local folder."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._root = local_path(url).as_posix()
-        self.root = f"{self._root}/"
+        self.root = f"{local_path(url).as_posix()}/"
         self._undecoded: dict[str, str] = {}  # names as they are told -> as they are
-        if not os.path.isdir(self._root):
+        if not os.path.isdir(self.root):
             raise Unreachable(
                 f"The landing zone {url} is not there. Set LAKE_LANDING_URL to the folder that "
                 "holds {source}/{stream}/year=…/month=…/day=…; nothing was changed."
@@ -155,7 +156,7 @@ class LocalLanding:
     def streams(self) -> list[tuple[str, str]]:
         return sorted(
             (source.name, stream.name)
-            for source in self._entries(self._root)
+            for source in self._entries(self.root)
             if source.is_dir(follow_symlinks=False)
             for stream in self._entries(source.path)
             if stream.is_dir(follow_symlinks=False)
@@ -176,14 +177,10 @@ class LocalLanding:
             for entry in self._look(self._undecoded.get(path, path))
         ]
 
-    def uri(self, path: str) -> str:
-        # A bracket makes a pattern of the one character that it holds.
-        return re.sub(r"([*?\[])", r"[\1]", f"{self.root}{path}")
-
     def arrow_path(self, path: str) -> str:
         if self._is_link(path):
             raise OSError("it is a link, and no link is followed: land the file itself")
-        return f"{self._root}/{path}"
+        return self.root + path
 
     def _walk(
         self, folder: str, since: date | None, changed_since: datetime | None
@@ -246,7 +243,7 @@ def _local_file(path: str, stat: os.stat_result) -> LandedFile:
     )
 
 
-class S3Landing:
+class S3Landing(Landing):
     """A landing zone in an S3 bucket; endpoint and keys are the AWS SDK's environment variables.
 
     Listed with obstore, which imports in 0.02 s. It cannot tell keys with empty segments or control
@@ -311,9 +308,6 @@ class S3Landing:
                 if file.path in wanted:
                     found.append(file)
         return found
-
-    def uri(self, path: str) -> str:
-        return re.sub(r"([*?\[])", r"[\1]", f"s3://{self.arrow_path(path)}")
 
     def arrow_path(self, path: str) -> str:
         return f"{self._bucket}/{self._prefix}{path}"

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ParamSpec, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -35,7 +35,6 @@ _FEW_VALUES = 64 << 20
 
 _NAMED = re.compile(r"\.(parquet|csv|jsonl|ndjson|json)(?=\.|-|_|$)", re.IGNORECASE)
 
-Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 # None for a text, which is read later: one at a time.
 Footer: TypeAlias = pq.FileMetaData | None
@@ -229,12 +228,10 @@ class Scanner:
         )
 
 
-def _tried(
-    function: Callable[Parameters, Result], *arguments: Parameters.args, **named: Parameters.kwargs
-) -> Result | Unreadable:
+def _tried(function: Callable[..., Result], *arguments: Any) -> Result | Unreadable:
     """What a function finds, or why it finds nothing."""
     try:
-        return function(*arguments, **named)
+        return function(*arguments)
     except Unreadable as reason:
         return reason
     except (MemoryError, duckdb.OutOfMemoryException):
