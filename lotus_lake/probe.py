@@ -25,7 +25,7 @@ import duckdb
 
 from lotus_lake import s3
 from lotus_lake.landing import LandedFile, Landing
-from lotus_lake.schema import Type, literal
+from lotus_lake.schema.types import Type, literal
 from lotus_lake.scratch import Scratch
 from lotus_lake.wording import counted
 

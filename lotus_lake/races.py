@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import duckdb
 
 from lotus_lake.connection import ALIAS
-from lotus_lake.schema import literal
+from lotus_lake.schema.types import literal
 
 # With the pauses between them about half a minute, which other runs need to commit theirs.
 _ATTEMPTS = 6

@@ -13,7 +13,7 @@ import duckdb
 from lotus_lake.config import LakeError
 from lotus_lake.diff.personal import is_personal
 from lotus_lake.probe import Limits
-from lotus_lake.schema import Type, literal, part_at, quote
+from lotus_lake.schema.types import Type, literal, part_at, quote
 
 # When Airbyte read a record: a time in Parquet, milliseconds since 1970 in CSV and JSON lines.
 EXTRACTED_AT = "_airbyte_extracted_at"

@@ -14,7 +14,7 @@ from typing import Any
 
 from lotus_lake.airbyte.declared import Manifest, airbyte_streams, chosen, cursor_of, key_of
 from lotus_lake.config import LakeError
-from lotus_lake.schema import Type
+from lotus_lake.schema.types import Type
 from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
 
 Catalog = dict[str, Any]

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from lotus_lake.config import LakeError
-from lotus_lake.schema import Type, part_at
+from lotus_lake.schema.types import Type, part_at
 from lotus_lake.streams import Stream, declaration
 
 Manifest = dict[str, Any]

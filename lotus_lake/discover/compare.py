@@ -14,7 +14,8 @@ from lotus_lake.config import LakeError
 from lotus_lake.feeder.fitting import Columns, Fitter, Group, Quarantine
 from lotus_lake.landing import LandedFile, Landing
 from lotus_lake.probe import Probe, Prober
-from lotus_lake.schema import Type, differences, merge
+from lotus_lake.schema.growth import differences, merge
+from lotus_lake.schema.types import Type
 from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
 
 # Files scanned of each stream, the newest.

@@ -31,7 +31,7 @@ from lotus_lake.discover.names import is_plain, plain_name, record_of
 from lotus_lake.escaping import printable
 from lotus_lake.feeder.fitting import Columns, Fitter, Group, Quarantine
 from lotus_lake.probe import in_a_line
-from lotus_lake.schema import Type
+from lotus_lake.schema.types import Type
 from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
 from lotus_lake.wording import counted
 

@@ -7,7 +7,7 @@ from functools import cache
 
 import duckdb
 
-from lotus_lake.schema import quote
+from lotus_lake.schema.types import quote
 
 
 def record_of(stream: str) -> str:

@@ -19,7 +19,7 @@ from lotus_lake.config import LakeError
 from lotus_lake.discover.compare import Discovery, type_text
 from lotus_lake.discover.keys import Key, find_key
 from lotus_lake.discover.names import expression_of, is_plain, plain_name, record_of
-from lotus_lake.schema import Type
+from lotus_lake.schema.types import Type
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # The usual names of the time of a record's last change, the most telling first.

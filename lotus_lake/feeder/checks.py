@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lotus_lake.feeder.fitting import Columns, Group
 from lotus_lake.probe import CHECK_FAILED
-from lotus_lake.schema import Type, literal, part_at, quote
+from lotus_lake.schema.types import Type, literal, part_at, quote
 from lotus_lake.streams import Stream, steps_of
 
 # From here on money cannot hold an amount, or the sum of some. DuckDB sorts NaN behind it.

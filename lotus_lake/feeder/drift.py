@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from lotus_lake.feeder.fitting import Group, Quarantine
 from lotus_lake.landing import order_of
 from lotus_lake.probe import Probe
-from lotus_lake.schema import Type, differences, dotted, join, part_at, words
+from lotus_lake.schema.growth import differences, join
+from lotus_lake.schema.types import Type, dotted, part_at, words
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from lotus_lake.feeder.plan import Plan, Planner
 from lotus_lake.feeder.rows import Writer
 from lotus_lake.feeder.staging import Staging
 from lotus_lake.landing import Landing, open_landing
-from lotus_lake.plain_json import register as register_plain_json
 from lotus_lake.probe import OUT_OF_MEMORY_REASON, Prober, is_out_of_memory, is_transient
 from lotus_lake.races import FileChanged, LostRace, attempts, is_conflict, roll_back, sign
+from lotus_lake.schema.plain_json import register as register_plain_json
 from lotus_lake.streams import Stream
 from lotus_lake.wording import counted
 

@@ -10,23 +10,9 @@ import duckdb
 
 from lotus_lake.escaping import printable
 from lotus_lake.probe import Probe, Prober, Unreadable, is_transient
-from lotus_lake.schema import (
-    JSON_EMPTY,
-    Conflict,
-    Type,
-    carry,
-    convert,
-    dotted,
-    from_epoch,
-    join,
-    json_texts,
-    merge,
-    part_at,
-    quote,
-    redeclared,
-    replace_at,
-    words,
-)
+from lotus_lake.schema.conversion import Conflict, carry, convert, from_epoch, json_texts
+from lotus_lake.schema.growth import join, merge, redeclared
+from lotus_lake.schema.types import JSON_EMPTY, Type, dotted, part_at, quote, replace_at, words
 from lotus_lake.streams import AIRBYTE_COLUMNS, EXTRACTED_AT, Stream
 from lotus_lake.wording import counted
 

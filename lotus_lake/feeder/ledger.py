@@ -17,7 +17,7 @@ from lotus_lake.feeder.drift import SchemaChange
 from lotus_lake.landing import LandedFile
 from lotus_lake.probe import Probe
 from lotus_lake.races import commit
-from lotus_lake.schema import literal
+from lotus_lake.schema.types import literal
 from lotus_lake.streams import Stream
 from lotus_lake.wording import counted
 

@@ -9,7 +9,8 @@ from lotus_lake.feeder.checks import check_sql
 from lotus_lake.feeder.fitting import Columns, Fitter, Group, Quarantine
 from lotus_lake.feeder.staging import Staging
 from lotus_lake.probe import Probe
-from lotus_lake.schema import Type, differs_in_list, growth, needs_writing, quote
+from lotus_lake.schema.growth import differs_in_list, growth, needs_writing
+from lotus_lake.schema.types import Type, quote
 from lotus_lake.streams import Stream
 
 

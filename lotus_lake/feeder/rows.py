@@ -9,7 +9,7 @@ import duckdb
 
 from lotus_lake.feeder.fitting import Group
 from lotus_lake.probe import CHECK_FAILED, Probe, Prober
-from lotus_lake.schema import literal, quote
+from lotus_lake.schema.types import literal, quote
 from lotus_lake.streams import Stream
 from lotus_lake.wording import counted
 

@@ -12,18 +12,8 @@ import duckdb
 from lotus_lake.config import LakeError
 from lotus_lake.feeder.fitting import Columns, Part, failing
 from lotus_lake.feeder.ledger import FILES, Ledger
-from lotus_lake.schema import (
-    Conflict,
-    Conversion,
-    Type,
-    carry,
-    convert,
-    json_texts,
-    literal,
-    quote,
-    replace_at,
-    values_at,
-)
+from lotus_lake.schema.conversion import Conflict, Conversion, carry, convert, json_texts
+from lotus_lake.schema.types import Type, literal, quote, replace_at, values_at
 from lotus_lake.streams import LINEAGE_COLUMNS, Stream
 
 

@@ -13,7 +13,7 @@ from datetime import date
 from lotus_lake.config import LakeError
 from lotus_lake.landing import LandedFile
 from lotus_lake.operations.lake import CURSORS, FILES, Lake
-from lotus_lake.schema import literal
+from lotus_lake.schema.types import literal
 from lotus_lake.streams import Stream
 from lotus_lake.wording import counted
 

@@ -12,7 +12,7 @@ from lotus_lake.config import LakeError
 from lotus_lake.connection import ALIAS, CONNECT_CONFIG
 from lotus_lake.operations.lake import CURSORS, Lake
 from lotus_lake.races import attempts, is_conflict, roll_back
-from lotus_lake.schema import literal
+from lotus_lake.schema.types import literal
 from lotus_lake.streams import Stream, declaration
 
 

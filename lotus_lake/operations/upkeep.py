@@ -11,7 +11,7 @@ from lotus_lake.config import LakeError
 from lotus_lake.connection import ALIAS
 from lotus_lake.escaping import printable
 from lotus_lake.operations.lake import Lake
-from lotus_lake.schema import literal
+from lotus_lake.schema.types import literal
 
 
 def maintain(

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from lotus_lake.probe import Limits, Unreadable
 from lotus_lake.scan.names import too_deep, too_many
-from lotus_lake.schema import JSON_EMPTY, Type
+from lotus_lake.schema.types import JSON_EMPTY, Type
 
 # DuckDB reads other whole numbers as doubles.
 _LEAST, _TOO_GREAT = -(2**63), 2**64

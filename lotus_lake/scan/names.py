@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lotus_lake.probe import Limits, Unreadable
-from lotus_lake.schema import Type
+from lotus_lake.schema.types import Type
 from lotus_lake.streams import LINEAGE_COLUMNS
 from lotus_lake.wording import counted
 

@@ -19,7 +19,7 @@ from lotus_lake.probe import Limits, Probe, Unreadable, in_a_line, is_transient,
 from lotus_lake.scan import texts
 from lotus_lake.scan.documents import Documents
 from lotus_lake.scan.names import check_columns
-from lotus_lake.schema import Type, literal, values_at
+from lotus_lake.schema.types import Type, literal, values_at
 from lotus_lake.wording import counted
 
 # Enough for telling JSON from CSV.
@@ -79,7 +79,7 @@ class Scanner:
         Args:
             probe: The file.
             column: Its column.
-            path: The steps to the text inside the column, as ``schema.values_at`` takes them.
+            path: The steps to the text inside the column, as ``schema.types.values_at`` takes them.
         """
         yield _tried(self._json_type, probe, column, path)
 

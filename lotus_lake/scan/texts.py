@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from lotus_lake.probe import Limits, Unreadable
 from lotus_lake.scan.documents import Documents
 from lotus_lake.scan.names import check_columns
-from lotus_lake.schema import Type
+from lotus_lake.schema.types import Type
 from lotus_lake.wording import counted
 
 Record = TypeVar("Record", str, list[str])

@@ -15,7 +15,7 @@ from lotus_lake.airbyte import catalog
 from lotus_lake.airbyte.catalog import configured_catalog
 from lotus_lake.airbyte.declared import cursor_of
 from lotus_lake.config import LakeError
-from lotus_lake.schema import Type
+from lotus_lake.schema.types import Type
 from lotus_lake.streams import Stream
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from lotus_lake.config import LakeError
 from lotus_lake.discover.compare import Discovery, discover
 from lotus_lake.discover.new_stream import choose, columns_text, type_text
 from lotus_lake.landing import open_landing
-from lotus_lake.schema import Type
+from lotus_lake.schema.types import Type
 from lotus_lake.streams import Stream
 
 

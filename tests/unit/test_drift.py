@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 
 from lotus_lake.config import LakeError
-from lotus_lake.schema import Type
+from lotus_lake.schema.types import Type
 
 from .conftest import FOLDER, TABLE, Content, SmallLake, json_lines
 

@@ -17,7 +17,7 @@ import pytest
 
 from lotus_lake.landing import LocalLanding
 from lotus_lake.probe import Limits, Probe, Prober, Unreadable
-from lotus_lake.schema import quote
+from lotus_lake.schema.types import quote
 
 from .conftest import json_lines, parquet
 

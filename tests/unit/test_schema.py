@@ -16,17 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lotus_lake.plain_json import plain_json, register
-from lotus_lake.schema import (
-    Conflict,
-    Type,
-    carry,
-    convert,
-    join,
-    literal,
-    merge,
-    replace_at,
-)
+from lotus_lake.schema.conversion import Conflict, carry, convert
+from lotus_lake.schema.growth import join, merge
+from lotus_lake.schema.plain_json import plain_json, register
+from lotus_lake.schema.types import Type, literal, replace_at
 
 
 @pytest.fixture(scope="module")

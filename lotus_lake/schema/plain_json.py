@@ -10,9 +10,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from lotus_lake.schema import PLAIN_JSON
-
-_LAST_EXACT_INTEGER = 2**53
+# The SQL function that the feeder registers.
+PLAIN_JSON = "plain_json"
+# From here on a double does not hold every whole number.
+LAST_EXACT_INTEGER = 2**53
 _NOT_A_TEXT = re.compile(r"-?\d[\d.eE+-]*|true|false|\{.*\}|\[.*\]", re.DOTALL)
 _REGISTERING = threading.Lock()
 _written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
@@ -57,7 +58,7 @@ def _plain(value: Any) -> Any:
         return {key: _plain(member) for key, member in value.items() if member is not None}
     if isinstance(value, list):
         return [_plain(element) for element in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < _LAST_EXACT_INTEGER:
+    if isinstance(value, float) and value.is_integer() and abs(value) < LAST_EXACT_INTEGER:
         return int(value)
     return _without_quotes(value) if isinstance(value, str) else value
 
