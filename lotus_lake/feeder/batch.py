@@ -134,10 +134,14 @@ def scan(
         if not suspects:
             break
         # A store that failed for a moment, or a file that was replaced, is no bad file.
-        check_still_there(prober.landing, suspects)
+        check_unchanged(prober.landing, suspects, are_all_there=True)
         again = dict(prober.probe(suspects))
         found.update(again)
-        suspects = [file for file, probe in again.items() if _may_be_good(probe)]
+        suspects = [
+            file
+            for file, probe in again.items()
+            if isinstance(probe, Unreadable) and probe.is_transient
+        ]
         if suspects:
             time.sleep(0.1 * 2**attempt)
     if suspects:
@@ -152,35 +156,22 @@ def scan(
     )
 
 
-def _may_be_good(probe: Probe | Unreadable) -> bool:
-    return isinstance(probe, Unreadable) and probe.is_transient
+def check_unchanged(landing: Landing, files: Sequence[LandedFile], *, are_all_there: bool) -> None:
+    """A file that was replaced since it was listed is not what the ledger would say of it.
 
-
-def check_still_there(landing: Landing, files: Sequence[LandedFile]) -> None:
-    """A file that was replaced or deleted since it was listed is not a bad one.
+    Args:
+        landing: The landing zone.
+        files: The files as they were listed.
+        are_all_there: Whether to refuse that one was deleted as well.
 
     Raises:
-        LostRace: One was; the feed is planned again.
+        FileChanged: One was replaced; the feed is planned again.
+        LostRace: One was deleted; the same.
         LakeError: The landing zone cannot be read any more.
     """
-    check_unchanged(landing, files)
-    if len(_again(landing, files)) < len(files):
+    now = {file.path: file.etag for file in landing.again([file.path for file in files])}
+    for file in files:
+        if now.get(file.path, file.etag) != file.etag:
+            raise FileChanged(file.path)
+    if are_all_there and len(now) < len(files):
         raise LostRace
-
-
-def check_unchanged(landing: Landing, files: Sequence[LandedFile]) -> None:
-    """Files that were replaced while they were read would be in the ledger as what they were.
-
-    Raises:
-        FileChanged: One was; the feed is planned again.
-    """
-    now = {file.path: file.etag for file in _again(landing, files)}
-    changed = next(
-        (file.path for file in files if now.get(file.path, file.etag) != file.etag), None
-    )
-    if changed:
-        raise FileChanged(changed)
-
-
-def _again(landing: Landing, files: Sequence[LandedFile]) -> list[LandedFile]:
-    return landing.again([file.path for file in files])

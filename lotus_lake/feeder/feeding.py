@@ -14,7 +14,6 @@ from lotus_lake.escaping import printable
 from lotus_lake.feeder import blame, drift
 from lotus_lake.feeder.batch import (
     Batch,
-    check_still_there,
     check_unchanged,
     find_batch,
     scan,
@@ -255,7 +254,7 @@ class Feeder:
         self._writer.write(plan.ddl, plan.groups, version)
         self._ledger.write_files(batch.files, loaded, plan.registered, quarantine, version)
         self._ledger.write_changes(changes, version)
-        check_unchanged(self._landing, batch.files)
+        check_unchanged(self._landing, batch.files, are_all_there=False)
         self._connection.execute("commit")
 
     def _bad_files(
@@ -270,7 +269,7 @@ class Feeder:
         """
         if is_conflict(error):
             raise LostRace from error
-        check_still_there(self._landing, batch.files)
+        check_unchanged(self._landing, batch.files, are_all_there=True)
         bad = {}
         if is_out_of_memory(error):
             if len(batch.files) == 1:
