@@ -13,8 +13,7 @@ Whatever interrupts it leaves the lake as it was, and the next run feeds the sam
 - ``fitting``: which files fit into its columns, and by which conversions;
 - ``staging``: the staging table: making it, asking it, making it anew;
 - ``rows``: the rows: copied into the table, or registered;
-- ``drift``: what a feed has to record as a change of the schema;
-- ``blame``: which files made a feed fail.
+- ``drift``: what a feed has to record as a change of the schema.
 """
 
 from lotus_lake.feeder.feeding import Feeder, Outcome, feed

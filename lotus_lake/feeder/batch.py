@@ -134,7 +134,7 @@ def scan(
         if not suspects:
             break
         # A store that failed for a moment, or a file that was replaced, is no bad file.
-        check_unchanged(prober.landing, suspects, are_all_there=True)
+        check_still_there(prober.landing, suspects)
         again = dict(prober.probe(suspects))
         found.update(again)
         suspects = [
@@ -156,22 +156,28 @@ def scan(
     )
 
 
-def check_unchanged(landing: Landing, files: Sequence[LandedFile], *, are_all_there: bool) -> None:
-    """A file that was replaced since it was listed is not what the ledger would say of it.
+def check_still_there(landing: Landing, files: Sequence[LandedFile]) -> None:
+    """A file that was replaced or deleted since it was listed is not a bad one.
 
-    Args:
-        landing: The landing zone.
-        files: The files as they were listed.
-        are_all_there: Whether to refuse that one was deleted as well.
+    Raises:
+        LostRace: One was; the feed is planned again.
+        LakeError: The landing zone cannot be read any more.
+    """
+    if check_unchanged(landing, files) < len(files):
+        raise LostRace
+
+
+def check_unchanged(landing: Landing, files: Sequence[LandedFile]) -> int:
+    """Files that were replaced while they were read would be in the ledger as what they were.
+
+    Returns:
+        How many of them are still there.
 
     Raises:
         FileChanged: One was replaced; the feed is planned again.
-        LostRace: One was deleted; the same.
-        LakeError: The landing zone cannot be read any more.
     """
     now = {file.path: file.etag for file in landing.again([file.path for file in files])}
     for file in files:
         if now.get(file.path, file.etag) != file.etag:
             raise FileChanged(file.path)
-    if are_all_there and len(now) < len(files):
-        raise LostRace
+    return len(now)

@@ -11,24 +11,33 @@ import duckdb
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import ALIAS
 from lotus_lake.escaping import printable
-from lotus_lake.feeder import blame, drift
+from lotus_lake.feeder import drift
 from lotus_lake.feeder.batch import (
     Batch,
+    check_still_there,
     check_unchanged,
     find_batch,
     scan,
 )
-from lotus_lake.feeder.fitting import Fitter, Quarantine
+from lotus_lake.feeder.fitting import Fitter, Group, Quarantine
 from lotus_lake.feeder.ledger import Cursor, Ledger
 from lotus_lake.feeder.plan import Plan, Planner
 from lotus_lake.feeder.rows import Writer
 from lotus_lake.feeder.staging import Staging
 from lotus_lake.landing import Landing, open_landing
-from lotus_lake.probe import OUT_OF_MEMORY_REASON, Prober, is_out_of_memory, is_transient
+from lotus_lake.probe import OUT_OF_MEMORY_REASON, Prober, is_out_of_memory, is_transient, reason_of
 from lotus_lake.races import FileChanged, LostRace, attempts, is_conflict, roll_back, sign
 from lotus_lake.schema.plain_json import register as register_plain_json
 from lotus_lake.streams import Stream
 from lotus_lake.wording import counted
+
+# What a file can cause that can be read; everything else is the lake's fault, or the store's.
+_FILES_FAULT = (
+    duckdb.DataError,
+    duckdb.IntegrityError,
+    duckdb.NotSupportedError,
+    duckdb.ProgrammingError,
+)
 
 
 def feed(connection: duckdb.DuckDBPyConnection, source: str, name: str) -> str | None:
@@ -254,7 +263,7 @@ class Feeder:
         self._writer.write(plan.ddl, plan.groups, version)
         self._ledger.write_files(batch.files, loaded, plan.registered, quarantine, version)
         self._ledger.write_changes(changes, version)
-        check_unchanged(self._landing, batch.files, are_all_there=False)
+        check_unchanged(self._landing, batch.files)
         self._connection.execute("commit")
 
     def _bad_files(
@@ -269,21 +278,48 @@ class Feeder:
         """
         if is_conflict(error):
             raise LostRace from error
-        check_unchanged(self._landing, batch.files, are_all_there=True)
+        check_still_there(self._landing, batch.files)
         bad = {}
-        if is_out_of_memory(error):
+        memory_failed = is_out_of_memory(error)
+        if memory_failed:
             if len(batch.files) == 1:
                 bad = {batch.files[0].path: OUT_OF_MEMORY_REASON}
         elif not is_transient(error):
-            bad = blame.unreadable(self._writer, plan.groups) or blame.unfit(
-                self._connection, self._planner, self._writer, plan.groups
-            )
+            bad = self._unreadable(plan.groups) or self._unfit(plan.groups)
         # A damaged file may fail only beside others, where DuckDB does not trust its statistics.
-        if not bad and len(batch.files) > 1 and blame.is_files_fault(error):
+        if not bad and len(batch.files) > 1 and (memory_failed or isinstance(error, _FILES_FAULT)):
             raise _TooMuch(len(batch.files)) from error
         if not bad:
             raise LakeError(
                 f"Stream {self._stream.label}: the feed failed and nothing of it was "
                 f"written: {str(error).splitlines()[0]}"
             ) from error
+        return bad
+
+    def _unreadable(self, groups: Sequence[Group]) -> dict[str, str]:
+        """After a feed failed: which files cannot be read to their end, and why?"""
+        bad = {}
+        for group in groups:
+            for probe in group.probes:
+                try:
+                    self._writer.read_through(group, [probe])
+                except duckdb.Error as error:
+                    if not is_transient(error):
+                        bad[probe.file.path] = reason_of(error, "it cannot be read")
+        return bad
+
+    def _unfit(self, groups: Sequence[Group]) -> dict[str, str]:
+        """After a feed failed though every file can be read: which of them fail alone, and why?"""
+        bad = {}
+        for probe in [probe for group in groups for probe in group.probes]:
+            alone = self._planner.plan([probe], Quarantine())
+            try:
+                self._connection.execute("begin")
+                self._writer.write(alone.ddl, alone.groups, version=0)
+            except _FILES_FAULT as error:
+                bad[probe.file.path] = reason_of(error, "it cannot be fed")
+            except duckdb.Error:
+                pass  # the lake's fault, or the store's
+            finally:
+                roll_back(self._connection)
         return bad
