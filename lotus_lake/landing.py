@@ -66,16 +66,12 @@ class Landing(Protocol):
     def streams(self) -> list[tuple[str, str]]:
         """(source, stream) of each folder that is there."""
 
-    def files(
-        self, folder: str, since: date | None = None, changed_since: datetime | None = None
-    ) -> list[LandedFile]:
+    def files(self, folder: str, since: date | None = None) -> list[LandedFile]:
         """Files below a folder, oldest first.
 
         Args:
             folder: Relative to the landing zone, with a closing slash.
             since: Leave out days before this one; None lists everything.
-            changed_since: Also list older days that show a change after this time, where the
-                store can tell (a local folder can, S3 cannot).
 
         Raises:
             LakeError: The place cannot be read.
@@ -162,12 +158,10 @@ class LocalLanding(Landing):
             if stream.is_dir(follow_symlinks=False)
         )
 
-    def files(
-        self, folder: str, since: date | None = None, changed_since: datetime | None = None
-    ) -> list[LandedFile]:
+    def files(self, folder: str, since: date | None = None) -> list[LandedFile]:
         if self._is_link(folder):
             return self.again([folder.rstrip("/")])
-        found = [_local_file(*entry) for entry in self._walk(folder, since, changed_since)]
+        found = [_local_file(*entry) for entry in self._walk(folder, since)]
         return sorted(found, key=lambda file: file.order)
 
     def again(self, paths: Iterable[str]) -> list[LandedFile]:
@@ -182,21 +176,13 @@ class LocalLanding(Landing):
             raise OSError("it is a link, and no link is followed: land the file itself")
         return self.root + path
 
-    def _walk(
-        self, folder: str, since: date | None, changed_since: datetime | None
-    ) -> Iterator[tuple[str, os.stat_result]]:
+    def _walk(self, folder: str, since: date | None) -> Iterator[tuple[str, os.stat_result]]:
         for entry in self._entries(self.root + folder):
             path = f"{folder.rstrip('/')}/{entry.name}"
             if not entry.is_dir(follow_symlinks=False):
                 yield from self._look(path)
-                continue
-            day = day_of(path) if since else None
-            if since and day and day < since:
-                # Adding or replacing a file by renaming changes its folder's time.
-                changed = datetime.fromtimestamp(entry.stat().st_mtime, UTC)
-                if not changed_since or changed < changed_since:
-                    continue
-            yield from self._walk(path, since, changed_since)
+            elif not since or (day_of(path) or since) >= since:
+                yield from self._walk(path, since)
 
     def _look(self, path: str) -> Iterator[tuple[str, os.stat_result]]:
         try:
@@ -277,9 +263,7 @@ class S3Landing(Landing):
                 found.append((source, stream))
         return sorted(pair for pair in found if not any(map(_hidden, pair)))
 
-    def files(
-        self, folder: str, since: date | None = None, changed_since: datetime | None = None
-    ) -> list[LandedFile]:
+    def files(self, folder: str, since: date | None = None) -> list[LandedFile]:
         prefix = self._prefix + folder
         # Zero-padded day folders sort by date, so S3 itself leaves out the days before.
         # What comes after everything of the day before. The first day's own folder would not do:

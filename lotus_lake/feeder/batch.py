@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lotus_lake.config import LakeError
 from lotus_lake.feeder.ledger import Cursor, Ledger
 from lotus_lake.landing import LandedFile, Landing, order_of
-from lotus_lake.listing import plan_listing, window
+from lotus_lake.listing import first_day, window
 from lotus_lake.probe import Probe, Prober, Unreadable
 from lotus_lake.races import FileChanged, LostRace
 from lotus_lake.streams import Stream
@@ -78,25 +78,22 @@ def _list(
     landing: Landing, ledger: Ledger, stream: Stream, cursor: Cursor
 ) -> tuple[list[LandedFile], bool]:
     """The files to look at, and whether that is all of them."""
-    listing = plan_listing(
+    since = first_day(
         cursor_path=cursor.path,
         files=cursor.files,
         swept_at=cursor.swept_at,
-        updated_at=cursor.updated_at,
         lookback_days=stream.feed_lookback_days,
         sweep_hours=stream.feed_sweep_hours,
         list_free_files=stream.feed_list_free_files,
     )
-    files = landing.files(stream.folder, listing.since, listing.changed_since)
+    files = landing.files(stream.folder, since)
     quarantined = ledger.quarantined()
     # A repaired file is fed by the next run, however old its day.
-    again = (
-        files if listing.whole else [file for path in quarantined for file in landing.again([path])]
-    )
+    again = [file for path in quarantined for file in landing.again([path])] if since else files
     removed = set(quarantined).difference(file.path for file in again)
     if removed:
         ledger.undo_removed(removed)
-    if listing.whole:
+    if not since:
         return files, True
     others = set(again).difference(files)
     if others:

@@ -36,7 +36,6 @@ class Cursor:
         files: How many files were fed.
         backlog: How many new files the last run left.
         swept_at: When everything was last listed; None asks for it now.
-        updated_at: When a feed last changed the stream, or None.
     """
 
     path: str | None
@@ -44,7 +43,6 @@ class Cursor:
     files: int
     backlog: int
     swept_at: datetime | None
-    updated_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Ledger:
             LakeError: There is none.
         """
         row = self.connection.execute(
-            "select cursor_path, cursor_version, files_loaded, backlog_files, swept_at, updated_at"
+            "select cursor_path, cursor_version, files_loaded, backlog_files, swept_at"
             f" from {_CURSORS} where {self.stream.condition}"
         ).fetchone()
         if row is None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from lotus_lake.config import LakeConfig, LakeError, is_s3
 from lotus_lake.connection import connect
 from lotus_lake.exits import Unreachable
 from lotus_lake.landing import LandedFile, Landing
-from lotus_lake.listing import Listing, plan_listing
+from lotus_lake.listing import first_day
 from lotus_lake.wording import counted
 
 # The test that says which streams are late.
@@ -68,7 +68,7 @@ _STREAMS = """
     )
     select
         source, stream, cursor_path, cursor_version, files_loaded, backlog_files, swept_at,
-        updated_at, declaration, fed_at, bad
+        declaration, fed_at, bad
     from lakehouse.meta.feeder_cursors
     left join fed using (source, stream)
     left join quarantined using (source, stream)
@@ -182,7 +182,6 @@ class Stream:
     files: int
     backlog: int
     swept_at: datetime | None
-    updated_at: datetime | None
     settings: dict[str, Any]  # its declaration
     fed_at: datetime | None
     bad: list[BadFile]
@@ -204,7 +203,7 @@ class Stream:
         due.
         """
         is_small = self.files <= self.settings["feed_list_free_files"]
-        return self.settings["feed_sweep_hours"] > 0 and not is_small and self._listing().whole
+        return self.settings["feed_sweep_hours"] > 0 and not is_small and not self._since()
 
     def became_late(self, since: datetime) -> bool:
         """Whether it has become late between a moment and now."""
@@ -215,16 +214,14 @@ class Stream:
 
     def versions(self, landing: Landing) -> list[Version]:
         """The files that may be new: those that the feeder lists, and those in quarantine."""
-        listing, folder = self._listing(), f"{self.source}/{self.name}/"
-        listed = landing.files(folder, listing.since, listing.changed_since)
+        listed = landing.files(f"{self.source}/{self.name}/", self._since())
         return [(file.path, file.etag) for file in [*listed, *self.bad_files(landing)]]
 
-    def _listing(self) -> Listing:
-        return plan_listing(
+    def _since(self) -> date | None:
+        return first_day(
             cursor_path=self.cursor_path,
             files=self.files,
             swept_at=self.swept_at,
-            updated_at=self.updated_at,
             lookback_days=self.settings["feed_lookback_days"],
             sweep_hours=self.settings["feed_sweep_hours"],
             list_free_files=self.settings["feed_list_free_files"],

@@ -18,7 +18,7 @@ from lotus_lake.feeder.ledger import Ledger
 from lotus_lake.landing import LocalLanding
 from lotus_lake.probe import Prober, Unreadable
 
-from .conftest import FOLDER, SmallLake, parquet
+from .conftest import SmallLake, parquet
 
 A, B, C = ({"id": number, "name": name} for number, name in ((1, "a"), (2, "b"), (3, "c")))
 
@@ -294,7 +294,7 @@ def test_memory_that_does_not_suffice_for_all_files_takes_fewer(lake: SmallLake)
 
 # -- nothing missed ----------------------------------------------------------------------------
 
-OLD, FORMER, NEW = (f"year=2025/month=0{month}/day=01" for month in (1, 3, 6))
+OLD, NEW = (f"year=2025/month=0{month}/day=01" for month in (1, 6))
 
 
 @pytest.fixture
@@ -303,33 +303,15 @@ def fed_long_ago(lake: SmallLake) -> SmallLake:
     lake.settings = {"feed_list_free_files": 0, "feed_lookback_days": 14}
     lake.land("part_0.parquet", [A], NEW)
     lake.feed()
-    settle(lake, OLD, NEW, FORMER)
     return lake
-
-
-def settle(lake: SmallLake, *days: str) -> None:
-    """Let the folders look as if nothing had changed in them for a long time."""
-    for day in days:
-        folder = lake.file(f"{FOLDER}/{day}")
-        folder.mkdir(parents=True, exist_ok=True)
-        os.utime(folder, (0, 0))
 
 
 def make_sweep_due(lake: SmallLake) -> None:
     lake.query("update lakehouse.meta.feeder_cursors set swept_at = swept_at - interval 25 hours")
 
 
-@pytest.mark.parametrize(
-    ("day", "changed"),
-    [
-        pytest.param("year=2025/month=05/day=20", False, id="within the window"),
-        pytest.param(OLD, True, id="in a folder that changed"),
-    ],
-)
-def test_a_late_file_is_fed(fed_long_ago: SmallLake, day: str, changed: bool) -> None:
-    fed_long_ago.land("late.parquet", [B], day)
-    if not changed:
-        settle(fed_long_ago, day)
+def test_a_late_file_is_fed(fed_long_ago: SmallLake) -> None:
+    fed_long_ago.land("late.parquet", [B], "year=2025/month=05/day=20")
     assert fed_long_ago.feed().files == 1
 
 
@@ -337,7 +319,6 @@ def test_a_late_file_is_fed(fed_long_ago: SmallLake, day: str, changed: bool) ->
 def test_a_sweep_finds_what_the_window_hides(fed_long_ago: SmallLake, how: str) -> None:
     lake = fed_long_ago
     lake.land("late.parquet", [B], OLD)
-    settle(lake, OLD)
     assert lake.feed().files == 0
     if how == "due":
         make_sweep_due(lake)
@@ -355,7 +336,6 @@ def test_what_a_sweep_finds_and_one_run_cannot_feed_is_not_forgotten(
 ) -> None:
     for number in range(3):
         fed_long_ago.land(f"late_{number}.parquet", [B], OLD)
-    settle(fed_long_ago, OLD)
     make_sweep_due(fed_long_ago)
     runs = [fed_long_ago.feed(feed_max_files=1) for _ in range(4)]
     assert [(run.files, run.backlog_files) for run in runs] == [(1, 2), (1, 1), (1, 0), (0, 0)]
@@ -366,7 +346,6 @@ def test_a_folder_of_a_day_to_come_hides_nothing(fed_long_ago: SmallLake) -> Non
     fed_long_ago.feed()
     today = f"{datetime.now(UTC):year=%Y/month=%m/day=%d}"
     fed_long_ago.land("part_0.parquet", [B], today)
-    settle(fed_long_ago, today)
     assert fed_long_ago.feed().files == 1
 
 
@@ -386,7 +365,6 @@ def test_a_repaired_file_is_fed_by_the_next_run_however_old(lake: SmallLake) -> 
     lake.settings = {"feed_list_free_files": 0}
     lake.feed()
     lake.file(path).write_bytes(parquet([B]))
-    settle(lake, OLD, NEW)
     outcome = lake.feed()
     assert (outcome.files, outcome.rows) == (1, 1)
     assert lake.feed().files == 0

@@ -17,7 +17,7 @@ import pytest
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import connect
 from lotus_lake.exits import Exit, Locked, Unreachable
-from lotus_lake.listing import plan_listing
+from lotus_lake.listing import first_day
 from lotus_lake.locks import run_lock
 from lotus_lake.scheduler.alerts import Alerts, Report
 from lotus_lake.scheduler.build import Problem, Result
@@ -56,33 +56,27 @@ def in_postgres(
 # -- what is pending -------------------------------------------------------------------------------
 
 
-def listing(**changes: Any) -> tuple[date | None, datetime | None]:
-    now = datetime.now(UTC)
+def listed_since(**changes: Any) -> date | None:
     row: dict[str, Any] = {
         "cursor_path": f"s/t/{DAY}/part.parquet",
         "files": 5000,
-        "swept_at": now - timedelta(hours=1),
-        "updated_at": now,
+        "swept_at": datetime.now(UTC) - timedelta(hours=1),
         "lookback_days": 14,
         "sweep_hours": 24,
         "list_free_files": 1000,
     }
-    found = plan_listing(**(row | changes))
-    return found.since, found.changed_since
+    return first_day(**(row | changes))
 
 
 def test_recent_days_are_listed_and_everything_when_due_or_cheap() -> None:
-    since, changed = listing()
-    assert since == date(2025, 1, 1)
-    assert changed and datetime.now(UTC) - changed > timedelta(hours=23)
-    everything = (None, None)
-    assert listing(files=1000) == everything
-    assert listing(swept_at=None) == everything
-    assert listing(swept_at=datetime.now(UTC) - timedelta(hours=25)) == everything
-    assert listing(cursor_path=None) == everything
-    assert listing(cursor_path="s/t/outside.parquet") == everything
+    assert listed_since() == date(2025, 1, 1)
+    assert listed_since(files=1000) is None
+    assert listed_since(swept_at=None) is None
+    assert listed_since(swept_at=datetime.now(UTC) - timedelta(hours=25)) is None
+    assert listed_since(cursor_path=None) is None
+    assert listed_since(cursor_path="s/t/outside.parquet") is None
     today = datetime.now(UTC).date()
-    assert listing(cursor_path="s/t/year=2999/month=01/day=01/x")[0] == today - timedelta(14)
+    assert listed_since(cursor_path="s/t/year=2999/month=01/day=01/x") == today - timedelta(14)
 
 
 def test_code_is_what_a_build_depends_on(tmp_path: Path) -> None:
