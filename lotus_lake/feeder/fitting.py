@@ -142,8 +142,8 @@ class Group:
             except Conflict as conflict:
                 raise Conflict(f"column {column} is {conflict}", column) from conflict
             self.values[column] = conversion.value
-            self.exact |= {(column, path): sure for path, sure in conversion.exact}
-            self.doubts |= {(column, path): sure for path, sure in conversion.doubts}
+            self.exact |= {(column, path): sure for path, sure in conversion.exact.items()}
+            self.doubts |= {(column, path): sure for path, sure in conversion.doubts.items()}
 
 
 class Quarantine(dict[str, str]):

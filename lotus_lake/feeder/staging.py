@@ -134,7 +134,7 @@ class Staging:
         doubts = {
             (name, path): sure
             for name, conversion in conversions.items()
-            for path, sure in conversion.doubts
+            for path, sure in conversion.doubts.items()
         }
         rows = f"{self.stream.table} as staging"
         return failing(self.connection, rows, doubts) if doubts else set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lotus_lake.schema.growth import widens
@@ -23,8 +23,8 @@ from lotus_lake.schema.types import (
     words,
 )
 
-# The steps to a part of a value, and SQL about it.
-Check: TypeAlias = tuple[tuple[str, ...], str]
+# SQL about parts of a value, by the steps to each.
+Checks: TypeAlias = dict[tuple[str, ...], str]
 
 
 class Conflict(Exception):
@@ -46,18 +46,18 @@ class Conversion:
 
     Args:
         value: SQL of the converted value.
-        exact: Places of parts of which nothing is lost if the SQL beside them is true.
-        doubts: Places of parts that have to become text unless the SQL beside them is true.
+        exact: Of parts of which nothing is lost if it is true.
+        doubts: Of parts that have to become text unless it is true.
     """
 
     value: str
-    exact: tuple[Check, ...] = ()
-    doubts: tuple[Check, ...] = ()
+    exact: Checks = field(default_factory=dict)
+    doubts: Checks = field(default_factory=dict)
 
     @property
     def is_exact(self) -> str:
         """SQL that is true where nothing of any part is lost."""
-        return " and ".join(sure for _, sure in self.exact) or "true"
+        return " and ".join(self.exact.values()) or "true"
 
 
 def convert(
@@ -89,7 +89,7 @@ def convert(
     if source.name == JSON_DOUBLE:
         value = f"cast({value} as double)"
         inner = convert(value, Type.scalar("DOUBLE"), target, depth)
-        return Conversion(inner.value, _whole(f"({_below_last_exact(value)} and {inner.is_exact})"))
+        return Conversion(inner.value, {(): f"({_below_last_exact(value)} and {inner.is_exact})"})
 
     if source.kind == "struct" and target.kind == "struct":
         return _convert_struct(value, source, target, depth, declared)
@@ -128,7 +128,7 @@ def carry(value: str, source: Type, target: Type, depth: int = 0) -> Conversion:
         return _convert_list(value, source, target, depth, None)
     if target.name == "DOUBLE" and source.name not in FLOATS:
         value = f"cast({value} as double)"
-        return Conversion(value, doubts=(((), _below_last_exact(value)),))
+        return Conversion(value, doubts={(): _below_last_exact(value)})
     inner = convert(value, source, target)
     return Conversion(inner.value, doubts=inner.exact)
 
@@ -152,7 +152,7 @@ def from_epoch(value: str, source: Type, target: Type) -> Conversion:
     time = convert(text, Type.scalar("VARCHAR"), target)
     return Conversion(
         f"case when {is_number} then {milliseconds} else {time.value} end",
-        _whole(f"case when {is_number} then {milliseconds} is not null else {time.is_exact} end"),
+        {(): f"case when {is_number} then {milliseconds} is not null else {time.is_exact} end"},
     )
 
 
@@ -200,11 +200,6 @@ def _of_texts(type_: Type) -> Type:
     return Type.list_of(_of_texts(type_.element)) if type_.element else Type.scalar("VARCHAR")
 
 
-def _whole(sure: str) -> tuple[Check, ...]:
-    """The check of a value that has no parts."""
-    return (((), sure),)
-
-
 def _below_last_exact(number: str) -> str:
     return f"({number} is null or abs({number}) < {LAST_EXACT_INTEGER})"
 
@@ -221,25 +216,25 @@ def _convert_struct(
     value: str, source: Type, target: Type, depth: int, declared: Type | None
 ) -> Conversion:
     parts: list[str] = []
-    exact: list[Check] = []
-    doubts: list[Check] = []
+    exact: Checks = {}
+    doubts: Checks = {}
     plain = True
     for name, child in source.fields:
-        field = f"{value}.{quote(name)}"
+        place = f"{value}.{quote(name)}"
         into = target.child(name)
         if into is None:  # nothing but nulls
             plain = False
             continue
-        part = _convert_part(field, child, into, depth, declared and declared.child(name))
-        plain = plain and part == Conversion(field)
+        part = _convert_part(place, child, into, depth, declared and declared.child(name))
+        plain = plain and part == Conversion(place)
         parts.append(f"{quote(name)} := {part.value}")
-        exact += [((name, *path), sure) for path, sure in part.exact]
-        doubts += [((name, *path), sure) for path, sure in part.doubts]
+        exact |= {(name, *path): sure for path, sure in part.exact.items()}
+        doubts |= {(name, *path): sure for path, sure in part.doubts.items()}
     if plain:
         return Conversion(value)
     packed = f"struct_pack({', '.join(parts)})" if parts else f"cast(null as {target.sql()})"
     packed = f"case when {value} is not null then {packed} end"
-    return Conversion(packed, tuple(exact), tuple(doubts))
+    return Conversion(packed, exact, doubts)
 
 
 def _convert_list(
@@ -253,16 +248,13 @@ def _convert_list(
         return Conversion(value)
     each = f"list_transform({value}, lambda {element}: "
 
-    def all_of(check: str) -> str:
-        return f"coalesce(list_bool_and({each}{check})), true)"
+    def of_all(checks: Checks) -> Checks:
+        return {
+            ("[]", *path): f"coalesce(list_bool_and({each}{sure})), true)"
+            for path, sure in checks.items()
+        }
 
-    return Conversion(
-        f"{each}{inner.value})",
-        *(
-            tuple((("[]", *path), all_of(sure)) for path, sure in checks)
-            for checks in (inner.exact, inner.doubts)
-        ),
-    )
+    return Conversion(f"{each}{inner.value})", of_all(inner.exact), of_all(inner.doubts))
 
 
 def _convert_json(value: str, inner: Type, target: Type, depth: int, declared: Type) -> Conversion:
@@ -274,12 +266,12 @@ def _convert_json(value: str, inner: Type, target: Type, depth: int, declared: T
     if conversion == Conversion(name):
         return Conversion(parsed)
     once = f"list_transform([{parsed}], lambda {name}: "
+
+    def of_one(checks: Checks) -> Checks:
+        return {path: f"{once}{sure})[1]" for path, sure in checks.items()}
+
     return Conversion(
-        f"{once}{conversion.value})[1]",
-        *(
-            tuple((path, f"{once}{sure})[1]") for path, sure in checks)
-            for checks in (conversion.exact, conversion.doubts)
-        ),
+        f"{once}{conversion.value})[1]", of_one(conversion.exact), of_one(conversion.doubts)
     )
 
 
@@ -289,10 +281,10 @@ def _convert_mixed(value: str, target: Type) -> Conversion:
         empty = ", ".join(f"{quote(name)} := null" for name, _ in target.fields)
         return Conversion(
             f"case when json_type({value}) = 'OBJECT' then struct_pack({empty}) end",
-            _whole(
-                f"(coalesce(json_type({value}), 'NULL') = 'NULL'"
+            {
+                (): f"(coalesce(json_type({value}), 'NULL') = 'NULL'"
                 f" or (json_type({value}) = 'OBJECT' and len(json_keys({value})) = 0))"
-            ),
+            },
         )
     if target.kind == "list":
         raise Conflict("objects or mixed values where the lake has a list")
@@ -312,7 +304,7 @@ def _convert_scalar(value: str, source: str, target: str) -> Conversion:
             fits = f"lower({value}) in ('true', 'false')"
         else:
             fits = f"{attempt} is not null"
-        return Conversion(attempt, _whole(f"({value} is null or {fits})"))
+        return Conversion(attempt, {(): f"({value} is null or {fits})"})
     # A time without an offset is UTC, the session's time zone.
     are_times = source in ("DATE", *TIMESTAMPS) and target in TIMESTAMPS
     if not are_times and not (_is_number(source) and _is_number(target)):
@@ -326,7 +318,7 @@ def _convert_scalar(value: str, source: str, target: str) -> Conversion:
     elif source.startswith("DECIMAL") and target == "FLOAT":
         there_and_back = f"cast({attempt} as double)"
     return Conversion(
-        attempt, _whole(f"(try_cast({there_and_back} as {source}) is not distinct from {value})")
+        attempt, {(): f"(try_cast({there_and_back} as {source}) is not distinct from {value})"}
     )
 
 
@@ -342,7 +334,7 @@ def _number_from_text(value: str, target: str) -> Conversion:
     finite = f" and isfinite({converted})" if target in ("DOUBLE", "FLOAT") else ""
     return Conversion(
         converted,
-        _whole(f"({value} is null or ({converted} is not null{finite} and {same_digits}))"),
+        {(): f"({value} is null or ({converted} is not null{finite} and {same_digits}))"},
     )
 
 
@@ -361,5 +353,5 @@ def _time_from_text(value: str, target: str) -> Conversion:
         fits += f" and coalesce(epoch_ns(try_cast({value} as timestamp_ns)) % 1000 = 0, true)"
     return Conversion(
         converted,
-        _whole(f"({value} is null or ({converted} is not null and coalesce({fits}, false)))"),
+        {(): f"({value} is null or ({converted} is not null and coalesce({fits}, false)))"},
     )

@@ -463,7 +463,7 @@ def fed(
         new = source if column.unknown else join(column, source)
         landed = f"(select {number} as file, {value} as value)"
         for old, rows in ((column, table), (source, landed)):
-            for path, sure in carry("value", old, new).doubts:
+            for path, sure in carry("value", old, new).doubts.items():
                 if connection.execute(f"select 1 from {rows} where not {sure}").fetchall():
                     new = replace_at(new, path, Type.scalar("VARCHAR"))
         parts = [
