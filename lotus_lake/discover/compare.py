@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from lotus_lake.config import LakeError
-from lotus_lake.feeder.fitting import Columns, Fitter, Group, Quarantine
+from lotus_lake.feeder.fitting import Columns, Fitter, Group
 from lotus_lake.landing import LandedFile, Landing
 from lotus_lake.probe import Probe, Prober
 from lotus_lake.schema.growth import differences, merge
@@ -191,7 +191,7 @@ def _refusal(
     probe: Probe,
 ) -> str | None:
     """Why the feeder would not feed a file."""
-    quarantine = Quarantine()
+    quarantine: dict[str, str] = {}
     fitter = Fitter(connection, stream, prober)
     fitter.fit(
         Group([probe], dict(probe.schema)), Columns(stream.columns, stream.columns), quarantine

@@ -29,7 +29,7 @@ from lotus_lake.config import LakeError
 from lotus_lake.discover.compare import Discovery
 from lotus_lake.discover.names import is_plain, plain_name, record_of
 from lotus_lake.escaping import printable
-from lotus_lake.feeder.fitting import Columns, Fitter, Group, Quarantine
+from lotus_lake.feeder.fitting import Columns, Fitter, Group
 from lotus_lake.probe import in_a_line
 from lotus_lake.schema.types import Type
 from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
@@ -162,7 +162,7 @@ class _Records:
         for _, probes in groupby(order, key=lambda probe: probe.group):
             members = list(probes)
             whole = Group(members, dict(members[0].schema))
-            for group in fitter.fit(whole, columns, Quarantine()):
+            for group in fitter.fit(whole, columns, quarantine={}):
                 values = {name.lower(): value for name, value in group.values.items()}
                 value_of = {
                     name: values.get(name.lower(), f"null::{type_.sql()}")

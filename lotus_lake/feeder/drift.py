@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lotus_lake.feeder.fitting import Group, Quarantine
-from lotus_lake.landing import order_of
-from lotus_lake.probe import Probe
+from lotus_lake.feeder.fitting import Group
 from lotus_lake.schema.growth import differences, join
-from lotus_lake.schema.types import Type, dotted, part_at, words
+from lotus_lake.schema.types import Type, dotted, part_at
 
 
 @dataclass(frozen=True)
@@ -18,7 +16,7 @@ class SchemaChange:
 
     Args:
         column_name: The column, with the fields that lead to the part: ``line_items[].price``.
-        change: ``added``, ``widened``, or ``refused`` when its file is in quarantine for it.
+        change: ``added`` or ``widened``.
         type_before: The lake's type; None for what was added.
         type_after: The file's.
         path: The first file of it.
@@ -72,35 +70,6 @@ def growths(
                     )
                 )
     return found
-
-
-def refusals(
-    columns: Mapping[str, Type], quarantine: Quarantine, landed: Mapping[str, Probe]
-) -> list[SchemaChange]:
-    """The columns for whose types files are in quarantine, and the first file of each.
-
-    Args:
-        columns: The staging table's columns after the feed.
-        quarantine: The files that are not fed.
-        landed: What is known of each file that could be read, by its path.
-    """
-    found: dict[tuple[str, str], SchemaChange] = {}
-    names = {name.lower(): name for name in columns}
-    for path in sorted(quarantine.columns, key=order_of):
-        column = quarantine.columns[path]
-        name = names.get(column.lower(), column)
-        refused = words(landed[path].schema[column])
-        found.setdefault(
-            (name, refused),
-            SchemaChange(
-                column_name=name,
-                change="refused",
-                type_before=words(columns[name]) if name in columns else None,
-                type_after=refused,
-                path=path,
-            ),
-        )
-    return list(found.values())
 
 
 def _part(group: Group, column: str, path: tuple[str, ...]) -> Type | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import duckdb
@@ -19,7 +19,7 @@ from lotus_lake.feeder.batch import (
     find_batch,
     scan,
 )
-from lotus_lake.feeder.fitting import Fitter, Group, Quarantine
+from lotus_lake.feeder.fitting import Fitter, Group
 from lotus_lake.feeder.ledger import Cursor, Ledger
 from lotus_lake.feeder.plan import Plan, Planner
 from lotus_lake.feeder.rows import Writer
@@ -209,19 +209,14 @@ class Feeder:
                 self._ledger.note_idle(cursor, batch.swept)
             return Outcome(changing=changing)
 
-        reasons, probes = scan(self._prober, self._stream, batch.files)
-        quarantine = Quarantine(reasons)
-        landed = {probe.file.path: probe for probe in probes}
+        quarantine, probes = scan(self._prober, self._stream, batch.files)
         before = self._staging.columns()
         plan = Plan([], {}, [])
         while True:
             try:
                 plan = self._planner.plan(probes, quarantine)
-                changes: list[drift.SchemaChange] = []
                 # What the first delivery brings is how the stream is.
-                if cursor.files:
-                    changes += drift.growths(before, plan.columns, plan.groups)
-                    changes += drift.refusals(plan.columns, quarantine, landed)
+                changes = drift.growths(before, plan.columns, plan.groups) if cursor.files else []
                 self._commit(cursor, batch, plan, quarantine, changes)
                 break
             except BaseException as error:
@@ -244,7 +239,7 @@ class Feeder:
         cursor: Cursor,
         batch: Batch,
         plan: Plan,
-        quarantine: Quarantine,
+        quarantine: Mapping[str, str],
         changes: Sequence[drift.SchemaChange],
     ) -> None:
         """Write everything of this feed in one transaction.
@@ -312,7 +307,7 @@ class Feeder:
         """After a feed failed though every file can be read: which of them fail alone, and why?"""
         bad = {}
         for probe in [probe for group in groups for probe in group.probes]:
-            alone = self._planner.plan([probe], Quarantine())
+            alone = self._planner.plan([probe], quarantine={})
             try:
                 self._connection.execute("begin")
                 self._writer.write(alone.ddl, alone.groups, version=0)

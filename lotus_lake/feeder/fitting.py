@@ -140,18 +140,10 @@ class Group:
                 else:
                     conversion = convert(quote(column), type_, target, declared=declared)
             except Conflict as conflict:
-                raise Conflict(f"column {column} is {conflict}", column) from conflict
+                raise Conflict(f"column {column} is {conflict}") from conflict
             self.values[column] = conversion.value
             self.exact |= {(column, path): sure for path, sure in conversion.exact.items()}
             self.doubts |= {(column, path): sure for path, sure in conversion.doubts.items()}
-
-
-class Quarantine(dict[str, str]):
-    """Files that are not fed, and why; of some also which column's type it was."""
-
-    def __init__(self, reasons: dict[str, str] | None = None) -> None:
-        super().__init__(reasons or {})
-        self.columns: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -168,10 +160,11 @@ class Fitter:
     stream: Stream
     prober: Prober
 
-    def fit(self, group: Group, columns: Columns, quarantine: Quarantine) -> list[Group]:
+    def fit(self, group: Group, columns: Columns, quarantine: dict[str, str]) -> list[Group]:
         """The part of a group that fits, with what its texts of JSON hold.
 
-        Files that do not fit are added to ``quarantine``; ``columns`` stay as they are.
+        Files that do not fit are added to ``quarantine``, with the reason; ``columns`` stay as they
+        are.
         """
         # Texts where the lake has objects: what do they hold? Files may differ, so one by one.
         texts = [
@@ -194,16 +187,10 @@ class Fitter:
             grown = columns.grown(group.schema)
             group.write_conversions(grown)
         except Conflict as conflict:
-            for refused in group.paths:
-                quarantine[refused] = str(conflict)
-                if conflict.column:
-                    quarantine.columns[refused] = conflict.column
+            quarantine.update(dict.fromkeys(group.paths, str(conflict)))
             return []
-        inexact = self._inexact(group, grown)
-        if inexact:
-            quarantine.update({path: reason for path, (_, reason) in inexact.items()})
-            quarantine.columns.update({path: column for path, (column, _) in inexact.items()})
-            group.probes = [probe for probe in group.probes if probe.file.path not in inexact]
+        quarantine.update(self._inexact(group, grown))
+        group.probes = [probe for probe in group.probes if probe.file.path not in quarantine]
         return [group] if group.probes else []
 
     def _check_columns(self, group: Group) -> None:
@@ -238,8 +225,7 @@ class Fitter:
                 raise duckdb.IOException(str(reason)) from reason
             raise Conflict(
                 f"column {dotted(column, path)} is text where the lake has an object or a "
-                f"list, but {reason}",
-                column,
+                f"list, but {reason}"
             ) from reason
         return found if found.name == "NULL" else Type.json_of(found)
 
@@ -255,8 +241,8 @@ class Fitter:
             # Found out file by file, when the feed itself fails.
             return set()
 
-    def _inexact(self, group: Group, columns: Columns) -> dict[str, tuple[str, str]]:
-        """Files with values that would not survive their conversion: the first column, and why."""
+    def _inexact(self, group: Group, columns: Columns) -> dict[str, str]:
+        """Files with values that would not survive their conversion: why, by their paths."""
         if not group.exact:
             return {}
         counts = ", ".join(
@@ -281,7 +267,7 @@ class Fitter:
                 if count:
                     reason = self._loss(probes[path], part, group, columns)
                     more = f" ({counted(count - 1, 'more row')} like it)" if count > 1 else ""
-                    found[path] = part[0], f"{reason}{more}"
+                    found[path] = f"{reason}{more}"
                     break
         return found
 

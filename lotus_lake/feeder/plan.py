@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lotus_lake.feeder.checks import check_sql
-from lotus_lake.feeder.fitting import Columns, Fitter, Group, Quarantine
+from lotus_lake.feeder.fitting import Columns, Fitter, Group
 from lotus_lake.feeder.staging import Staging
 from lotus_lake.probe import Probe
 from lotus_lake.schema.growth import differs_in_list, growth, needs_writing
@@ -53,7 +53,7 @@ class Planner:
     staging: Staging
     fitter: Fitter
 
-    def plan(self, probes: Sequence[Probe], quarantine: Quarantine) -> Plan:
+    def plan(self, probes: Sequence[Probe], quarantine: dict[str, str]) -> Plan:
         """Group the files, grow the columns, and write the conversions.
 
         Files that do not fit are added to ``quarantine``, and leave no column behind.
@@ -81,7 +81,7 @@ class Planner:
         return Plan(groups, columns.types, ddl)
 
     def _grouped(
-        self, probes: Sequence[Probe], columns: Columns, quarantine: Quarantine
+        self, probes: Sequence[Probe], columns: Columns, quarantine: dict[str, str]
     ) -> list[Group]:
         """The files that fit, those together that one statement reads; ``columns`` grow by them."""
         by_group: dict[object, list[Probe]] = {}

@@ -28,16 +28,7 @@ Checks: TypeAlias = dict[tuple[str, ...], str]
 
 
 class Conflict(Exception):
-    """A file's type cannot become the staging column's without loss.
-
-    Args:
-        message: Why, for a person.
-        column: The file's column, when it is about one.
-    """
-
-    def __init__(self, message: str, column: str | None = None) -> None:
-        super().__init__(message)
-        self.column = column
+    """A file's type cannot become the staging column's without loss; the message says why."""
 
 
 @dataclass(frozen=True)

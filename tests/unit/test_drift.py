@@ -537,17 +537,3 @@ def test_changes_name_the_part_and_its_first_file(lake: SmallLake) -> None:
         ("lines[].tax", "added", None, 'STRUCT("rate" DOUBLE)[]', "part_10.parquet"),
         ("note", "added", None, "VARCHAR", "part_9.parquet"),
     }
-
-
-def test_a_refused_type_is_a_change_and_told_once(lake: SmallLake) -> None:
-    lake.land("part_0.parquet", [A])
-    lake.feed()
-    lake.land("part_1.parquet", [{"id": "17b"}, {"id": "18"}])
-    lake.land("part_2.parquet", [{"id": {"value": 17}}])
-    assert len(lake.feed().quarantined) == 2
-    lake.land("part_3.parquet", [{"id": "19b"}])
-    assert len(lake.feed().quarantined) == 1
-    assert changes(lake) == {
-        ("id", "refused", "BIGINT", "VARCHAR", "part_1.parquet"),
-        ("id", "refused", "BIGINT", "an object", "part_2.parquet"),
-    }
