@@ -239,7 +239,7 @@ class Scheduler:
         # What looks for pending changes starts faster without them.
         import duckdb
 
-        from lotus_lake import maintenance, settings
+        from lotus_lake import settings
         from lotus_lake.operations import upkeep
         from lotus_lake.operations.lake import opened
 
@@ -247,7 +247,7 @@ class Scheduler:
         try:
             with self._stop.build(KeyboardInterrupt()), opened("maintain") as lake:
                 given = settings.of_project(self._variables)
-                self._log.info(maintenance.HEADER)
+                self._log.info(upkeep.HEADER)
                 for step in upkeep.maintain(lake, given, self._log.warn):
                     self._log.info(str(step))
         except (KeyboardInterrupt, RuntimeError, duckdb.Error) as error:
