@@ -35,11 +35,10 @@ class Stop:
 
     def __init__(self, log: Log, grace: float) -> None:
         self.requested = False
+        self.is_interrupted = False
         self._log = log
         self._grace = grace
-        self._is_building = False
-        self.is_interrupted = False
-        self._interrupt: BaseException = KeyboardInterrupt()
+        self._interrupt: BaseException | None = None  # what ends that which runs
         self._wake = threading.Event()
         self._timer: threading.Timer | None = None
 
@@ -57,14 +56,13 @@ class Stop:
     def build(self, interrupt: BaseException) -> Iterator[None]:
         """While something runs that is given time, and then ended by an exception."""
         self._interrupt = interrupt
-        self._is_building = True
         if self.requested:
-            self._arm()
+            self._alarm_after(self._grace)
         try:
             yield
         finally:
-            self._is_building = False
-            self._alarm_after(0)
+            self._interrupt = None
+            self._alarm_after(None)
 
     def _on_request(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
@@ -73,26 +71,23 @@ class Stop:
         self._wake.set()
         name = signal.Signals(number).name
         self._log.warn(f"{name}: a running build gets {self._grace:g} s; no other is begun.")
-        if self._is_building:
-            self._arm()
+        if self._interrupt:
+            self._alarm_after(self._grace)
 
-    def _arm(self) -> None:
-        self._alarm_after(max(self._grace, 0.001))
-
-    def _alarm_after(self, seconds: float) -> None:
-        """Have ``_on_time_out`` called in the main thread; with 0, never."""
+    def _alarm_after(self, seconds: float | None) -> None:
+        """Have ``_on_time_out`` called in the main thread; with None, never."""
         if sys.platform != "win32":
-            signal.setitimer(signal.ITIMER_REAL, seconds)
+            signal.setitimer(signal.ITIMER_REAL, 0 if seconds is None else max(seconds, 0.001))
             return
         if self._timer:
             self._timer.cancel()
-        self._timer = threading.Timer(seconds, _thread.interrupt_main, [_ALARM])
-        self._timer.daemon = True
-        if seconds:
+        if seconds is not None:
+            self._timer = threading.Timer(seconds, _thread.interrupt_main, [_ALARM])
+            self._timer.daemon = True
             self._timer.start()
 
     def _on_time_out(self, number: int, frame: FrameType | None) -> None:
-        if not self._is_building:
+        if not self._interrupt:
             return
         if not self.is_interrupted:
             self.is_interrupted = True
