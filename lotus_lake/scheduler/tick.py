@@ -28,7 +28,6 @@ from lotus_lake.scheduler.pending import (
     Pending,
     Stream,
     code_digest,
-    find_pending,
     selector,
 )
 from lotus_lake.scheduler.stop import CUT_SHORT, Stop
@@ -180,7 +179,7 @@ class Scheduler:
             return {EVERYTHING: "Everything is built: --full was asked for."}
         try:
             with Lake(self._config) as lake:
-                return find_pending(lake, landing, self._code())
+                return lake.pending(landing, self._code())
         except NoLakeError:
             return {EVERYTHING: "Everything is built: there is no lake yet."}
 
