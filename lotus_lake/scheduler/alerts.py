@@ -45,7 +45,9 @@ class Alerts:
         self._log = log
         self._incident: dict[str, Any] | None = None
 
-    def tell(self, report: Report, quarantined: Callable[[], list[str]], tick_id: str) -> None:
+    def tell(
+        self, report: Report, quarantined: Callable[[], list[str]], tick_id: str | None
+    ) -> None:
         """Send a message when this is another state than the last alert's.
 
         Args:
