@@ -43,7 +43,7 @@ def status(build: bool, as_json: bool) -> None:
         return
     found = bookkeeping.read(LakeConfig.from_env())
     if as_json:
-        print_json(found.as_dict())
+        print_json(found)
     else:
         bookkeeping.show(found)
 
