@@ -10,7 +10,6 @@ import duckdb
 
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import ALIAS
-from lotus_lake.escaping import printable
 from lotus_lake.feeder import blame, drift
 from lotus_lake.feeder.batch import (
     Batch,
@@ -29,7 +28,7 @@ from lotus_lake.plain_json import register as register_plain_json
 from lotus_lake.probe import OUT_OF_MEMORY_REASON, Prober, is_out_of_memory, is_transient
 from lotus_lake.races import FileChanged, LostRace, attempts, is_conflict, roll_back, sign
 from lotus_lake.streams import Stream
-from lotus_lake.wording import counted
+from lotus_lake.wording import counted, say
 
 
 def feed(connection: duckdb.DuckDBPyConnection, source: str, name: str) -> str | None:
@@ -57,7 +56,7 @@ def feed(connection: duckdb.DuckDBPyConnection, source: str, name: str) -> str |
         stream = Stream.from_declaration(row[0])
         outcome = Feeder(connection, stream, open_landing(LakeConfig.from_env().landing_url)).feed()
         for line in outcome.lines(stream):
-            print(printable(line), flush=True)
+            say(line)
     except LakeError as error:
         return str(error)
     return None

@@ -101,8 +101,7 @@ class Dbt:
         """Run a command, and release the lake afterwards."""
         _trace_to_the_file_only()
         try:
-            with self._log.around_dbt():
-                outcome = self._invoke([*words, *self._variables])
+            outcome = self._invoke([*words, *self._variables])
         finally:
             close_duckdb()
         for place in full_places(LakeConfig.from_env()):
