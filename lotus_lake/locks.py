@@ -94,7 +94,8 @@ def _file_lock(catalog: Path) -> Iterator[None]:
             "Nothing was done; wait for its end."
         )
     with open(file, "w", encoding="utf-8") as text:
-        text.truncate(0)
+        text.seek(0)  # Windows has moved to the byte that is locked
+        text.truncate()
         now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
         print(f"{postgres.whoami()}, since {now}", file=text, flush=True)
         yield

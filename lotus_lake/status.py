@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +20,7 @@ from lotus_lake.wording import counted
 Row = dict[str, Any]
 
 _SQL = Path(__file__).with_suffix(".sql")
+_PARTS = ("streams", "quarantine", "deliveries")
 _STREAMS = ("last day", "files", "rows", "waiting", "bad", "lag", "fed")
 _DELIVERIES = ("delivery", "files", "rows", "bad", "at (UTC)")
 _STYLES = {"waiting": "yellow", "bad": "bold red"}
@@ -28,35 +28,25 @@ _STYLES = {"waiting": "yellow", "bad": "bold red"}
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
-@dataclass(frozen=True)
-class LakeStatus:
-    """Every stream, what is in quarantine, and the last deliveries, at a moment."""
-
-    at: datetime
-    streams: list[Row]
-    quarantine: list[Row]
-    deliveries: list[Row]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-
-def read(config: LakeConfig, now: datetime | None = None) -> LakeStatus:
+def read(config: LakeConfig) -> dict[str, Any]:
     """Read the lake's own bookkeeping, all as of one moment.
+
+    Returns:
+        ``at``, and the rows of ``streams``, ``quarantine`` and ``deliveries``.
 
     Raises:
         Unreachable: There is none, or it cannot be read.
     """
+    found: dict[str, Any] = {"at": datetime.now(UTC)}
     try:
         with connect(config) as connection:
             connection.execute("begin")
-            found = []
-            for statement in duckdb.extract_statements(_SQL.read_text()):
+            statements = duckdb.extract_statements(_SQL.read_text())
+            for part, statement in zip(_PARTS, statements, strict=True):
                 result = connection.execute(statement)
                 names = [column[0] for column in result.description]
-                found.append([dict(zip(names, row, strict=True)) for row in result.fetchall()])
-            return LakeStatus(now or datetime.now(UTC), *found)
+                found[part] = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+            return found
     except duckdb.CatalogException as error:
         raise Unreachable(
             "The lake has no bookkeeping (schema meta) of this release yet: run `dbt build` first."
@@ -68,24 +58,19 @@ def read(config: LakeConfig, now: datetime | None = None) -> LakeStatus:
         ) from error
 
 
-def show(status: LakeStatus) -> None:
-    """Print it."""
-    Console(highlight=False).print(render(status))
-
-
-def render(status: LakeStatus) -> RenderableType:
-    """Tables of the streams and of the last deliveries, no wider than 80 columns."""
-    streams = _table("Streams", _STREAMS, [_stream(row, status.at) for row in status.streams])
-    streams.caption = None if status.streams else "No stream is declared: see lake discover."
+def show(status: dict[str, Any]) -> None:
+    """Print tables of the streams and of the last deliveries, no wider than 80 columns."""
+    streams = _table("Streams", _STREAMS, [_stream(row, status["at"]) for row in status["streams"]])
+    streams.caption = None if status["streams"] else "No stream is declared: see lake discover."
     deliveries = _table(
-        "Last deliveries", _DELIVERIES, [_delivery(row) for row in status.deliveries]
+        "Last deliveries", _DELIVERIES, [_delivery(row) for row in status["deliveries"]]
     )
-    deliveries.caption = None if status.deliveries else "Nothing was fed yet."
+    deliveries.caption = None if status["deliveries"] else "Nothing was fed yet."
     bad = (
         Text.assemble(("quarantined ", "bold red"), printable(_bad(row)), overflow="fold")
-        for row in status.quarantine
+        for row in status["quarantine"]
     )
-    return Group(streams, *bad, Text(), deliveries)
+    Console(highlight=False).print(Group(streams, *bad, Text(), deliveries))
 
 
 def _stream(row: Row, now: datetime) -> list[str]:

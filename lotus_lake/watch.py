@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from watchfiles import Change, DefaultFilter, watch
 
@@ -22,10 +22,11 @@ from lotus_lake.scheduler.build import close_duckdb
 from lotus_lake.settings import folders, project_folder
 
 if TYPE_CHECKING:
-    from dbt.cli.main import dbtRunner
+    from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 # Editors write a file in several steps; a pause of this many milliseconds ends a save.
 _DEBOUNCE = 300
+_WAITING = "Waiting for a save; Ctrl-C leaves."
 _SUFFIXES = (".sql", ".yml", ".yaml", ".csv", ".md")
 
 
@@ -94,33 +95,26 @@ def run(lake: LakeConfig, select: str) -> int:
             yield_on_timeout=True,
         )
         next(saves)
-        changed: set[tuple[Change, str]] | None = None
-        while True:
-            if changed:
-                names = sorted({Path(path).name for _, path in changed})
-                print(f"\nSaved: {printable(', '.join(names))}", flush=True)
-            if changed is None or changed:
-                done = build(runner, select)
-                if isinstance(done.exception, KeyboardInterrupt):
-                    break
-                if changed is None and done.success and not getattr(done.result, "results", ()):
-                    raise LakeError(f"{select} selects nothing; `dbt ls` lists what there is.")
-                print("Waiting for a save; Ctrl-C leaves.", flush=True)
-            changed = next(saves)
+        done = _build(runner, select)
+        if done.success and not getattr(done.result, "results", ()):
+            raise LakeError(f"{select} selects nothing; `dbt ls` lists what there is.")
+        print(_WAITING, flush=True)
+        for changed in filter(None, saves):
+            names = sorted({Path(path).name for _, path in changed})
+            print(f"\nSaved: {printable(', '.join(names))}", flush=True)
+            _build(runner, select)
+            print(_WAITING, flush=True)
     except KeyboardInterrupt:
         pass
     print("\nNo longer watching.")
     return Exit.OK
 
 
-def build(runner: dbtRunner, select: str) -> Any:
-    """Run ``dbt build`` in this process, and close the lake after it; dbt's own result.
-
-    Args:
-        runner: Runs it; what it parsed before is parsed again only where it changed.
-        select: What to build, as for dbt's ``--select``.
-    """
+def _build(runner: dbtRunner, select: str) -> dbtRunnerResult:
+    """Run ``dbt build`` in this process; what was parsed before is parsed only where it changed."""
     result = runner.invoke(["build", "--select", select])
     # dbt-duckdb keeps its DuckDB for the process's life: it would hold the catalog's file open.
     close_duckdb()
+    if isinstance(result.exception, KeyboardInterrupt):
+        raise result.exception
     return result

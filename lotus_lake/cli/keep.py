@@ -58,7 +58,7 @@ def maintain(
     that nothing uses, as the project's variables say (docs/maintenance.md). Deletes nothing while a
     branch lives. With --orphans it removes what killed runs, or a restore, left behind.
     """
-    from lotus_lake import maintenance, settings
+    from lotus_lake import settings
     from lotus_lake.operations import upkeep
     from lotus_lake.operations.lake import opened
 
@@ -74,11 +74,11 @@ def maintain(
             paths = upkeep.remove_orphans(lake, days, hold, warn, dry_run)
             _show_orphans(paths, days, dry_run, as_json)
             return
-        steps: list[maintenance.Step] = []
+        steps: list[upkeep.Step] = []
         for step in upkeep.maintain(lake, given, warn, dry_run, keep_landed):
             if not as_json:
                 if not steps:
-                    say(maintenance.HEADER)
+                    say(upkeep.HEADER)
                 say(str(step))
             steps.append(step)
     if as_json:

@@ -43,7 +43,7 @@ def status(build: bool, as_json: bool) -> None:
         return
     found = bookkeeping.read(LakeConfig.from_env())
     if as_json:
-        print_json(found.as_dict())
+        print_json(found)
     else:
         bookkeeping.show(found)
 
@@ -95,7 +95,7 @@ def as_of(table: str, at: str, where: str, as_json: bool) -> None:
 
     found = command.look(table, at, where, dbt_target() / "manifest.json")
     if as_json:
-        print_json(found.as_dict())
+        print_json(found)
     else:
         command.show(found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from lotus_lake.connection import connect, lock_down
 from lotus_lake.diff.personal import shown
 from lotus_lake.diff.sides import keys
 from lotus_lake.escaping import plain
-from lotus_lake.history.past import Past, Snapshot
+from lotus_lake.history.past import Past, in_utc
 from lotus_lake.history.steps import steps_between
 from lotus_lake.wording import counted
 
@@ -22,45 +21,16 @@ from lotus_lake.wording import counted
 _STEP_LIMIT = 20
 
 
-@dataclass(frozen=True)
-class AsOf:
-    """What a table said and says, and the steps from one to the other."""
-
-    table: str
-    where: str
-    then: Snapshot
-    now: Snapshot
-    rows: list[int]
-    differences: list[str]
-    steps: list[tuple[Snapshot, list[str]]]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            **{"table": self.table, "where": self.where, "differences": self.differences},
-            **{"then": _moment(self.then, self.rows[0]), "now": _moment(self.now, self.rows[1])},
-            "steps": [
-                {
-                    **{
-                        "snapshot": snapshot.number,
-                        "made_by": snapshot.made_by.removeprefix(", by "),
-                    },
-                    **{"message": snapshot.message, "changes": lines},
-                }
-                for snapshot, lines in self.steps
-            ],
-        }
-
-
-def _moment(snapshot: Snapshot, rows: int) -> dict[str, Any]:
-    return {"snapshot": snapshot.number, "time": snapshot.at, "rows": rows}
-
-
-def look(table: str, at: str, where: str, manifest: Path) -> AsOf:
+def look(table: str, at: str, where: str, manifest: Path) -> dict[str, Any]:
     """Look at what a table said at a moment and says now, and what changed it.
 
     The arguments are those of :class:`Past` and :meth:`Past.at`; ``manifest`` says which columns
     are keys, and which are personal.
+
+    Returns:
+        ``table``, ``where``, ``then`` and ``now`` (``snapshot``, ``time``, ``rows``),
+        ``differences`` in words, and ``steps`` (``snapshot``, ``time``, ``made_by``, ``message``,
+        ``changes`` in words).
 
     Raises:
         LakeError: A wrong environment, table, moment or condition.
@@ -75,31 +45,49 @@ def look(table: str, at: str, where: str, manifest: Path) -> AsOf:
             lock_down(connection, config)
         past = Past(connection, table, where, keys_of_models, columns)
         then, now = past.at(at.strip()).number, past.newest
-        return AsOf(
-            past.name,
-            past.where,
-            past.snapshots[then],
-            past.snapshots[now],
-            past.counts(then, now),
-            past.differences(then, now),
-            list(steps_between(past, then, now)),
-        )
+        moments = [
+            {"snapshot": number, "time": past.snapshots[number].at, "rows": rows}
+            for number, rows in zip((then, now), past.counts(then, now), strict=True)
+        ]
+        return {
+            "table": past.name,
+            "where": past.where,
+            "then": moments[0],
+            "now": moments[1],
+            "differences": past.differences(then, now),
+            "steps": [
+                {
+                    "snapshot": snapshot.number,
+                    "time": snapshot.at,
+                    "made_by": snapshot.made_by,
+                    "message": snapshot.message,
+                    "changes": changes,
+                }
+                for snapshot, changes in steps_between(past, then, now)
+            ],
+        }
 
 
-def show(found: AsOf) -> None:
+def show(found: dict[str, Any]) -> None:
     """Print it."""
     # Paths are for copying: nothing is broken into lines.
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]{found.table}[/]" + plain(f" where {found.where}" if found.where else ""))
-    console.print(f"then: {found.then}\nnow:  {found.now}\n")
-    console.print(f"Rows: {found.rows[0]:,} then, {found.rows[1]:,} now.")
-    for line in found.differences or ["Nothing differs."]:
+    then, now, steps = found["then"], found["now"], found["steps"]
+    condition = plain(f" where {found['where']}" if found["where"] else "")
+    console.print(f"[bold]{found['table']}[/]{condition}")
+    console.print(f"then: {_name(then)}\nnow:  {_name(now)}\n")
+    console.print(f"Rows: {then['rows']:,} then, {now['rows']:,} now.")
+    for line in found["differences"] or ["Nothing differs."]:
         console.print(f"  {plain(line)}")
-    steps = found.steps
     console.print("\n[bold]What changed it[/]" if steps else "\nNothing has changed these rows.")
     if len(steps) > _STEP_LIMIT:
         console.print(f"(left out: {counted(len(steps) - _STEP_LIMIT, 'earlier change')})")
-    for snapshot, lines in steps[-_STEP_LIMIT:]:
-        console.print(f"\n{snapshot}{plain(snapshot.made_by)}")
-        for line in filter(None, [snapshot.message, *lines]):
+    for step in steps[-_STEP_LIMIT:]:
+        by = f", by {step['made_by']}" if step["made_by"] else ""
+        console.print(f"\n{_name(step)}{plain(by)}")
+        for line in filter(None, [step["message"], *step["changes"]]):
             console.print(f"  {plain(line)}")
+
+
+def _name(snapshot: dict[str, Any]) -> str:
+    return f"snapshot {snapshot['snapshot']} of {in_utc(snapshot['time'])}"

@@ -39,7 +39,7 @@ class Snapshot:
             return ""
         run = json.loads(self.run)
         code = f", code {run['code_version']}" if run.get("code_version") else ""
-        return f", by {self.author} {run['invocation_id'][:8]}{code}"
+        return f"{self.author} {run['invocation_id'][:8]}{code}"
 
 
 class Past:

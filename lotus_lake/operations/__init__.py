@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 
+from lotus_lake import settings
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import forget_unknown_bounds
 from lotus_lake.escaping import printable
@@ -20,7 +21,7 @@ from lotus_lake.operations.lake import Lake
 # What a run asks for; a step may give warnings.
 STEPS: dict[str, Callable[..., Iterable[str] | None]] = {
     "check_version": starting.check_version,
-    "check_variables": starting.check_variables,
+    "check_variables": lambda lake, **values: settings.check(values),
     "inline_meta": starting.inline_meta,
     "forget_unknown_bounds": lambda lake: forget_unknown_bounds(lake.connection),
     "declare_streams": starting.declare_streams,

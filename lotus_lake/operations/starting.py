@@ -7,18 +7,13 @@ from typing import Any
 
 import duckdb
 
-from lotus_lake import __version__, settings
+from lotus_lake import __version__
 from lotus_lake.config import LakeError
 from lotus_lake.connection import ALIAS, CONNECT_CONFIG
 from lotus_lake.operations.lake import CURSORS, Lake
 from lotus_lake.races import attempts, is_conflict, roll_back
 from lotus_lake.schema.types import literal
 from lotus_lake.streams import Stream, declaration
-
-
-def check_variables(lake: Lake, **values: Any) -> None:
-    """Refuse a value of the engine's variables that is out of its bounds (``settings.check``)."""
-    settings.check(values)
 
 
 def check_version(lake: Lake, macros: str) -> None:

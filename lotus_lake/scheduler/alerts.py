@@ -45,7 +45,9 @@ class Alerts:
         self._log = log
         self._incident: dict[str, Any] | None = None
 
-    def tell(self, report: Report, quarantined: Callable[[], list[str]], tick_id: str) -> None:
+    def tell(
+        self, report: Report, quarantined: Callable[[], list[str]], tick_id: str | None
+    ) -> None:
         """Send a message when this is another state than the last alert's.
 
         Args:
@@ -55,7 +57,10 @@ class Alerts:
         """
         if not self._webhook or report.code == Exit.LOCKED:
             return
-        self._read()
+        try:
+            self._incident = json.loads(beside(self._config.data_url).read(_NAME) or b"null")
+        except (LakeError, ValueError) as error:
+            self._log.warn(f"What was told last is unknown: {error}")
         incident = self._incident
         if report.code == Exit.OK and incident:
             if streams := quarantined():
@@ -66,25 +71,23 @@ class Alerts:
                 return  # a test warned: only a build can say that it is over
         if not _is_other(report, incident):
             return
-        if problem := _post(self._webhook, _payload(report, incident, tick_id)):
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        message = {
+            "text": _text(report, incident),
+            "status": "bad" if report.code else "good",
+            "exit_code": int(report.code),
+            "streams": report.streams,
+            "reason": report.reason,
+            "command": report.command,
+            "host": platform.node(),
+            "tick_id": tick_id,
+            "time": now,
+        }
+        if problem := _post(self._webhook, message):
             self._log.warn(f"LAKE_ALERT_WEBHOOK: {problem}. The next tick tries again.")
             return
-        self._write(report)
-
-    def _read(self) -> None:
-        try:
-            self._incident = json.loads(beside(self._config.data_url).read(_NAME) or b"null")
-        except (LakeError, ValueError) as error:
-            self._log.warn(f"What was told last is unknown: {error}")
-
-    def _write(self, report: Report) -> None:
-        self._incident = None
-        if report.code != Exit.OK:
-            self._incident = {
-                "code": int(report.code),
-                "streams": report.streams,
-                "since": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
+        opened = {"code": int(report.code), "streams": report.streams, "since": now}
+        self._incident = opened if report.code else None
         try:
             beside(self._config.data_url).write(_NAME, json.dumps(self._incident).encode())
         except LakeError as error:
@@ -100,30 +103,17 @@ def _is_other(report: Report, incident: dict[str, Any] | None) -> bool:
     return report.code == Exit.PARTIAL and not set(report.streams) <= set(incident["streams"])
 
 
-def _payload(report: Report, incident: dict[str, Any] | None, tick_id: str) -> dict[str, Any]:
-    """The message, as Slack and Mattermost take it, with fields for others."""
+def _text(report: Report, incident: dict[str, Any] | None) -> str:
+    """The message for people, as Slack and Mattermost show it."""
     host = platform.node()
-    if report.code == Exit.OK:
-        text = f"lotus-lake on {host}: good again. {markdown(report.reason)}"
-        if incident:
-            text += f" (It was bad with exit code {incident['code']} since {incident['since']}.)"
-    else:
-        about = f" {', '.join(map(markdown, report.streams))}:" if report.streams else ""
-        text = (
-            f"lotus-lake on {host}: {report.code.meaning} (exit code {int(report.code)})."
-            f"{about} {markdown(report.reason)} Type: {markdown(report.command)}"
-        )
-    return {
-        "text": text,
-        "status": "good" if report.code == Exit.OK else "bad",
-        "exit_code": int(report.code),
-        "streams": report.streams,
-        "reason": report.reason,
-        "command": report.command,
-        "host": host,
-        "tick_id": tick_id,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    if incident and not report.code:
+        was = f"It was bad with exit code {incident['code']} since {incident['since']}."
+        return f"lotus-lake on {host}: good again. {markdown(report.reason)} ({was})"
+    about = f" {', '.join(map(markdown, report.streams))}:" if report.streams else ""
+    return (
+        f"lotus-lake on {host}: {report.code.meaning} (exit code {int(report.code)})."
+        f"{about} {markdown(report.reason)} Type: {markdown(report.command)}"
+    )
 
 
 def _post(url: str, payload: dict[str, Any]) -> str | None:

@@ -47,8 +47,7 @@ def publish_build(url: str, config: LakeConfig, last: LastBuild, dbt: Dbt) -> No
         else:
             from lotus_lake.site.build import build
 
-            result = dbt.run("docs", "generate")
-            if result.errors or result.interrupted:
+            if dbt.run("docs", "generate").errors:
                 raise LakeError("The site could not be made; the lines above say why.")
             build(project_folder(), target, site)
         for path in sorted(site.rglob("*")):

@@ -11,7 +11,6 @@ from typing import Any
 from lotus_lake.config import LakeConfig, LakeError, full_places
 from lotus_lake.exits import Exit
 from lotus_lake.scheduler.logs import Log
-from lotus_lake.scheduler.stop import Stop
 
 # How DuckDB, libpq and HTTP clients say that the other side is away. Only looked for in errors.
 _AWAY = re.compile(
@@ -82,7 +81,6 @@ class Result:
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)  # tests of severity error that warned
     nodes: int = 0
-    interrupted: bool = False
 
 
 def target_folder() -> Path:
@@ -93,32 +91,21 @@ def target_folder() -> Path:
 class Dbt:
     """Runs dbt commands; with ``keep_project``, it parses the project once for all of them."""
 
-    def __init__(self, log: Log, stop: Stop, variables: str | None, keep_project: bool) -> None:
+    def __init__(self, log: Log, variables: str | None, keep_project: bool) -> None:
         self._log = log
-        self._stop = stop
         self._variables = ["--vars", variables] if variables else []
         self._keep_project = keep_project
         self._project: Any = None
 
     def run(self, *words: str) -> Result:
         """Run a command, and release the lake afterwards."""
-        from dbt_common.exceptions import DbtBaseException
-
-        class CutShort(KeyboardInterrupt, DbtBaseException):
-            """Cancels queries as Ctrl-C does, without dbt's traceback."""
-
         _trace_to_the_file_only()
         try:
-            with self._log.around_dbt(), self._stop.build(CutShort("cut short")):
-                outcome = self._invoke([*words, *self._variables])
-        except CutShort:  # between two steps of dbt
-            return Result(interrupted=True)
+            outcome = self._invoke([*words, *self._variables])
         finally:
             close_duckdb()
         for place in full_places(LakeConfig.from_env()):
             self._log.warn(f"No space is left in {place}.")
-        if isinstance(outcome.exception, CutShort):
-            return Result(interrupted=True)
         return _result(outcome)
 
     def _invoke(self, words: list[str]) -> Any:

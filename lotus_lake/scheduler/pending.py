@@ -255,21 +255,65 @@ class Lake:
             streams.append(Stream(*[*cursor, json.loads(declaration), fed_at, files]))
         return streams
 
-    def unknown(self, versions: Sequence[Version]) -> set[str]:
-        """The paths of those file versions that no feed has seen."""
-        columns = [list(column) for column in zip(*versions, strict=True)] or [[], []]
-        return {path for (path,) in self._rows(_UNKNOWN, columns)}
+    def pending(self, landing: Landing, code: str) -> Pending:
+        """What has to be built, of what has landed and with this code.
 
-    def changed_tables(self) -> list[str]:
-        """Tables that not everything has followed that depends on them.
-
-        A person wrote them (undid a delivery, built a part of the lake), or a build that was cut
-        short.
+        Raises:
+            Unreachable: The lake cannot be read, or the landing zone nowhere.
         """
-        if not self.last:
-            return []
-        rows = self._rows(_CHANGED, [self.last.code, self.last.snapshot])
-        return [name for (name,) in rows]
+        last = self.last
+        if last is None:
+            return {EVERYTHING: "Everything is built: no tick has built this lake yet."}
+        pending: Pending = {}
+        if last.code != code:
+            pending[EVERYTHING] = "Everything is built: the project or its settings changed."
+        elif last.failed:
+            pending[EVERYTHING] = "Everything is built: the last build failed."
+        # By a person (who undid a delivery, built a part of the lake), or by a build.
+        elif changed := self._rows(_CHANGED, [code, last.snapshot]):
+            pending[EVERYTHING] = (
+                f"Everything is built: {changed[0][0]} changed after the last build, or that was "
+                "cut short."
+            )
+        streams = self.streams()
+        if late := [stream.label for stream in streams if stream.became_late(last.started_at)]:
+            pending[FRESHNESS] = (
+                f"{', '.join(late)}: nothing arrives for longer than its freshness allows."
+            )
+        reasons = self._with_new_files(landing, streams)
+        return pending | {selector(label): f"{label}: {why}." for label, why in reasons.items()}
+
+    def _with_new_files(self, landing: Landing, streams: Sequence[Stream]) -> dict[str, str]:
+        """The streams that have to be fed, each with the reason.
+
+        A stream that cannot be listed while others can is one of them: its build fails with the
+        reason, and the others are fed.
+        """
+
+        def versions(stream: Stream) -> list[Version] | LakeError:
+            try:
+                return stream.versions(landing)
+            except LakeError as error:
+                return error
+
+        due = {stream.label: "a full sweep is due" for stream in streams if stream.sweep_is_due}
+        rest = [stream for stream in streams if stream.label not in due]
+        # Side by side where that means to wait for a store.
+        with ThreadPoolExecutor(max_workers=12 if is_s3(landing.url) else 1) as pool:
+            found = list(pool.map(versions, rest))
+        errors = [outcome for outcome in found if isinstance(outcome, LakeError)]
+        if errors and len(errors) == len(found):
+            raise Unreachable(str(errors[0])) from errors[0]
+        listed = [file for outcome in found if isinstance(outcome, list) for file in outcome]
+        paths, etags = ([file[part] for file in listed] for part in (0, 1))
+        unknown = {path for (path,) in self._rows(_UNKNOWN, [paths, etags])}
+        reasons = {}
+        for stream, outcome in zip(rest, found, strict=True):
+            if isinstance(outcome, LakeError):
+                reasons[stream.label] = str(outcome).rstrip(".")
+            elif count := len({path for path, _ in outcome} & unknown):
+                reasons[stream.label] = counted(count, "new file")
+        return reasons | due
 
     def _rows(self, sql: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
         try:
@@ -281,59 +325,3 @@ class Lake:
                 f"The lake cannot be read: {str(error).splitlines()[0]}. Check the catalog and "
                 "LAKE_DATA_URL."
             ) from error
-
-
-def find_pending(lake: Lake, landing: Landing, code: str) -> Pending:
-    """Compare lake, landing zone and code."""
-    last = lake.last
-    if last is None:
-        return {EVERYTHING: "Everything is built: no tick has built this lake yet."}
-    pending: Pending = {}
-    if last.code != code:
-        pending[EVERYTHING] = "Everything is built: the project or its settings changed."
-    elif last.failed:
-        pending[EVERYTHING] = "Everything is built: the last build failed."
-    elif tables := lake.changed_tables():
-        pending[EVERYTHING] = (
-            f"Everything is built: {tables[0]} changed after the last build, or that was cut short."
-        )
-    streams = lake.streams()
-    if late := [stream.label for stream in streams if stream.became_late(last.started_at)]:
-        pending[FRESHNESS] = (
-            f"{', '.join(late)}: nothing arrives for longer than its freshness allows."
-        )
-    return pending | pending_streams(lake, landing, streams)
-
-
-def pending_streams(lake: Lake, landing: Landing, streams: Sequence[Stream]) -> Pending:
-    """The streams that have to be built.
-
-    A stream that cannot be listed while others can is pending: its build fails with the reason,
-    and the others are fed.
-
-    Raises:
-        Unreachable: The landing zone can be read nowhere.
-    """
-
-    def versions(stream: Stream) -> list[Version] | LakeError:
-        try:
-            return stream.versions(landing)
-        except LakeError as error:
-            return error
-
-    due = {stream.label: "a full sweep is due" for stream in streams if stream.sweep_is_due}
-    listed = [stream for stream in streams if stream.label not in due]
-    # Side by side where that means to wait for a store.
-    with ThreadPoolExecutor(max_workers=12 if is_s3(landing.url) else 1) as pool:
-        found = list(pool.map(versions, listed))
-    errors = [outcome for outcome in found if isinstance(outcome, LakeError)]
-    if errors and len(errors) == len(found):
-        raise Unreachable(str(errors[0])) from errors[0]
-    unknown = lake.unknown([file for files in found if isinstance(files, list) for file in files])
-    reasons = {}
-    for stream, outcome in zip(listed, found, strict=True):
-        if isinstance(outcome, LakeError):
-            reasons[stream.label] = str(outcome).rstrip(".")
-        elif count := len({path for path, _ in outcome} & unknown):
-            reasons[stream.label] = counted(count, "new file")
-    return {selector(label): f"{label}: {reason}." for label, reason in (reasons | due).items()}

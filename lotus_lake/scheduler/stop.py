@@ -1,70 +1,45 @@
-"""Being told to stop: SIGTERM and SIGINT let a running build finish for a while, then end it."""
+"""Being told to stop: SIGTERM and SIGINT let what runs go on for a while, then end the process."""
 
 from __future__ import annotations
 
-import _thread
-import contextlib
 import os
 import signal
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from types import FrameType
 
 from lotus_lake.exits import Exit
 from lotus_lake.scheduler.logs import Log
 
-if sys.platform == "win32":
-    _ALARM = signal.SIGBREAK
-else:
-    _ALARM = signal.SIGALRM
-# Seconds that an interrupted build gets to roll back before the process ends itself.
-_ROLL_BACK = 3.0
-
-CUT_SHORT = (
-    "The build was cut short. Nothing is half-written: what had not committed is not in the lake, "
-    "and the next tick goes on from there."
-)
-
 
 class Stop:
-    """Whether somebody asked for the end, and whether a build was cut short for it.
+    """Whether somebody asked for the end.
 
-    A running build gets ``grace`` seconds to finish.
+    Args:
+        log: Takes the line that says so.
+        grace: Seconds until the process ends itself. DuckLake's transactions make this safe: what
+            has not committed was never there.
+        last_words: Called before that.
     """
 
-    def __init__(self, log: Log, grace: float) -> None:
+    def __init__(self, log: Log, grace: float, last_words: Callable[[], None]) -> None:
         self.requested = False
         self._log = log
         self._grace = grace
-        self._is_building = False
-        self.is_interrupted = False
-        self._interrupt: BaseException = KeyboardInterrupt()
+        self._last_words = last_words
+        self._is_asleep = False
         self._wake = threading.Event()
-        self._timer: threading.Timer | None = None
 
     def listen(self) -> None:
         """Handle the signals from now on."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_request)
-        signal.signal(_ALARM, self._on_time_out)
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not for longer than until somebody asks for the end."""
+        self._is_asleep = True
         self._wake.wait(seconds)
-
-    @contextlib.contextmanager
-    def build(self, interrupt: BaseException) -> Iterator[None]:
-        """While something runs that is given time, and then ended by an exception."""
-        self._interrupt = interrupt
-        self._is_building = True
-        if self.requested:
-            self._arm()
-        try:
-            yield
-        finally:
-            self._is_building = False
-            self._alarm_after(0)
+        self._is_asleep = False
 
     def _on_request(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
@@ -73,32 +48,13 @@ class Stop:
         self._wake.set()
         name = signal.Signals(number).name
         self._log.warn(f"{name}: a running build gets {self._grace:g} s; no other is begun.")
-        if self._is_building:
-            self._arm()
+        if not self._is_asleep:
+            timer = threading.Timer(self._grace, self._end)
+            timer.daemon = True
+            timer.start()
 
-    def _arm(self) -> None:
-        self._alarm_after(max(self._grace, 0.001))
-
-    def _alarm_after(self, seconds: float) -> None:
-        """Have ``_on_time_out`` called in the main thread; with 0, never."""
-        if sys.platform != "win32":
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-            return
-        if self._timer:
-            self._timer.cancel()
-        self._timer = threading.Timer(seconds, _thread.interrupt_main, [_ALARM])
-        self._timer.daemon = True
-        if seconds:
-            self._timer.start()
-
-    def _on_time_out(self, number: int, frame: FrameType | None) -> None:
-        if not self._is_building:
-            return
-        if not self.is_interrupted:
-            self.is_interrupted = True
-            self._alarm_after(_ROLL_BACK)
-            self._log.warn("The time to finish is over: the build is cut short and rolls back.")
-            raise self._interrupt
-        # DuckLake's transactions make this safe: what has not committed was never there.
-        self._log.error(CUT_SHORT, exit_code=int(Exit.FAILED))
-        os._exit(Exit.FAILED)
+    def _end(self) -> None:
+        try:
+            self._last_words()
+        finally:
+            os._exit(Exit.FAILED)

@@ -28,14 +28,19 @@ from lotus_lake.scheduler.pending import (
     Pending,
     Stream,
     code_digest,
-    find_pending,
     selector,
 )
-from lotus_lake.scheduler.stop import CUT_SHORT, Stop
+from lotus_lake.scheduler.stop import Stop
 from lotus_lake.settings import project_folder
 from lotus_lake.wording import counted
 
 _ME = "lake tick"
+_CUT_SHORT = Report(
+    Exit.FAILED,
+    "The build was cut short. Nothing is half-written: what had not committed is not in the lake, "
+    "and the next tick goes on from there.",
+    _ME,
+)
 
 
 def run(
@@ -100,8 +105,8 @@ class Scheduler:
         self._log = log
         self._full = full
         self._variables = variables
-        self._stop = Stop(log, _grace_seconds())
-        self._dbt = Dbt(log, self._stop, variables, keep_project)
+        self._stop = Stop(log, _grace_seconds(), lambda: self._conclude(_CUT_SHORT))
+        self._dbt = Dbt(log, variables, keep_project)
         self._alerts = Alerts(webhook, self._config, log)
 
     def dry_run(self) -> None:
@@ -135,7 +140,7 @@ class Scheduler:
     # -- around the work ---------------------------------------------------------------------------
 
     def _guarded(self, work: Callable[[], Report]) -> Exit:
-        started = time.monotonic()
+        self._started = time.monotonic()
         tick_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
         self._log.tick_id = os.environ["LAKE_TICK_ID"] = tick_id
         with contextlib.ExitStack() as held:
@@ -150,15 +155,16 @@ class Scheduler:
                 traceback.print_exc()
                 reason = f"The scheduler itself failed with {type(error).__name__}: {error}."
                 report = Report(Exit.FAILED, reason, _ME)
-            try:
-                self._alerts.tell(report, self._quarantined, tick_id)
-            except LakeError as error:
-                self._log.warn(f"Nobody was told: {error} The next tick tries again.")
-        self._say(report, time.monotonic() - started)
+            self._conclude(report)
         return report.code
 
-    def _say(self, report: Report, seconds: float) -> None:
-        code = int(report.code)
+    def _conclude(self, report: Report) -> None:
+        """Tell and say how a tick ended."""
+        try:
+            self._alerts.tell(report, self._quarantined, self._log.tick_id)
+        except LakeError as error:
+            self._log.warn(f"Nobody was told: {error} The next tick tries again.")
+        seconds, code = time.monotonic() - self._started, int(report.code)
         fields = {
             "exit_code": code,
             "seconds": round(seconds, 3),
@@ -180,7 +186,7 @@ class Scheduler:
             return {EVERYTHING: "Everything is built: --full was asked for."}
         try:
             with Lake(self._config) as lake:
-                return find_pending(lake, landing, self._code())
+                return lake.pending(landing, self._code())
         except NoLakeError:
             return {EVERYTHING: "Everything is built: there is no lake yet."}
 
@@ -201,7 +207,7 @@ class Scheduler:
         if not pending:
             report = Report(Exit.OK, "Nothing new.", idle=True)
         elif self._stop.requested:
-            return Report(Exit.FAILED, CUT_SHORT, _ME)
+            return _CUT_SHORT
         else:
             report = self._build(pending)
         self._publish()
@@ -218,8 +224,6 @@ class Scheduler:
         selectors = list(pending)
         while True:
             results.append(self._dbt.run(*build_arguments(selectors)))
-            if results[-1].interrupted:
-                return Report(Exit.FAILED, CUT_SHORT, _ME)
             if not results[-1].nodes:
                 break
             versions = {stream.label: stream.version for stream in streams}
@@ -239,24 +243,20 @@ class Scheduler:
         # What looks for pending changes starts faster without them.
         import duckdb
 
-        from lotus_lake import maintenance, settings
+        from lotus_lake import settings
         from lotus_lake.operations import upkeep
         from lotus_lake.operations.lake import opened
 
-        command = f"{_ME} --maintain"
         try:
-            with self._stop.build(KeyboardInterrupt()), opened("maintain") as lake:
+            with opened("maintain") as lake:
                 given = settings.of_project(self._variables)
-                self._log.info(maintenance.HEADER)
+                self._log.info(upkeep.HEADER)
                 for step in upkeep.maintain(lake, given, self._log.warn):
                     self._log.info(str(step))
-        except (KeyboardInterrupt, RuntimeError, duckdb.Error) as error:
-            if self._stop.is_interrupted:
-                return Report(Exit.FAILED, CUT_SHORT, command)
-            if not isinstance(error, duckdb.Error):
-                raise
+        except duckdb.Error as error:
             problem = Problem("", str(error))
-            return Report(problem.exit, f"Maintenance failed: {problem.text()}", command)
+            reason = f"Maintenance failed: {problem.text()}"
+            return Report(problem.exit, reason, f"{_ME} --maintain")
         return Report(Exit.OK, "Maintained.", idle=True)
 
     def _publish(self) -> None:
@@ -281,12 +281,7 @@ class Scheduler:
         from lotus_lake.publication.publish import publish
 
         try:
-            with self._stop.build(KeyboardInterrupt()):
-                steps = publish(self._config, self._serving_url, code, self._manifest)
-        except KeyboardInterrupt:
-            if not self._stop.is_interrupted:
-                raise
-            return
+            steps = publish(self._config, self._serving_url, code, self._manifest)
         except LakeError as error:
             self._log.warn(f"Not published: {error} The next tick tries again.")
             return
@@ -300,10 +295,8 @@ class Scheduler:
         from lotus_lake.settings import is_current
 
         manifest = target_folder() / artifacts.MANIFEST
-        if not is_current(manifest, project_folder()):
-            result = self._dbt.run("parse")
-            if result.errors or result.interrupted:
-                raise LakeError("dbt cannot parse the project; the lines above say why.")
+        if not is_current(manifest, project_folder()) and self._dbt.run("parse").errors:
+            raise LakeError("dbt cannot parse the project; the lines above say why.")
         return manifest
 
 

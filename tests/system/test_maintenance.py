@@ -158,7 +158,7 @@ def test_a_file_of_somebody_else_stops_it(shop: Shop) -> None:
 def test_register_mode(new_shop: Callable[..., Shop]) -> None:
     """Where staging reads landed files, maintenance leaves every one of them as it is."""
     shop = new_shop()
-    lake, sources = shop.lake, "models/landing/_jaffle_shop__sources.yml"
+    lake, sources = shop.lake, "models/landing/sources.yml"
     text = (shop.project / sources).read_text()
     shop.write(sources, text.replace("feeder: {", "feeder: {feed_mode: register, "))
     for day in range(1, 9):

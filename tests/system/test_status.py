@@ -21,11 +21,11 @@ def test_what_is_fed_and_what_waits(reference_copy: Lake) -> None:
     lake, before = reference_copy, reference_copy.snapshot()
     found = read(LakeConfig.from_env(lake.environment))
     names = ("stream", "files_loaded", "rows_loaded")
-    assert [tuple(one[name] for name in names) for one in found.streams] == lake.query(
+    assert [tuple(one[name] for name in names) for one in found["streams"]] == lake.query(
         "select source || '.' || stream, files_loaded, rows_loaded"
         " from meta.feeder_cursors order by 1"
     )
-    assert sum(one["quarantined_files"] for one in found.streams) == len(lake.quarantined()) > 0
+    assert sum(one["quarantined_files"] for one in found["streams"]) == len(lake.quarantined()) > 0
     with writing(lake) as connection:
         connection.execute("begin; update meta.feeder_cursors set backlog_files = 3")
         shown = lake.command("status")
@@ -33,7 +33,7 @@ def test_what_is_fed_and_what_waits(reference_copy: Lake) -> None:
     assert shown.code == 0, shown
     printed = shown.output
     assert max(map(len, printed.splitlines())) <= 80
-    for one in found.streams:
+    for one in found["streams"]:
         assert f"{one['stream']} " in printed and f" {one['rows_loaded']:,} " in printed
     assert len(re.findall("^quarantined ", printed, re.M)) == len(
         {path.rsplit("/year=")[0] for path in lake.quarantined()}
