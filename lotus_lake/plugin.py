@@ -17,7 +17,6 @@ from lotus_lake.branches import require
 from lotus_lake.config import LakeConfig, LakeError, full_places
 from lotus_lake.connection import ALIAS, CONNECT_CONFIG, attach, attach_sql, prepare
 from lotus_lake.functions import register
-from lotus_lake.wording import say
 
 
 class Plugin(BasePlugin):
@@ -28,7 +27,7 @@ class Plugin(BasePlugin):
         # Said once, and not with a traceback for each line that dbt cannot write to its log.
         logging.raiseExceptions = False
         for place in full_places(self.config):
-            say(f"No space is left in {place}. Free some, or set the variable to another place.")
+            print(f"No space is left in {place}. Free some, or set the variable to another place.")
         flags = get_flags()  # type: ignore[no-untyped-call]
         target = getattr(flags, "TARGET", None) or self.config.target
         if target != self.config.target:

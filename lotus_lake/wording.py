@@ -1,8 +1,6 @@
-"""Words that messages share, and where a run of dbt says them."""
+"""Words that messages share."""
 
 from __future__ import annotations
-
-from lotus_lake.escaping import printable
 
 # The same as a macro of SQL, ``counted(number, noun)``.
 COUNTED_SQL = (
@@ -20,12 +18,3 @@ def counted(number: int, one: str, others: str = "") -> str:
         others: What any other number of them is called; the noun with an s unless told otherwise.
     """
     return f"{number:,} {one if number == 1 else others or f'{one}s'}"
-
-
-def say(line: str) -> None:
-    """Say something in a run of dbt, in the format of its own lines."""
-    # Not all who count import dbt.
-    from dbt_common.events.functions import fire_event
-    from dbt_common.events.types import Note
-
-    fire_event(Note(msg=printable(line)))

@@ -10,6 +10,7 @@ import duckdb
 
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import ALIAS
+from lotus_lake.escaping import printable
 from lotus_lake.feeder import drift
 from lotus_lake.feeder.batch import (
     Batch,
@@ -28,7 +29,7 @@ from lotus_lake.probe import OUT_OF_MEMORY_REASON, Prober, is_out_of_memory, is_
 from lotus_lake.races import FileChanged, LostRace, attempts, is_conflict, roll_back, sign
 from lotus_lake.schema.plain_json import register as register_plain_json
 from lotus_lake.streams import Stream
-from lotus_lake.wording import counted, say
+from lotus_lake.wording import counted
 
 # What a file can cause that can be read; everything else is the lake's fault, or the store's.
 _FILES_FAULT = (
@@ -64,7 +65,7 @@ def feed(connection: duckdb.DuckDBPyConnection, source: str, name: str) -> str |
         stream = Stream.from_declaration(row[0])
         outcome = Feeder(connection, stream, open_landing(LakeConfig.from_env().landing_url)).feed()
         for line in outcome.lines(stream):
-            say(line)
+            print(printable(line), flush=True)
     except (LakeError, duckdb.Error) as error:
         return str(error)
     return None

@@ -19,7 +19,7 @@ from lotus_lake.connection import ALIAS
 from lotus_lake.escaping import printable
 from lotus_lake.operations.lake import Lake
 from lotus_lake.schema.types import literal
-from lotus_lake.wording import counted, say
+from lotus_lake.wording import counted
 
 _CATALOG = f"__ducklake_metadata_{ALIAS}"
 # Only ever grow; what else is in schema meta is changed by every build.
@@ -136,7 +136,7 @@ def keep_up(lake: Lake, **given: int) -> None:
     one costs does not grow with the builds before it."""
     given = settings.DEFAULTS | given
     settings.check(given)
-    held = _holding(lake, given["branch_hold_days"], say)
+    held = _holding(lake, given["branch_hold_days"], lambda line: print(line, flush=True))
     upkeep = _Upkeep(lake, given | {"maintain_max_files": 200}, least_files=16)
     names = ["flush"] if upkeep.inlined_rows() > 2000 else []
     names += ["rewrite", "merge"]
@@ -149,7 +149,7 @@ def keep_up(lake: Lake, **given: int) -> None:
     for name in names:
         step = upkeep.take(name)
         if step.tables != 0:
-            say(str(step))
+            print(printable(str(step)), flush=True)
 
 
 def remove_orphans(

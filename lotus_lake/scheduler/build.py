@@ -101,7 +101,8 @@ class Dbt:
         """Run a command, and release the lake afterwards."""
         _trace_to_the_file_only()
         try:
-            outcome = self._invoke([*words, *self._variables])
+            with self._log.around_dbt():
+                outcome = self._invoke([*words, *self._variables])
         finally:
             close_duckdb()
         for place in full_places(LakeConfig.from_env()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -243,3 +244,16 @@ def test_of_a_message_the_line_that_says_what_happened() -> None:
         ("Database Error\n  LAKE_CATALOG is wrong.", "LAKE_CATALOG is wrong."),
     ):
         assert Problem("a", text).line == line
+
+
+def test_every_line_is_json() -> None:
+    out = StringIO()
+    with redirect_stdout(out):
+        log = Log("json")
+        with log.around_dbt():
+            print("fed s.t: 1 files\n\nno end", end="")
+            print("\n" + '{"info": {"msg": "of dbt"}}')
+        log.warn("over", exit_code=10)
+    entries = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [entry.get("msg") for entry in entries] == ["fed s.t: 1 files", "no end", None, "over"]
+    assert (entries[-1]["level"], entries[-1]["exit_code"]) == ("warn", 10)
