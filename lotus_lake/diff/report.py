@@ -17,7 +17,7 @@ from rich.table import Table
 from lotus_lake.diff.results import Delta, LakeDiff, MetricDelta, Number, TableDiff
 from lotus_lake.escaping import markdown as inert
 from lotus_lake.escaping import markdown_block, plain, printable
-from lotus_lake.pages import environment, guarded, inline_scripts
+from lotus_lake.pages import environment, guarded
 from lotus_lake.wording import counted
 
 # In Markdown and in the terminal, of the many days that a formula may touch.
@@ -74,7 +74,7 @@ def page(diff: LakeDiff) -> str:
     """The report as one HTML page that needs nothing else."""
     details = [(table, _details(table)) for table in diff.changed]
     text = _render("page.html", diff, _overview(diff.tables), details)
-    return guarded(text, inline_scripts(text))
+    return guarded(text)
 
 
 def _overview(tables: Sequence[TableDiff]) -> Grid:

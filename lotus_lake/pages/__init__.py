@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -34,17 +34,14 @@ _INLINE = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 _CHARSET = re.compile(r"<meta charset=[^>]*>", re.IGNORECASE)
 
 
-def inline_scripts(page: str) -> list[str]:
-    """The scripts inside a page."""
-    return _INLINE.findall(page)
-
-
-def guarded(page: str, scripts: Iterable[str]) -> str:
-    """A page in which only the given inline scripts run, and no handler in an attribute.
+def guarded(page: str) -> str:
+    """A page in which only the inline scripts that it has now run, and no handler in an attribute.
 
     The policy comes right after the page's charset.
     """
-    hashes = sorted({b64encode(sha256(one.encode()).digest()).decode() for one in scripts})
+    hashes = sorted(
+        {b64encode(sha256(one.encode()).digest()).decode() for one in _INLINE.findall(page)}
+    )
     allowed = " ".join(["'self'", *(f"'sha256-{one}'" for one in hashes)])
     policy = f"{_POLICY}; script-src {allowed}"
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'

@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.escaping import printable_lines, script_json
-from lotus_lake.pages import guarded, inline_scripts
+from lotus_lake.pages import guarded
 from lotus_lake.site import lineage
 
 # The first page of a project without guides.
@@ -51,7 +51,7 @@ def build(project: Path, target: Path, out: Path) -> None:
         lineage.write(target, fresh / "lineage")
         for page in fresh.rglob("*.html"):
             text = page.read_text(encoding="utf-8")
-            page.write_text(guarded(text, inline_scripts(text)), encoding="utf-8")
+            page.write_text(guarded(text), encoding="utf-8")
         write_data(lake, project, target, fresh)
         fresh.chmod(0o755)
         _swap(fresh, out)

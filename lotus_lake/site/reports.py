@@ -17,7 +17,7 @@ import yaml
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import ALIAS, connect
 from lotus_lake.metrics import Metrics, Question
-from lotus_lake.pages import charts, environment, guarded, inline_scripts
+from lotus_lake.pages import charts, environment, guarded
 
 FOLDER = "pages"
 CURRENCY = "currency"
@@ -159,9 +159,7 @@ def write(
         reports = Reports(Metrics(semantic_manifest), connection)
         for page in pages:
             text = template.render(page=page, pages=pages, problems=problems, reports=reports)
-            (site / f"{page.name}.html").write_text(
-                guarded(text, inline_scripts(text)), encoding="utf-8"
-            )
+            (site / f"{page.name}.html").write_text(guarded(text), encoding="utf-8")
 
 
 class Reports:

@@ -18,7 +18,7 @@ import duckdb
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import connect
 from lotus_lake.exits import Unreachable
-from lotus_lake.pages import charts, environment, guarded, inline_scripts
+from lotus_lake.pages import charts, environment, guarded
 from lotus_lake.wording import counted
 
 Row = dict[str, Any]
@@ -132,7 +132,7 @@ def render(status: Status) -> str:
         rows_charts=_rows_charts(status.tables["rows_by_day"]),
         unusual=[row for row in status.tables["rows_by_day"] if row["is_unusual"]][-5:],
     )
-    return guarded(text, inline_scripts(text))
+    return guarded(text)
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, sql: str) -> list[Row]:
