@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import duckdb
 
+from lotus_lake.schema.types import quote
+
 
 @dataclass(frozen=True)
 class Side:
@@ -32,8 +34,3 @@ def count(connection: duckdb.DuckDBPyConnection, side: Side, table: str) -> int:
     row = connection.execute(f"select count(*) from {side.relation(table)}").fetchone()
     assert row
     return int(row[0])
-
-
-def quote(name: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'

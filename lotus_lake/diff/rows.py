@@ -13,8 +13,8 @@ from typing import Any
 import duckdb
 
 from lotus_lake.diff.personal import HIDDEN
-from lotus_lake.diff.relations import quote
 from lotus_lake.diff.results import ColumnDiff, Delta, TableDiff
+from lotus_lake.schema.types import quote
 
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE", "FLOAT", "DECIMAL")
 
