@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -14,23 +13,6 @@ from lotus_lake.schema.types import Type, part_at
 from lotus_lake.streams import Stream, declaration
 
 Manifest = dict[str, Any]
-
-
-def read_manifest(path: Path) -> Manifest:
-    """Read dbt's ``manifest.json``.
-
-    Raises:
-        LakeError: There is none, or it is not dbt's.
-    """
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise LakeError(f"There is no manifest at {path}: run `dbt parse`.") from None
-    except (OSError, ValueError) as error:
-        raise LakeError(f"{path} cannot be read ({error}): run `dbt parse`.") from error
-    if not isinstance(manifest, dict) or not {"sources", "nodes"} <= manifest.keys():
-        raise LakeError(f"{path} is no manifest of dbt: run `dbt parse`.")
-    return manifest
 
 
 def airbyte_streams(manifest: Manifest) -> dict[str, list[Stream]]:

@@ -272,8 +272,9 @@ def discover(
 
 
 def _discovered(connection: DuckDBPyConnection, only: list[str], whole: bool) -> list[Discovery]:
-    from lotus_lake.airbyte.declared import all_streams, read_manifest
+    from lotus_lake.airbyte.declared import all_streams
     from lotus_lake.connection import load
+    from lotus_lake.diff.personal import read_manifest
     from lotus_lake.discover.compare import discover as compared
     from lotus_lake.landing import open_landing
 
@@ -358,7 +359,7 @@ def catalog(sources: tuple[str, ...], check: bool) -> int:
     source, or only SOURCE.
     """
     from lotus_lake.airbyte import catalog as catalogs
-    from lotus_lake.airbyte.declared import read_manifest
+    from lotus_lake.diff.personal import read_manifest
     from lotus_lake.settings import project_folder
 
     if check:
@@ -374,7 +375,7 @@ def catalog(sources: tuple[str, ...], check: bool) -> int:
 
 def _write_catalogs(sources: tuple[str, ...] = ()) -> list[Path]:
     from lotus_lake.airbyte import catalog as catalogs
-    from lotus_lake.airbyte.declared import read_manifest
+    from lotus_lake.diff.personal import read_manifest
     from lotus_lake.settings import project_folder
 
     return catalogs.update(read_manifest(parse_project()), sources, project_folder() / _CATALOGS)

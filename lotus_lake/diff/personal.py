@@ -33,10 +33,7 @@ def read_manifest(manifest: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(manifest.read_bytes())
     except (OSError, ValueError) as error:
-        raise LakeError(
-            f"{manifest} cannot be read: it says which columns are keys, and which are personal. "
-            "Run `dbt parse` first."
-        ) from error
+        raise LakeError(f"{manifest} cannot be read ({error}): run `dbt parse`.") from error
     return content
 
 
