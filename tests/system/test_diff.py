@@ -302,7 +302,7 @@ def test_reports(lake: duckdb.DuckDBPyConnection) -> None:
     for said in ("branch x", "`main.fct_sales`", "| `net_sales` | 3,000 |", "2025-01-01", "line 2"):
         assert said in text
     assert "NOT THE SAME after a full refresh" in text
-    assert "The 10 largest of 30." in text
+    assert "10 of 30." in text
     assert "\\x3cscript\\x3ealert(1)\\x3c/script\\x3e \\x7c x" in text
     html = page(diff)
     assert "<script>alert" not in html
