@@ -19,6 +19,8 @@ from tests.system.lake import Lake
 from tests.system.scheduling import Ticks
 from tests.system.small_project import Shop
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "it's a\\secret"
 MARTS = """\
 models:
@@ -109,7 +111,6 @@ def same(lake: Lake, serving: Serving, table: str, columns: str = "*") -> bool:
     return bool(there) and serving.rows(table, columns) == there
 
 
-@pytest.mark.slow
 def test_the_shop(reference_copy: Lake, serving: Serving) -> None:
     """Every fact and dimension, without personal columns, described; and the saved queries."""
     lake = reference_copy
@@ -275,7 +276,6 @@ def test_what_cannot_be_published(marts: Shop, serving: Serving) -> None:
     assert done.code == 64 and "index on first_name, which is not published" in done.output
 
 
-@pytest.mark.slow
 def test_killed_at_random_moments(marts: Shop, serving: Serving) -> None:
     """All tables are of the old snapshot or all of the new one, and the next one gets there."""
     lake, chance = marts.lake, random.Random(7)
