@@ -108,8 +108,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     del env["DBT_PARTIAL_PARSE_FILE_PATH"]  # it is set after these steps
     for program, *words in steps(final):
         if program != "rm":  # what each pod's /tmp hides
-            command = [program, *map(made.here, words)]
-            subprocess.run(command, check=True, cwd=made.app, env=env)
+            # `>` of the step redirects.
+            command = shlex.join([program, *map(made.here, words)]).replace(" '>' ", " > ")
+            subprocess.run(command, check=True, cwd=made.app, env=env, shell=True)
     paths = [made.app, *made.app.rglob("*")]
     for path in paths:
         path.chmod(0o555 if path.is_dir() else 0o444)
