@@ -206,9 +206,13 @@ class Marts:
         self._attach(url)
 
     def _attach(self, url: str) -> None:
-        from psycopg2 import ProgrammingError
-        from psycopg2.extensions import make_dsn, parse_dsn
-
+        try:
+            from psycopg2 import ProgrammingError
+            from psycopg2.extensions import make_dsn, parse_dsn
+        except ImportError:
+            raise LakeError(
+                "PostgreSQL needs more packages: pip install 'lotus-lake[prod]'."
+            ) from None
         try:
             parts = {"connect_timeout": "10", "application_name": "lotus-lake", **parse_dsn(url)}
         except ProgrammingError:  # its text may show a part of the password
@@ -243,9 +247,13 @@ class Marts:
                 self._connection.execute("rollback")
 
     def _begin(self) -> None:
-        lock_timeout = f"set local lock_timeout = '{_LOCK_SECONDS}s'"
+        settings = (
+            f"set local lock_timeout = '{_LOCK_SECONDS}s';"
+            # So that no name means what somebody has put into another schema.
+            " set local search_path = pg_catalog, pg_temp"
+        )
         self._connection.execute("begin")
-        self._run(lock_timeout)
+        self._run(settings)
         try:
             # Readers do not wait for it. It comes first, so that what is read next is what another
             # publication has left.
@@ -254,7 +262,7 @@ class Marts:
             if "does not exist" not in str(error):
                 raise
             self._connection.execute("rollback; begin")
-            self._run(lock_timeout)
+            self._run(settings)
             self._create()
         ((self._snapshot_id, self._snapshot_time),) = self._connection.execute(
             "select snapshot_id, snapshot_time::timestamptz"

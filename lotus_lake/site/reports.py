@@ -172,6 +172,7 @@ class Reports:
     def __init__(self, metrics: Metrics, connection: duckdb.DuckDBPyConnection) -> None:
         self._metrics = metrics
         self._connection = connection
+        self._first: dict[str, list[dict[str, Any]]] = {}
         self._declared = {metric.name: metric for metric in metrics.declared()}
         (self.as_of,) = connection.execute(
             "select max(snapshot_time)::timestamptz"
@@ -201,10 +202,11 @@ class Reports:
         return sorted(filter(None, found), key=lambda one: (-len(found[one]), one))
 
     def _days(self, page: Page) -> list[dict[str, Any]]:
-        metrics = next(
-            (section.metrics for section in page.sections if not section.without_days), None
-        )
-        return self._ask(metrics[:1], grain="day") if metrics else []
+        """The first metric by day, asked once."""
+        dated = [section for section in page.sections if not section.without_days]
+        if page.name not in self._first:
+            self._first[page.name] = self._ask(dated[0].metrics[:1], grain="day") if dated else []
+        return self._first[page.name]
 
     def meaning(self, metric: str) -> tuple[str, str]:
         """A metric's label and description."""

@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -295,8 +296,14 @@ def test_killed_at_random_moments(marts: Shop, serving: Serving) -> None:
         assert same(lake, serving, "fct_statuses")
 
 
-def test_a_tick_publishes(marts: Shop, serving: Serving) -> None:
-    """Last of all, also in a new pod; what fails there is said, and fails nothing."""
+def test_a_tick_publishes(new_shop: Callable[..., Shop], serving: Serving) -> None:
+    """Last of all, also in a new pod; what fails there is said, and fails nothing. The lake's own
+    catalog is in PostgreSQL too, with another password."""
+    marts = new_shop("postgres")
+    marts.write("models/marts.yml", MARTS)
+    marts.lake.environment["LAKE_SERVING_URL"] = serving.url
+    marts.deliver(1, "1,7,placed", "2,7,placed", "3,8,shipped")
+    marts.deliver(1, "7,Ann,A.", "8,Bo,B.", stream="customers")
     ticks = Ticks(marts.lake)
     serving.run("alter role publisher connection limit 0")
     done = ticks.run()
