@@ -237,7 +237,7 @@ def test_the_rendered_site_serves_what_ticks_published(cluster: Cluster, tmp_pat
         root = f"http://127.0.0.1:{port}"
         for page, words in (
             ("/", "index.html"),
-            ("/index.html", "lotus-lake"),
+            ("/index.html", "Something needs a look"),
             ("/status/index.html", "Is everything fresh?"),
             ("/catalog/index.html", "fct_sales"),
             ("/lineage/index.html", '<div id="root">'),
