@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,7 +96,7 @@ class Dbt:
         self._log = log
         self._variables = ["--vars", variables] if variables else []
         self._keep_project = keep_project
-        self._project: Any = None
+        self._project = b""
 
     def run(self, *words: str) -> Result:
         """Run a command, and release the lake afterwards."""
@@ -114,10 +115,11 @@ class Dbt:
 
         if self._log.form == "json":
             words += ["--log-format", "json"]
-        if self._keep_project and self._project is None:
-            self._project = dbtRunner().invoke(["--quiet", "parse", *self._variables]).result
-        # A command writes into what it was given.
-        project = self._project.deepcopy() if self._project else None
+        if self._keep_project and not self._project:
+            parsed = dbtRunner().invoke(["--quiet", "parse", *self._variables]).result
+            self._project = pickle.dumps(parsed) if parsed else b""
+        # A command writes into what it was given. Its own deepcopy() fails at saved queries.
+        project = pickle.loads(self._project) if self._project else None
         return dbtRunner(project).invoke(words)
 
 

@@ -403,9 +403,33 @@ def test_kill_is_healed_by_the_next_tick(shop: Shop, ticks: Ticks) -> None:
     assert ticks.command().says("Nothing new")
 
 
+METRICS = """\
+models:
+  - name: days
+    time_spine: {standard_granularity_column: day}
+    columns: [{name: day, granularity: day}]
+semantic_models:
+  - name: orders
+    model: ref('int_orders')
+    defaults: {agg_time_dimension: seen}
+    entities: [{name: order, type: primary, expr: order_id}]
+    dimensions:
+      - {name: seen, type: time, expr: current_date, type_params: {time_granularity: day}}
+    measures: [{name: orders, agg: count, expr: order_id}]
+metrics:
+  - {name: orders, label: Orders, type: simple, type_params: {measure: orders}}
+saved_queries:
+  - {name: orders_by_day, query_params: {metrics: [orders], group_by: [Entity('order')]}}
+"""
+
+
 @pytest.mark.slow
 def test_loop(shop: Shop, ticks: Ticks) -> None:
-    """Ticks in one process find what lands between them; SIGTERM ends it, JSON all the way."""
+    """Ticks in one process find what lands between them; SIGTERM ends it, JSON all the way. The
+    project that they keep has metrics and saved queries too."""
+    shop.write("models/days.sql", "select date '2024-01-01' as day")
+    shop.write("models/metrics.yml", METRICS)
+    assert ticks.run().code == 0
     ticks.environment["LAKE_GRACE_SECONDS"] = "120"
     running = ticks.start("--loop", "0.5", "--log-format", "json")
     running.wait_for("Nothing new")
