@@ -63,7 +63,8 @@ class Copy:
                     part, project / part.name, ignore=shutil.ignore_patterns("__pycache__")
                 )
             else:
-                shutil.copy(part, project)
+                # With its time: the virtual environment is not to be made for the copy.
+                shutil.copy2(part, project)
         (project / ".lake/landing").mkdir(parents=True)
         (project / ".lake/landing/raw").symlink_to(lake.landing)
         self.environment = {
