@@ -72,10 +72,15 @@ def without_values(message: str) -> str:
     return _VALUE.sub(f"'{HIDDEN}'", said) + code
 
 
+def meta_of(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``meta`` of a node or column of dbt's manifest, wherever it is written."""
+    config = declared.get("config") or {}
+    return {**(declared.get("meta") or {}), **(config.get("meta") or {})}
+
+
 def is_personal(column: Mapping[str, Any]) -> bool:
     """Whether a column, as dbt's manifest has it, is marked as personal data."""
-    meta = {**(column.get("meta") or {}), **((column.get("config") or {}).get("meta") or {})}
-    return bool(meta.get("personal"))
+    return bool(meta_of(column).get("personal"))
 
 
 def _is_hidden(column: Mapping[str, Any]) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -54,12 +55,20 @@ def opened(
 
 
 def keys(manifest: Path) -> dict[str, list[str]]:
-    """The key columns of each model, as its tests for uniqueness declare them.
+    """The key columns of each model, see :func:`declared_keys`.
 
     Raises:
         LakeError: dbt's ``manifest.json`` is not there.
     """
-    nodes = read_manifest(manifest)["nodes"]
+    return declared_keys(read_manifest(manifest)["nodes"])
+
+
+def declared_keys(nodes: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The key columns of each model, as its tests for uniqueness declare them.
+
+    Args:
+        nodes: Those of dbt's manifest.
+    """
     found: dict[str, list[str]] = {}
     for node in nodes.values():
         test = node.get("test_metadata") or {}

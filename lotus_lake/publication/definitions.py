@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lotus_lake.config import LakeError
-from lotus_lake.diff.personal import is_personal, read_manifest
-from lotus_lake.diff.sides import keys
+from lotus_lake.diff.personal import is_personal, meta_of, read_manifest
+from lotus_lake.diff.sides import declared_keys
+from lotus_lake.schema.types import quote
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Definition:
         query: The SQL that has its rows, for a saved query; empty for a table of the lake.
         inputs: The tables of the lake, ``schema.name``, that it follows.
         comment: Its description.
-        comments: The columns that are published, with their descriptions; empty for all.
+        comments: The published columns, with their descriptions.
         key: The columns that tell its rows apart.
         is_complete: Whether no column of the key is ever null.
         block: The columns by which the lake replaces its rows; empty if it replaces all.
@@ -64,39 +65,33 @@ def read_definitions(manifest: Path) -> list[Definition]:
         LakeError: A manifest cannot be read, or something is declared that cannot be published.
     """
     project = read_manifest(manifest)
-    row_keys = keys(manifest)
-    models = [node for node in project["nodes"].values() if _is_published(node)]
-    found = [_table(node, row_keys.get(node["alias"], []), project) for node in models]
-    found += _saved_queries(project, manifest.with_name("semantic_manifest.json"))
-    names = [definition.name for definition in found]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise LakeError(f"Several models or saved queries named {min(twice)} are to be published.")
-    return sorted(found, key=lambda definition: definition.name)
-
-
-def _is_published(node: Mapping[str, Any]) -> bool:
-    return node["resource_type"] in ("model", "seed", "snapshot") and bool(_meta(node, "publish"))
-
-
-def _meta(declared: Mapping[str, Any], name: str) -> Any:
-    meta = {**(declared.get("meta") or {}), **((declared.get("config") or {}).get("meta") or {})}
-    return meta.get(name)
+    row_keys = declared_keys(project["nodes"])
+    definitions = [
+        _table(node, row_keys.get(node["alias"], []), project)
+        for node in project["nodes"].values()
+        if node["resource_type"] in ("model", "seed", "snapshot") and meta_of(node).get("publish")
+    ]
+    definitions += _saved_queries(project, manifest.with_name("semantic_manifest.json"))
+    names = [definition.name for definition in definitions]
+    if duplicates := {name for name in names if names.count(name) > 1}:
+        raise LakeError(f"Several models or saved queries to publish are named {min(duplicates)}.")
+    return sorted(definitions, key=lambda definition: definition.name)
 
 
 def _table(node: dict[str, Any], key: list[str], project: dict[str, Any]) -> Definition:
     name = node["alias"]
     if "view" in node["config"]["materialized"]:
-        raise LakeError(f"{name} is a view, of which no table can be published: leave publish out.")
+        raise LakeError(f"{name} is a view and cannot be published: remove publish from its meta.")
     columns = {
-        column["name"]: " ".join((column.get("description") or "").split())
+        column["name"]: _in_one_line(column.get("description"))
         for column in node["columns"].values()
-        if _meta(column, "publish") or not is_personal(column)
+        if meta_of(column).get("publish") or not is_personal(column)
     }
     if not columns:
-        raise LakeError(f"{name} is to be published but declares no column that may be.")
-    indexes = _meta(node, "indexes") or []
+        raise LakeError(f"{name} declares no column that may be published.")
+    indexes = meta_of(node).get("indexes") or []
     if unknown := [column for column in indexes if column not in columns]:
-        raise LakeError(f"{name} is to have an index on {unknown[0]}, which is not published.")
+        raise LakeError(f"{name} declares an index on {unknown[0]}, which is not published.")
     unique_key = node["config"].get("unique_key") or []
     block = [unique_key] if isinstance(unique_key, str) else unique_key
     required = {
@@ -109,7 +104,7 @@ def _table(node: dict[str, Any], key: list[str], project: dict[str, Any]) -> Def
         name=name,
         query="",
         inputs=(f"{node['schema']}.{name}",),
-        comment=" ".join((node.get("description") or "").split()),
+        comment=_in_one_line(node.get("description")),
         comments=columns,
         key=tuple(key) if set(key) <= set(columns) else (),
         is_complete=set(key) <= required,
@@ -122,24 +117,27 @@ def _saved_queries(project: dict[str, Any], semantic_manifest: Path) -> Iterator
     queries = project.get("saved_queries") or {}
     if not queries:
         return
-    from lotus_lake.metrics import Metrics
+    from lotus_lake.metrics import GRAINS, Metrics
 
     metrics = Metrics(semantic_manifest)
+    described = {metric["name"]: metric["description"] for metric in project["metrics"].values()}
     for unique_id, query in queries.items():
         columns, sql = metrics.saved_query(query["name"])
-        described = {
-            metric["name"]: metric["description"] for metric in project["metrics"].values()
-        }
+        days = [name for name in columns if name.rpartition("__")[2] in GRAINS]
+        # DuckDB makes a timestamp of the first day of a month.
+        casts = ", ".join(f"cast({quote(name)} as date) as {quote(name)}" for name in days)
         yield Definition(
             name=query["name"],
-            query=sql,
+            query=f"select * replace ({casts}) from ({sql})" if days else sql,
             inputs=tuple(sorted(_tables_of(unique_id, project))),
-            comment=" ".join((query.get("description") or "").split()),
-            comments={
-                column: " ".join((described.get(column) or "").split()) for column in columns
-            },
-            key=tuple(column for column in columns if column not in described),
+            comment=_in_one_line(query.get("description")),
+            comments={name: _in_one_line(described.get(name)) for name in columns},
+            key=tuple(name for name in columns if name not in described),
         )
+
+
+def _in_one_line(description: str | None) -> str:
+    return " ".join((description or "").split())
 
 
 def _tables_of(unique_id: str, project: dict[str, Any]) -> set[str]:

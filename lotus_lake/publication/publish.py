@@ -19,33 +19,33 @@ from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import ALIAS, connect, extension_file
 from lotus_lake.exits import Locked, Unreachable
 from lotus_lake.publication.definitions import Definition, read_definitions
+from lotus_lake.schema.types import literal, quote
 
 SCHEMA = "marts"
 READER = "bi"
 
 _SERVING = "serving"
 
-# Beside it, a reader holds a column that has to go, or another publication runs.
+# How long to wait for another publication, and for readers of a table whose columns change.
 _LOCK_SECONDS = 5
 
 _CREATE = f"""
     create table {SCHEMA}.published (
         table_name text primary key,
-        snapshot_id bigint not null,
-        snapshot_time timestamptz not null,
-        row_count bigint not null,
-        published_at timestamptz not null default now(),
-        code text not null,
-        definition jsonb not null
+        definition jsonb not null,
+        published_at timestamptz not null,
+        snapshot_id bigint,
+        snapshot_time timestamptz,
+        code text
     );
     comment on table {SCHEMA}.published is
-        'What this schema has: of each table, the snapshot of the lake that its rows are of.';
-    comment on column {SCHEMA}.published.snapshot_time is 'When the lake was as the table is.';
+        'The tables of this schema, each with the snapshot of the lake that its rows come from.';
+    comment on column {SCHEMA}.published.snapshot_time is 'The time of that snapshot.';
     comment on column {SCHEMA}.published.code is 'A digest of the project that defined the table.';
 """
 
-# What is published of tables that have changed since, and whether it is known how: not if the
-# snapshot was expired, is another one since the catalog was restored, or is older than the table.
+# The published tables whose inputs changed, and whether the lake knows how. It does not if the
+# snapshot has expired, differs since the catalog was restored, or is older than the input.
 _CHANGED = f"""
     with published as (
         select unnest(?::varchar[]) as name, unnest(?::varchar[]) as input,
@@ -94,15 +94,15 @@ _TYPES = {
     "TIMESTAMP WITH TIME ZONE": "timestamptz",
     "UUID": "uuid",
 }
-# How DuckDB gives what PostgreSQL has another type for.
-_GIVEN = {
+# How DuckDB converts what PostgreSQL has another type for.
+_CASTS = {
     "numeric(20)": "cast({} as decimal(20, 0))",
     "numeric(38)": "cast({} as decimal(38, 0))",
     "jsonb": "cast(to_json({}) as varchar)",
 }
 
 
-# How PostgreSQL's client says that the server is away, or went.
+# How PostgreSQL's client says that it has no connection.
 _LOST = re.compile(r"connection (to|not open)|the connection|terminating connection")
 
 
@@ -114,7 +114,7 @@ class Published:
     snapshot_id: int
     snapshot_time: Any
     code: str
-    is_there: bool  # unless somebody has dropped the table
+    exists: bool  # unless somebody has dropped the table
 
 
 @dataclass(frozen=True)
@@ -157,20 +157,19 @@ def publish(
         marts = Marts(connection, url)
         with marts.transaction(keep=not dry_run):
             published = marts.published()
-            there = {name: row for name, row in published.items() if row.is_there}
-            changed = dict.fromkeys(there, False) if full else marts.changed(there)
-            is_current = not changed and all(row.code == code for row in published.values())
-            if published and is_current and there == published:
+            existing = {name: row for name, row in published.items() if row.exists}
+            changed = dict.fromkeys(existing, False) if full else marts.changed(existing)
+            is_same_code = all(row.code == code for row in published.values())
+            if published and existing == published and is_same_code and not changed:
                 return []
-            definitions = [marts.with_types(one) for one in read_definitions(manifest())]
+            definitions = [marts.with_types(table) for table in read_definitions(manifest())]
             steps = []
             for definition in definitions:
-                old = there.get(definition.name)
-                if not old or old.definition != definition or definition.name in changed:
-                    is_known = changed.get(definition.name, True)
-                    steps.append(marts.write(definition, old if is_known else None, old))
-            gone = set(published) - {definition.name for definition in definitions}
-            steps += [marts.drop(name) for name in sorted(gone)]
+                name, old = definition.name, existing.get(definition.name)
+                if not old or old.definition != definition or name in changed:
+                    steps.append(marts.write(definition, old, changed.get(name)))
+            removed = set(published) - {definition.name for definition in definitions}
+            steps += [marts.drop(name) for name in sorted(removed)]
             marts.remember(code)
             return steps
 
@@ -189,13 +188,7 @@ def compare(config: LakeConfig, url: str) -> Iterator[tuple[str, list[str]]]:
         marts = Marts(connection, url)
         with marts.transaction(keep=False):
             for name, row in sorted(marts.published().items()):
-                there, lake = marts.sums(row) if row.is_there else ({"rows": 0}, {"rows": None})
-                differences = [
-                    f"{what}: {there[what]} published, {lake[what]} in the lake"
-                    for what in there
-                    if there[what] != lake[what]
-                ]
-                yield f"{SCHEMA}.{name}", differences if row.is_there else ["the table is gone"]
+                yield f"{SCHEMA}.{name}", marts.differences(row)
 
 
 class Marts:
@@ -222,14 +215,14 @@ class Marts:
             ) from None
         # Apart from the rest, it is in no message.
         password = parts.pop("password", None)
-        secret = f", password {_literal(password)}" if password else ""
-        self._connection.execute(f"load {_literal(extension_file('postgres_scanner'))}")
+        secret = f", password {literal(password)}" if password else ""
+        self._connection.execute(f"load {literal(extension_file('postgres_scanner'))}")
         # PostgreSQL's texts have no such character.
         self._connection.execute("set pg_null_byte_replacement = ''")
         self._connection.execute(f"create secret serving (type postgres{secret})")
         try:
             attached = f"as {_SERVING} (type postgres, secret serving)"
-            self._connection.execute(f"attach {_literal(make_dsn(**parts))} {attached}")
+            self._connection.execute(f"attach {literal(make_dsn(**parts))} {attached}")
         except duckdb.Error as error:
             raise _error(error) from error
 
@@ -305,8 +298,10 @@ class Marts:
         columns = [list(column) for column in zip(*inputs, strict=True)] or [[], [], [], []]
         return dict(self._connection.execute(_CHANGED, columns).fetchall())
 
-    def sums(self, row: Published) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The row count and the sums of a table's numbers, as published and in the lake."""
+    def differences(self, row: Published) -> list[str]:
+        """What differs between a published table and the lake: row count, sums of numbers."""
+        if not row.exists:
+            return ["the table is gone"]
         definition = row.definition
         numbers = [
             name
@@ -316,21 +311,23 @@ class Marts:
         # As text, so that both write a number in one way.
         sums = ['cast(count(*) as varchar) as "rows"']
         sums += [
-            f"cast(sum(cast({_quote(name)} as decimal(38, 8))) as varchar) as {_quote(name)}"
+            f"cast(sum(cast({quote(name)} as decimal(38, 8))) as varchar) as {quote(name)}"
             for name in numbers
         ]
-        # Of a query, and of a snapshot that has expired, the lake is as it is.
-        known = self._connection.execute(
+        is_kept = self._connection.execute(
             f"from __ducklake_metadata_{ALIAS}.ducklake_snapshot where snapshot_id = ?",
             [row.snapshot_id],
         ).fetchone()
-        version = row.snapshot_id if known else self._snapshot_id
-        (there,) = self._rows(f"select {', '.join(sums)} from {_table(definition.name)}")
-        lake = self._connection.execute(
+        version = row.snapshot_id if is_kept else self._snapshot_id
+        (published,) = self._rows(f"select {', '.join(sums)} from {_table(definition.name)}")
+        (lake,) = self._connection.execute(
             f"select {', '.join(sums)} from ({self._select(definition, version)})"
-        ).fetchone()
-        names = ["rows", *numbers]
-        return dict(zip(names, there, strict=True)), dict(zip(names, lake or (), strict=True))
+        ).fetchall()
+        return [
+            f"{name}: {here} published, {there} in the lake"
+            for name, here, there in zip(["rows", *numbers], published, lake, strict=True)
+            if here != there
+        ]
 
     def with_types(self, definition: Definition) -> Definition:
         """A definition with the types that its columns have now."""
@@ -342,19 +339,19 @@ class Marts:
     # -- what is written ---------------------------------------------------------------------------
 
     def write(
-        self, definition: Definition, known: Published | None, old: Published | None
+        self, definition: Definition, old: Published | None, is_known: bool | None
     ) -> Written:
         """Make a table what its definition and the lake say.
 
         Args:
             definition: What it has to be.
-            known: What it is, if the lake knows what has changed since.
-            old: What it is; None if it is not there.
+            old: What it is; None if it does not exist.
+            is_known: Whether the lake knows what changed since; None if nothing did.
         """
         table, types = _table(definition.name), definition.types
         before = old.definition if old else Definition("", "", (), "", {})
         if not old:
-            columns = ", ".join(f"{_quote(name)} {kind}" for name, kind in types.items())
+            columns = ", ".join(f"{quote(name)} {kind}" for name, kind in types.items())
             self._run(f"create table {table} ({columns})")
             self._grant(f"select on {table}")
         elif before.types != types:
@@ -363,10 +360,14 @@ class Marts:
         self._connection.execute("call pg_clear_cache()")
         is_same = (before.types, before.query) == (types, definition.query)
         written = rows = -1
-        if known and is_same and definition.block:
-            written, rows = self._write_changes(definition, known), self._count(table)
-        # Blocks without a value are equal to none.
-        if rows < 0 or rows != self._count_in_lake(definition):
+        if old and is_same and is_known is None:
+            written, rows = 0, self._count(table)
+        elif old and is_same and is_known and definition.block:
+            written, rows = self._write_changes(definition, old), self._count(table)
+            # A null key equals no other: the rows of its block would be there twice.
+            if rows != self._count_in_lake(definition):
+                written = -1
+        if written < 0:
             self._run(f"delete from {table}")
             written = rows = self._insert(definition)
         shape = (types, definition.key, definition.is_complete, definition.indexes)
@@ -374,63 +375,64 @@ class Marts:
             self._index(before, definition)
         if (before.comment, before.comments) != (definition.comment, definition.comments):
             self._describe(definition)
-        self._run(f"delete from {SCHEMA}.published where table_name = {_literal(definition.name)}")
         self._run(
-            f"insert into {SCHEMA}.published"
-            " (table_name, snapshot_id, snapshot_time, row_count, code, definition) values"
-            f" ({_literal(definition.name)}, {self._snapshot_id}, '{self._snapshot_time}', {rows},"
-            f" '', {_literal(definition.to_json())})"
+            f"insert into {SCHEMA}.published (table_name, definition, published_at)"
+            f" values ({literal(definition.name)}, {literal(definition.to_json())}, now())"
+            " on conflict (table_name) do update"
+            " set definition = excluded.definition, published_at = excluded.published_at"
         )
         return Written(definition.name, "changed" if old else "created", written, rows)
 
     def drop(self, name: str) -> Written:
         """Drop a table that is no longer to be published."""
         self._run(f"drop table if exists {_table(name)}")
-        self._run(f"delete from {SCHEMA}.published where table_name = {_literal(name)}")
+        self._run(f"delete from {SCHEMA}.published where table_name = {literal(name)}")
         return Written(name, "dropped", 0, 0)
 
     def remember(self, code: str) -> None:
         """Note that everything is as of this snapshot and this project."""
         self._run(
             f"update {SCHEMA}.published set snapshot_id = {self._snapshot_id},"
-            f" snapshot_time = '{self._snapshot_time}', code = {_literal(code)}"
+            f" snapshot_time = '{self._snapshot_time}', code = {literal(code)}"
         )
 
     def _alter(self, table: str, old: dict[str, str], new: dict[str, str]) -> None:
         """Change columns in place, so that views, rights and policies stay."""
-        steps = [f"drop column {_quote(one)}" for one in old if new.get(one) != old[one]]
+        steps = [f"drop column {quote(name)}" for name in old if new.get(name) != old[name]]
         steps += [
-            f"add column {_quote(one)} {kind}" for one, kind in new.items() if old.get(one) != kind
+            f"add column {quote(name)} {kind}"
+            for name, kind in new.items()
+            if old.get(name) != kind
         ]
         self._run(f"alter table {table} {', '.join(steps)}")
 
     def _write_changes(self, definition: Definition, old: Published) -> int:
         """Replace the rows of the blocks that changed; how many it wrote."""
         table, changes = _table(definition.name), f'{SCHEMA}."changes of {definition.name}"'
-        block = ", ".join(map(_quote, definition.block))
-        columns = ", ".join(f"{_quote(one)} {definition.types[one]}" for one in definition.block)
+        block = ", ".join(map(quote, definition.block))
+        columns = ", ".join(f"{quote(name)} {definition.types[name]}" for name in definition.block)
         self._run(f"create table {changes} ({columns})")
         schema, _, name = definition.inputs[0].partition(".")
         changed = (
-            f"select distinct {block} from ducklake_table_changes('{ALIAS}', {_literal(schema)},"
-            f" {_literal(name)}, {old.snapshot_id + 1}, {self._snapshot_id})"
+            f"select distinct {block} from ducklake_table_changes('{ALIAS}', {literal(schema)},"
+            f" {literal(name)}, {old.snapshot_id + 1}, {self._snapshot_id})"
         )
         self._connection.execute("call pg_clear_cache()")
         self._connection.execute(f"insert into {_SERVING}.{changes} {changed}")
-        same = " and ".join(f"rows.{one} = changes.{one}" for one in block.split(", "))
+        same = " and ".join(f"rows.{name} = changes.{name}" for name in block.split(", "))
         self._run(f"delete from {table} as rows using {changes} as changes where {same}")
         self._run(f"drop table {changes}")
         return self._insert(definition, f"semi join ({changed}) using ({block})")
 
-    def _insert(self, definition: Definition, some: str = "") -> int:
-        given = ", ".join(
-            f"{_GIVEN.get(kind, '{}').format(_quote(one))} as {_quote(one)}"
-            for one, kind in definition.types.items()
+    def _insert(self, definition: Definition, condition: str = "") -> int:
+        values = ", ".join(
+            f"{_CASTS.get(kind, '{}').format(quote(name))} as {quote(name)}"
+            for name, kind in definition.types.items()
         )
-        names = ", ".join(map(_quote, definition.types))
+        names = ", ".join(map(quote, definition.types))
         inserted = self._connection.execute(
             f"insert into {_SERVING}.{_table(definition.name)} ({names})"
-            f" select {given} from ({self._select(definition)}) as published {some}"
+            f" select {values} from ({self._select(definition)}) as published {condition}"
         ).fetchone()
         assert inserted
         return int(inserted[0])
@@ -438,41 +440,35 @@ class Marts:
     def _index(self, before: Definition, definition: Definition) -> None:
         """Make the key and the indexes, in place of those that were there."""
         table, name = _table(definition.name), definition.name
-        key = _quote(f"{name}_key")
+        key = quote(f"{name}_key")
         self._run(f"alter table {table} drop constraint if exists {key}")
         for column in before.indexes:
-            self._run(f"drop index if exists {SCHEMA}.{_quote(f'{name}_{column}_index')}")
+            self._run(f"drop index if exists {SCHEMA}.{quote(f'{name}_{column}_index')}")
         if definition.key:
             kind = "primary key" if definition.is_complete else "unique"
-            columns = ", ".join(map(_quote, definition.key))
+            columns = ", ".join(map(quote, definition.key))
             self._run(f"alter table {table} add constraint {key} {kind} ({columns})")
         for column in definition.indexes:
-            index = _quote(f"{name}_{column}_index")
-            self._run(f"create index {index} on {table} ({_quote(column)})")
+            index = quote(f"{name}_{column}_index")
+            self._run(f"create index {index} on {table} ({quote(column)})")
 
     def _describe(self, definition: Definition) -> None:
         table = _table(definition.name)
-        comments = [f"table {table} is {_literal(definition.comment)}"]
+        comments = [f"table {table} is {literal(definition.comment)}"]
         comments += [
-            f"column {table}.{_quote(one)} is {_literal(comment)}"
-            for one, comment in definition.comments.items()
+            f"column {table}.{quote(name)} is {literal(comment)}"
+            for name, comment in definition.comments.items()
         ]
         self._run("; ".join(f"comment on {comment}" for comment in comments))
 
     def _select(self, definition: Definition, version: int | None = None) -> str:
         """SQL that has a table's rows as of a snapshot, in DuckDB's types."""
         if definition.query:
-            columns = ", ".join(
-                f"cast({_quote(one)} as date) as {_quote(one)}"
-                if one.rpartition("__")[2] in ("day", "week", "month", "quarter", "year")
-                else _quote(one)
-                for one in definition.comments
-            )
-            return f"select {columns} from ({definition.query})"
-        columns = ", ".join(map(_quote, definition.comments))
+            return definition.query
+        columns = ", ".join(map(quote, definition.comments))
         schema, _, name = definition.inputs[0].partition(".")
         return (
-            f"select {columns} from {ALIAS}.{_quote(schema)}.{_quote(name)}"
+            f"select {columns} from {ALIAS}.{quote(schema)}.{quote(name)}"
             f" at (version => {version or self._snapshot_id})"
         )
 
@@ -493,15 +489,7 @@ class Marts:
 
 
 def _table(name: str) -> str:
-    return f"{SCHEMA}.{_quote(name)}"
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return f"{SCHEMA}.{quote(name)}"
 
 
 def _postgres_type(kind: str) -> str:
@@ -510,7 +498,7 @@ def _postgres_type(kind: str) -> str:
         return f"numeric{decimal[1]}"
     if kind.endswith("[]"):
         element = _postgres_type(kind.removesuffix("[]"))
-        return f"{element}[]" if element not in _GIVEN and element[-1] != "]" else "jsonb"
+        return f"{element}[]" if element not in _CASTS and element[-1] != "]" else "jsonb"
     return _TYPES.get(kind, "jsonb")
 
 

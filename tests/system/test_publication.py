@@ -192,6 +192,8 @@ def test_columns_and_tables_come_and_go(marts: Shop, serving: Serving) -> None:
     """In place: views, rights and policies stay; what needs a column that goes is named."""
     lake = marts.lake
     publish(lake)
+    marts.write("models/marts.yml", MARTS.replace("Who bought.", "Everybody who bought."))
+    assert publish(lake) == {"dim_customers": ("changed", 0)}, "a description rewrites no row"
     serving.run(
         "create schema finance; create view finance.buyers as select customer_id from"
         " marts.dim_customers; create view finance.loyal as select orders from marts.dim_customers;"
