@@ -66,9 +66,18 @@ def feed(connection: duckdb.DuckDBPyConnection, source: str, name: str) -> str |
         outcome = Feeder(connection, stream, open_landing(LakeConfig.from_env().landing_url)).feed()
         for line in outcome.lines(stream):
             print(printable(line), flush=True)
-    except (LakeError, duckdb.Error) as error:
+    except LakeError as error:
         return str(error)
+    except duckdb.Error as error:
+        return str(_unusable(f"{source}.{name}", error))
     return None
+
+
+def _unusable(label: str, error: duckdb.Error) -> LakeError:
+    return LakeError(
+        f"Stream {label}: the lake cannot be used: {str(error).splitlines()[0]}. Nothing of this "
+        "feed was written."
+    )
 
 
 class _TooMuch(Exception):
@@ -165,10 +174,7 @@ class Feeder:
             except duckdb.Error as error:
                 roll_back(self._connection)
                 if not is_conflict(error):
-                    raise LakeError(
-                        f"Stream {self._stream.label}: the lake cannot be used: "
-                        f"{str(error).splitlines()[0]}. Nothing of this feed was written."
-                    ) from error
+                    raise _unusable(self._stream.label, error) from error
         raise LakeError(
             f"Stream {self._stream.label}: other runs kept changing it while it was fed. Nothing "
             "of this feed was written; let the other runs finish and run again."

@@ -260,12 +260,17 @@ class Scheduler:
         return Report(Exit.OK, "Maintained.", idle=True)
 
     def _publish(self) -> None:
-        """Publish artifacts and marts of the last build; the next tick tries again what fails."""
+        """Publish the last build's artifacts and marts; if one fails, the next tick retries it."""
         if self._stop.requested or not (self._artifacts_url or self._serving_url):
             return
-        last = None
-        with contextlib.suppress(LakeError), Lake(self._config) as lake:
-            last = lake.last
+        try:
+            with Lake(self._config) as lake:
+                last = lake.last
+        except NoLakeError:
+            return
+        except LakeError as error:
+            self._log.warn(f"Nothing is published: {error} The next tick tries again.")
+            return
         if not last:
             return
         if self._artifacts_url:
