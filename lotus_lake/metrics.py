@@ -136,41 +136,16 @@ class Metrics:
         """
         if config.branch:
             branches.require(config)
-        self.sql(question)  # refuses what is wrong before there is a lake
+        columns, sql = self.sql(question)
         with connect(config) as connection:
             if question.where:
                 lock_down(connection, config)
-            return self.answer(question, connection)
-
-    def answer(self, question: Question, connection: duckdb.DuckDBPyConnection) -> Answer:
-        """Answer a question over a connection to the lake.
-
-        Raises:
-            LakeError: As :meth:`ask`.
-        """
-        columns, sql = self.sql(question)
-        try:
-            cursor = connection.execute(sql)
-            found = [column[0] for column in cursor.description]
-            rows = cursor.fetchall()
-        except duckdb.CatalogException as error:
-            raise LakeError(
-                f"The lake has no table for it yet: run `dbt build` first. {_first_line(error)}"
-            ) from error
-        except duckdb.Error as error:
-            if not question.where:
-                raise
-            raise LakeError(f"--where cannot be used: {_first_line(error)}") from error
-        # DuckDB makes a timestamp of the first day of a month.
-        days = {column for column in columns if column.rpartition("__")[2] in GRAINS}
-        table = [dict(zip(found, row, strict=True)) for row in rows]
-        return Answer(
-            columns,
-            [
-                tuple(_day(row[column]) if column in days else row[column] for column in columns)
-                for row in table
-            ],
-        )
+            try:
+                return execute(connection, columns, sql)
+            except duckdb.Error as error:
+                if not question.where:
+                    raise
+                raise LakeError(f"--where cannot be used: {_first_line(error)}") from error
 
     def is_kept_apart(self, name: str) -> bool:
         """Whether a metric is never added up over some dimension, as amounts over currencies."""
@@ -236,6 +211,29 @@ class Metrics:
             else:
                 found[item.granularity_free_dunder_name] = _Kind("Dimension")
         return _Dimensions(found)
+
+
+def execute(connection: duckdb.DuckDBPyConnection, columns: list[str], sql: str) -> Answer:
+    """Run the SQL of a question, as :meth:`Metrics.sql` gives it.
+
+    Raises:
+        LakeError: The lake has no table for it.
+    """
+    try:
+        cursor = connection.execute(sql)
+    except duckdb.CatalogException as error:
+        raise LakeError(
+            f"The lake has no table for it yet: run `dbt build` first. {_first_line(error)}"
+        ) from error
+    names = [column[0] for column in cursor.description]
+    table = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    # DuckDB makes a timestamp of the first day of a month.
+    days = {column for column in columns if column.rpartition("__")[2] in GRAINS}
+    rows = [
+        tuple(_day(row[column]) if column in days else row[column] for column in columns)
+        for row in table
+    ]
+    return Answer(columns, rows)
 
 
 class _DuckDb:

@@ -111,10 +111,8 @@ class PullRequest:
                 before = replace(after, snapshot=first.after.snapshot, label="the first build")
             found = compare(connection, before, after, keys(manifests[0]), shown(*manifests), only)
             if not first:
-                changed = [table.name for table in found.changed]
-                semantic_manifest = self._out / "semantic_manifest.json"
                 found.metrics = compare_metrics(
-                    connection, before, after, changed, semantic_manifest
+                    connection, found, self._out / "semantic_manifest.json"
                 )
             return found
 

@@ -150,6 +150,23 @@ def dbt_target() -> Path:
     return target_folder()
 
 
+def parsed(name: str) -> Path:
+    """A manifest of dbt's target folder; dbt parses first if the models changed since.
+
+    Args:
+        name: ``manifest.json`` or ``semantic_manifest.json``.
+
+    Raises:
+        LakeError: dbt cannot parse the project; its lines say why.
+    """
+    from lotus_lake.settings import is_current, project_folder
+
+    manifest = dbt_target() / name
+    if not is_current(manifest, project_folder()):
+        parse_project()
+    return manifest
+
+
 def parse_project() -> Path:
     """Let dbt parse the project; its manifest.
 

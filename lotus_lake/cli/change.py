@@ -146,9 +146,7 @@ def diff(branch: str, latest: bool, only: tuple[str, ...]) -> None:
     declared = keys(manifest), shown(manifest)
     with opened(config, branch, latest=latest) as sides:
         found = compare(*sides, *declared, only)
-        changed = [table.name for table in found.changed]
-        semantic_manifest = dbt_target() / "semantic_manifest.json"
-        found.metrics = compare_metrics(*sides, changed, semantic_manifest)
+        found.metrics = compare_metrics(sides[0], found, dbt_target() / "semantic_manifest.json")
     write_reports(found, out)
     console = Console()
     print_report(found, console)

@@ -13,7 +13,7 @@ from lotus_lake.cli.base import (
     Command,
     dbt_target,
     json_option,
-    parse_project,
+    parsed,
     print_json,
     say,
 )
@@ -181,7 +181,6 @@ def _declared_metrics() -> Metrics:
         LakeError: MetricFlow is not installed, or dbt cannot parse the project.
     """
     from lotus_lake.config import LakeError
-    from lotus_lake.settings import is_current, project_folder
 
     try:
         from lotus_lake.metrics import Metrics
@@ -190,10 +189,7 @@ def _declared_metrics() -> Metrics:
             "MetricFlow is not installed: run pip install 'lotus-lake[metrics]'."
         ) from error
 
-    manifest = dbt_target() / "semantic_manifest.json"
-    if not is_current(manifest, project_folder()):
-        parse_project()
-    return Metrics(manifest)
+    return Metrics(parsed("semantic_manifest.json"))
 
 
 def _show(answer: Answer) -> None:

@@ -4,71 +4,63 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from lotus_lake.config import LakeError
 from lotus_lake.diff.relations import Side
-from lotus_lake.diff.results import MetricDelta
+from lotus_lake.diff.results import LakeDiff, MetricDelta
 
 # A table, as MetricFlow writes it: database, schema and name.
 _TABLE = re.compile(r'"\w+"\."(\w+)"\."(\w+)"')
 
 
 def compare_metrics(
-    connection: duckdb.DuckDBPyConnection,
-    before: Side,
-    after: Side,
-    changed: Collection[str],
-    semantic_manifest: Path,
+    connection: duckdb.DuckDBPyConnection, diff: LakeDiff, semantic_manifest: Path
 ) -> list[MetricDelta]:
     """The months in which a metric differs, those of each metric in order.
 
     Args:
         connection: Has both sides.
-        before: The lake.
-        after: The branch.
-        changed: The tables that differ, ``schema.name``; metrics of others are left out.
+        diff: The tables that differ; metrics of other tables are left out.
         semantic_manifest: What dbt has parsed of the metrics, after the change.
     """
     if not semantic_manifest.exists() or not json.loads(semantic_manifest.read_bytes())["metrics"]:
         return []
     from lotus_lake.metrics import Metrics, Question
 
+    changed = {table.name for table in diff.changed}
     metrics = Metrics(semantic_manifest)
-    found = []
-    for declared in metrics.declared():
-        by = ["currency"] if "currency" in declared.dimensions else []
-        _, sql = metrics.sql(Question([declared.name], by, grain="month"))
-        tables = {".".join(names) for names in _TABLE.findall(sql)}
-        if tables.isdisjoint(changed):
+    deltas = []
+    for metric in metrics.declared():
+        by = ["currency"] if "currency" in metric.dimensions else []
+        columns, sql = metrics.sql(Question([metric.name], by, grain="month"))
+        if changed.isdisjoint(".".join(table) for table in _TABLE.findall(sql)):
             continue
-        old, new = (_by_month(connection, side, sql, declared.name) for side in (before, after))
-        found += [
-            MetricDelta(declared.name, f"{month:%Y-%m}", currency, old.get(key), new.get(key))
-            for key in sorted({*old, *new})
-            for month, currency in [key]
-            if old.get(key) != new.get(key)
+        before, after = (
+            _by_month(connection, side, columns, sql) for side in (diff.before, diff.after)
+        )
+        deltas += [
+            MetricDelta(metric.name, f"{month:%Y-%m}", currency, before.get(key), after.get(key))
+            for key in sorted({*before, *after})
+            if before.get(key) != after.get(key)
+            for month, currency in (key,)
         ]
-    return found
+    return deltas
 
 
 def _by_month(
-    connection: duckdb.DuckDBPyConnection, side: Side, sql: str, metric: str
+    connection: duckdb.DuckDBPyConnection, side: Side, columns: list[str], sql: str
 ) -> dict[tuple[date, str], Any]:
-    """A metric's values by month and currency; none if a table or column is not there."""
-    of_side = _TABLE.sub(lambda name: f"(from {side.relation(f'{name[1]}.{name[2]}')})", sql)
+    """A metric's values by month and currency; none if a table or column does not exist."""
+    from lotus_lake.metrics import execute
+
+    of_side = _TABLE.sub(lambda table: f"(from {side.relation('.'.join(table.groups()))})", sql)
     try:
-        result = connection.execute(of_side)
-    except (duckdb.CatalogException, duckdb.BinderException):
+        answer = execute(connection, columns, of_side)
+    except (LakeError, duckdb.BinderException):
         return {}
-    names = [column[0] for column in result.description]
-    rows = [dict(zip(names, values, strict=True)) for values in result.fetchall()]
-    return {
-        (row["metric_time__month"], row.get("currency") or ""): row[metric]
-        for row in rows
-        if row["metric_time__month"]
-    }
+    return {(month, "".join(currency)): value for month, *currency, value in answer.rows if month}

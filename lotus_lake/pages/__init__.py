@@ -61,7 +61,6 @@ def environment(
         return printable_lines(value) if type(value) is str else value
 
     made = jinja2.Environment(
-        extensions=["jinja2.ext.do"],
         loader=jinja2.FileSystemLoader([folder, FOLDER]),
         autoescape=html,
         trim_blocks=True,

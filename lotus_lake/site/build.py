@@ -63,14 +63,14 @@ def write_data(lake: LakeConfig, project: Path, target: Path, out: Path) -> None
     """The pages that change with the data: the status, and the project's pages of metrics.
 
     Raises:
-        LakeError: A page asks for what there is not.
+        LakeError: A page asks for a metric that does not exist.
         Unreachable: The lake cannot be read, or was not built yet.
     """
     # They draw charts, which takes a second to import.
     from lotus_lake.site import reports, status
 
-    problems = status.write(lake, target / "manifest.json", out)
-    reports.write(lake, project, target / "semantic_manifest.json", out, problems)
+    shown = status.write(lake, target / "manifest.json", out)
+    reports.write(lake, project, target / "semantic_manifest.json", out, shown)
 
 
 def write_guides(project: Path, out: Path) -> None:

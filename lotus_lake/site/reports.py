@@ -5,25 +5,26 @@ Every number is a metric's; nothing is added up here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import duckdb
 import yaml
 
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import ALIAS, connect
-from lotus_lake.metrics import Metrics, Question
+from lotus_lake.metrics import Declared, Metrics, Question, execute
 from lotus_lake.pages import charts, environment, guarded
+from lotus_lake.site.status import Status
 
 FOLDER = "pages"
 CURRENCY = "currency"
 
-_KINDS = ("figures", "series", "ranking", "triangle")
-_LIMIT = 15
+Show = Literal["figures", "series", "ranking", "triangle"]
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ class Section:
 
     title: str
     metrics: tuple[str, ...]
-    show: Literal["figures", "series", "ranking", "triangle"]
+    show: Show
     about: str = ""
     by: tuple[str, ...] = ()
     sort: Literal["ascending", "descending"] = "descending"
     without_days: bool = False
-    limit: int = _LIMIT
+    limit: int = 15
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Period:
 
 @dataclass(frozen=True)
 class Block:
-    """A section for one currency and period: a table, and a drawing. Empty for all of them."""
+    """A section for a currency and a grain, each empty if it is for all: a table and a chart."""
 
     currency: str
     grain: str
@@ -120,8 +121,8 @@ def _page(file: Path) -> Page:
         for fields in content["sections"]:
             lists = {name: tuple(fields.get(name, ())) for name in ("metrics", "by")}
             section = Section(**{**fields, **lists})
-            if section.show not in _KINDS:
-                raise ValueError(f"show is none of {', '.join(_KINDS)}")
+            if section.show not in get_args(Show):
+                raise ValueError(f"show is none of {', '.join(get_args(Show))}")
             if len(section.by) < {"ranking": 1, "triangle": 2}.get(section.show, 0):
                 raise ValueError(f"{section.title} needs more dimensions under `by`")
             sections.append(section)
@@ -135,7 +136,7 @@ def _page(file: Path) -> Page:
 
 
 def write(
-    config: LakeConfig, project: Path, semantic_manifest: Path, site: Path, problems: list[str]
+    config: LakeConfig, project: Path, semantic_manifest: Path, site: Path, status: Status
 ) -> None:
     """Write the pages into the folder of a site; ``pages/index.yml`` is its first page.
 
@@ -144,10 +145,10 @@ def write(
         project: The project's folder.
         semantic_manifest: What dbt has parsed of the metrics.
         site: The folder.
-        problems: What somebody should look at, for the first page.
+        status: The lake's, for the first page.
 
     Raises:
-        LakeError: A page asks for what there is not, or the lake was not built yet.
+        LakeError: A page asks for a metric that does not exist, or the lake was not built yet.
     """
     pages = read_pages(project)
     if not pages:
@@ -158,32 +159,39 @@ def write(
     with connect(config) as connection:
         reports = Reports(Metrics(semantic_manifest), connection)
         for page in pages:
-            text = template.render(page=page, pages=pages, problems=problems, reports=reports)
+            text = template.render(page=page, pages=pages, status=status, reports=reports)
             (site / f"{page.name}.html").write_text(guarded(text), encoding="utf-8")
 
 
 class Reports:
-    """The metrics of a lake, asked for pages.
-
-    Raises:
-        LakeError: There are no days yet.
-    """
+    """The metrics of a lake, for pages."""
 
     def __init__(self, metrics: Metrics, connection: duckdb.DuckDBPyConnection) -> None:
         self._metrics = metrics
         self._connection = connection
-        self._first: dict[str, list[dict[str, Any]]] = {}
         self._declared = {metric.name: metric for metric in metrics.declared()}
+        # The first metric of each page by day.
+        self._days: dict[str, list[Row]] = {}
         (self.as_of,) = connection.execute(
             "select max(snapshot_time)::timestamptz"
             f" from __ducklake_metadata_{ALIAS}.ducklake_snapshot"
-        ).fetchone() or (None,)
+        ).fetchall()[0]
+
+    def declared(self, metric: str) -> Declared:
+        """A metric, with its label and description.
+
+        Raises:
+            LakeError: It does not exist.
+        """
+        if metric not in self._declared:
+            raise LakeError(f"A page asks for metric {metric}, which does not exist.")
+        return self._declared[metric]
 
     def periods(self, page: Page) -> list[Period]:
         """What the reader of a page may choose."""
         if not any(section.show in ("series", "ranking") for section in page.sections):
             return []
-        last = self.last_day(page)
+        last = self._last_day(page)
         month = last.replace(day=1)
         return [
             Period("month", "Months", month.replace(year=month.year - 2), last),
@@ -191,29 +199,10 @@ class Reports:
             Period("day", "Days", last - timedelta(days=30), last),
         ]
 
-    def last_day(self, page: Page) -> date:
-        """The last day of the page's first metric."""
-        days = [row["metric_time__day"] for row in self._days(page)]
-        return max(filter(None, days), default=date.today())
-
     def currencies(self, page: Page) -> list[str]:
-        """Those of the page's first metric, the one with the most days first."""
-        found = self._by_currency(self._days(page))
-        return sorted(filter(None, found), key=lambda one: (-len(found[one]), one))
-
-    def _days(self, page: Page) -> list[dict[str, Any]]:
-        """The first metric by day, asked once."""
-        dated = [section for section in page.sections if not section.without_days]
-        if page.name not in self._first:
-            self._first[page.name] = self._ask(dated[0].metrics[:1], grain="day") if dated else []
-        return self._first[page.name]
-
-    def meaning(self, metric: str) -> tuple[str, str]:
-        """A metric's label and description."""
-        declared = self._declared.get(metric)
-        if not declared:
-            raise LakeError(f"A page asks for metric {metric}, which there is not.")
-        return declared.label, declared.description
+        """The currencies of the page's first metric, the one with the most days first."""
+        rows = _by_currency(self._by_day(page))
+        return sorted(filter(None, rows), key=lambda currency: (-len(rows[currency]), currency))
 
     def blocks(self, page: Page, section: Section) -> list[Block]:
         """A section for each currency and period."""
@@ -228,53 +217,49 @@ class Reports:
     # -- kinds of sections -------------------------------------------------------------------------
 
     def _figures(self, page: Page, section: Section) -> Iterator[Block]:
-        last = self.last_day(page)
+        last = self._last_day(page)
         month = last.replace(day=1)
         spans = {
             f"{last:%A %d %B %Y}": (last, last),
             f"{month:%B} until then": (month, last),
             "The same days a year before": (_year_before(month), _year_before(last)),
         }
-        answers = {
-            name: self._by_currency(self._ask(section.metrics, first=first, last=end))
-            for name, (first, end) in spans.items()
-        }
-        for currency in sorted({one for answer in answers.values() for one in answer}):
-            rows = []
-            for metric in section.metrics:
-                values = [
-                    next(iter(answer.get(currency, [])), {}).get(metric)
-                    for answer in answers.values()
-                ]
-                rows.append(
-                    [self.meaning(metric)[0], *(self._shown(metric, value) for value in values)]
-                )
+        answers = [
+            _by_currency(self._ask(section.metrics, first=first, last=end))
+            for first, end in spans.values()
+        ]
+        for currency in sorted({currency for answer in answers for currency in answer}):
+            values = [answer.get(currency, [{}])[0] for answer in answers]
+            rows = [
+                [label, *(self._shown(metric, row.get(metric)) for row in values)]
+                for metric, label in zip(section.metrics, self._labels(section), strict=True)
+            ]
             yield Block(currency, "", ["", *spans], rows)
 
     def _series(self, page: Page, section: Section) -> Iterator[Block]:
         for period in self.periods(page):
             first = period.year_before(period.first)
             asked = self._ask(section.metrics, grain=period.grain, first=first, last=period.last)
-            for currency, answer in self._by_currency(asked).items():
-                found = {row[f"metric_time__{period.grain}"]: row for row in answer}
-                yield self._series_block(section, period, currency, found)
+            for currency, answer in _by_currency(asked).items():
+                by_start = {row[f"metric_time__{period.grain}"]: row for row in answer}
+                yield self._series_block(section, period, currency, by_start)
 
     def _series_block(
         self,
         section: Section,
         period: Period,
         currency: str,
-        found: Mapping[date, Mapping[str, Any]],
+        by_start: Mapping[date, Row],
     ) -> Block:
         drawn = section.metrics[0]
-        label = self.meaning(drawn)[0]
+        label = self.declared(drawn).label
         rows, points = [], []
-        oldest = min(found, default=period.last)
+        oldest = min(by_start)
         for start in period.starts:
             if start < oldest:
                 break
-            now = found.get(start, {})
-            before = found.get(period.year_before(start), {}).get(drawn)
+            now = by_start.get(start, {})
+            before = by_start.get(period.year_before(start), {}).get(drawn)
             rows.append(
                 [
                     period.name(start),
@@ -307,40 +292,40 @@ class Reports:
         for period in periods:
             days = {"first": period.first, "last": period.last} if period else {}
             asked = self._ask(section.metrics, by=section.by, **days)
-            for currency, answer in self._by_currency(asked).items():
-                ranked = [row for row in answer if row[section.metrics[0]] is not None]
-                ranked.sort(
-                    key=lambda row: row[section.metrics[0]], reverse=section.sort == "descending"
+            first = section.metrics[0]
+            for currency, answer in _by_currency(asked).items():
+                ranked = sorted(
+                    (row for row in answer if row[first] is not None),
+                    key=lambda row: row[first],
+                    reverse=section.sort == "descending",
                 )
-                dimensions = (
-                    [name for name in ranked[0] if name not in section.metrics] if ranked else []
-                )
-                dimensions = [name for name in dimensions if name != CURRENCY]
+                dimensions = _dimensions(answer[0], section)
                 rows = [
                     [
                         *(
-                            str(row[name] if row[name] not in (None, "") else "–")
+                            "–" if row[name] in (None, "") else str(row[name])
                             for name in dimensions
                         ),
                         *(self._shown(metric, row[metric]) for metric in section.metrics),
                     ]
                     for row in ranked[: section.limit]
                 ]
-                head = [
+                heads = [
                     name.rpartition("__")[2].replace("_", " ").capitalize() for name in dimensions
                 ]
                 yield Block(
                     currency,
                     period.grain if period else "",
-                    [*head, *self._labels(section)],
+                    [*heads, *self._labels(section)],
                     rows,
                     more=max(len(ranked) - section.limit, 0),
                 )
 
     def _triangle(self, page: Page, section: Section) -> Iterator[Block]:
         (metric,) = section.metrics
-        for currency, answer in self._by_currency(self._ask((metric,), by=section.by)).items():
-            down, across = [name for name in answer[0] if name not in (metric, CURRENCY)][:2]
+        asked = self._ask(section.metrics, by=section.by)
+        for currency, answer in _by_currency(asked).items():
+            down, across = _dimensions(answer[0], section)
             cells = {(row[down], row[across]): row[metric] for row in answer}
             columns = sorted({row[across] for row in answer})
             rows = [
@@ -354,24 +339,26 @@ class Reports:
 
     # -- asking and showing ------------------------------------------------------------------------
 
-    def _ask(
-        self, metrics: Sequence[str], by: Sequence[str] = (), **question: Any
-    ) -> list[dict[str, Any]]:
-        has_currency = all(
-            CURRENCY in self._declared[one].dimensions for one in metrics if self.meaning(one)
-        )
-        by = [*by, CURRENCY] if has_currency else by
-        answer = self._metrics.answer(Question(metrics, by, **question), self._connection)
-        return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    def _by_day(self, page: Page) -> list[Row]:
+        if page.name not in self._days:
+            dated = [section for section in page.sections if not section.without_days]
+            self._days[page.name] = self._ask(dated[0].metrics[:1], grain="day") if dated else []
+        return self._days[page.name]
 
-    def _by_currency(self, rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-        found: dict[str, list[dict[str, Any]]] = {}
-        for row in rows:
-            found.setdefault(row.get(CURRENCY) or "", []).append(row)
-        return found
+    def _last_day(self, page: Page) -> date:
+        days = [row["metric_time__day"] for row in self._by_day(page)]
+        return max(filter(None, days), default=date.today())
+
+    def _ask(self, metrics: Sequence[str], by: Sequence[str] = (), **question: Any) -> list[Row]:
+        """Rows of metrics, by currency if all of them have one."""
+        if all(CURRENCY in self.declared(metric).dimensions for metric in metrics):
+            by = [*by, CURRENCY]
+        columns, sql = self._metrics.sql(Question(metrics, by, **question))
+        answer = execute(self._connection, columns, sql)
+        return [dict(zip(columns, row, strict=True)) for row in answer.rows]
 
     def _labels(self, section: Section) -> list[str]:
-        return [self.meaning(metric)[0] for metric in section.metrics]
+        return [self.declared(metric).label for metric in section.metrics]
 
     def _shown(self, metric: str, value: Any) -> str:
         """A value as people read it: a rate in per cent, an amount with cents, a count whole."""
@@ -382,6 +369,19 @@ class Reports:
         if self._metrics.is_kept_apart(metric) or (value != int(value)):
             return f"{value:,.2f}"
         return f"{int(value):,}"
+
+
+def _by_currency(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows by their currency, which is empty where they have none."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.get(CURRENCY) or "", []).append(row)
+    return groups
+
+
+def _dimensions(row: Row, section: Section) -> list[str]:
+    """The columns of a row by which a section groups."""
+    return [name for name in row if name not in (*section.metrics, CURRENCY)]
 
 
 def _start(day: date, grain: str) -> date:

@@ -58,8 +58,8 @@ class Status:
         return [row["stream"] for row in self.tables["streams"] if not row["last_fed_at"]]
 
 
-def write(config: LakeConfig, manifest: Path, site: Path) -> list[str]:
-    """Write the page into the folder of a site; the problems that it names.
+def write(config: LakeConfig, manifest: Path, site: Path) -> Status:
+    """Write the page into the folder of a site; what it shows.
 
     Raises:
         Unreachable: The lake cannot be read, or was not built yet.
@@ -70,7 +70,7 @@ def write(config: LakeConfig, manifest: Path, site: Path) -> list[str]:
         raise Unreachable(str(error)) from error
     (site / PAGE).parent.mkdir(parents=True, exist_ok=True)
     (site / PAGE).write_text(render(status), encoding="utf-8")
-    return status.problems
+    return status
 
 
 def owners(manifest: Path) -> Owners:
