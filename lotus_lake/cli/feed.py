@@ -228,26 +228,28 @@ def reconcile(stream: str | None, no_read_files: bool, as_json: bool) -> int:
 
     results = []
 
-    def told(one: Reconciled) -> None:
-        results.append(one)
-        if not as_json:
-            for line in [*(f"difference: {line}" for line in one.differences), *one.notes]:
-                say(f"  {one.stream}  {line}")
-            said = counted(len(one.differences), "difference") if one.differences else "clean"
-            say(f"{one.stream}: {said}")
+    def show(result: Reconciled) -> None:
+        results.append(result)
+        if as_json:
+            return
+        differences = [f"difference: {line}" for line in result.differences]
+        for line in [*differences, *result.notes]:
+            say(f"  {result.stream}  {line}")
+        verdict = counted(len(differences), "difference") if differences else "clean"
+        say(f"{result.stream}: {verdict}")
 
     with opened("reconcile") as lake:
         chosen = compared(lake, stream, not no_read_files)
         _warn_of_undeclared(lake)
-        for one in chosen:
-            told(one)
+        for result in chosen:
+            show(result)
     url = os.environ.get("LAKE_SERVING_URL")
     if url and not stream:
         from lotus_lake.config import LakeConfig
         from lotus_lake.publication.publish import compare
 
         for table, lines in compare(LakeConfig.from_env(), url):
-            told(Reconciled(table, lines, []))
+            show(Reconciled(table, lines, []))
     differences = [line for one in results for line in one.differences]
     if as_json:
         print_json([asdict(one) for one in results])
