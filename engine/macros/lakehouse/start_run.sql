@@ -8,8 +8,7 @@
     {% if execute and flags.WHICH in ["run", "build", "seed", "snapshot", "test"] %}
         {% do lotus_lake.operate("check_version", {"macros": "0.1.0"}) %}
         {% do lotus_lake.check_variables() %}
-        {% do lotus_lake.create_meta_tables() %}
-        {% do lotus_lake.create_history_tables() %}
+        {% do lotus_lake.operate("create_meta") %}
         {% do lotus_lake.operate("forget_unknown_bounds") %}
         {% do lotus_lake.declare_streams() %}
         {% do run_query(
