@@ -1,6 +1,6 @@
 """The engine's settings: the ``vars:`` of a project's dbt_project.yml that are the engine's own.
 
-Builds hand over dbt's values (macro ``check_variables``); ``lake`` reads the file by itself. The
+Builds hand over dbt's values (macro ``start_run``); ``lake`` reads the file by itself. The
 feeder's, ``feed_*``, are checked with each stream's declaration (``lotus_lake/streams.py``).
 """
 

@@ -31,7 +31,7 @@ _FULL = re.compile(
 
 # How a run says that it refuses what a person has set.
 _REFUSED = re.compile(
-    r"\bVariable \w+ is '|> in macro operate .*\s+> called by macro declare_streams "
+    r"\bVariable \w+ is '|> in macro _operate .*\s+> called by macro _declare_streams "
 )
 
 
