@@ -11,11 +11,11 @@ import click
 
 from lotus_lake.cli.base import (
     DAYS,
-    Command,
-    Group,
+    command,
     dbt_target,
     dry_run_option,
     json_option,
+    main,
     parse_project,
     print_json,
     run_dbt,
@@ -37,7 +37,7 @@ _BRANCH_LINE = "{:<42}{:>10}  {:<20}{:>6}  {:<20}{}"
 # -- branches --------------------------------------------------------------------------------------
 
 
-@click.group(cls=Group)
+@main.group()
 def branch() -> None:
     """Make, list and drop branches of the whole lake.
 
@@ -47,7 +47,7 @@ def branch() -> None:
     """
 
 
-@branch.command(examples=["lake branch create tips"])
+@command("lake branch create tips", group=branch)
 @click.argument("name")
 def create(name: str) -> None:
     """Make a branch of the lake as it is now.
@@ -63,7 +63,7 @@ def create(name: str) -> None:
     )
 
 
-@branch.command("list", examples=["lake branch list"])
+@command("lake branch list", name="list", group=branch)
 @json_option
 def list_(as_json: bool) -> None:
     """List the branches, oldest first, and which of them are stale.
@@ -89,7 +89,7 @@ def list_(as_json: bool) -> None:
     say(f"{number}. Drop one: lake branch drop NAME; old ones: lake branch drop --older-than 14")
 
 
-@branch.command(examples=["lake branch drop tips", "lake branch drop --older-than 14 --dry-run"])
+@command("lake branch drop tips", "lake branch drop --older-than 14 --dry-run", group=branch)
 @click.argument("name", required=False)
 @click.option("--older-than", type=DAYS, metavar="DAYS", help="All that are so many days old.")
 @dry_run_option
@@ -119,10 +119,7 @@ def drop(name: str | None, older_than: int | None, dry_run: bool) -> None:
             say(f"Branch {one} is dropped.")
 
 
-@click.command(
-    cls=Command,
-    examples=["lake diff tips", "lake diff tips --only fct_orders --only fct_orders_by_day"],
-)
+@command("lake diff tips", "lake diff tips --only fct_orders --only fct_orders_by_day")
 @click.argument("branch")
 @click.option("--latest", is_flag=True, help="Compare with the lake as it is now.")
 @click.option("--only", multiple=True, metavar="TABLE", help="Only this table; may be repeated.")
@@ -155,14 +152,7 @@ def diff(branch: str, latest: bool, only: tuple[str, ...]) -> None:
     console.print(f"\nReports: {out}/report.md, {out}/report.html", highlight=False)
 
 
-@click.command(
-    cls=Command,
-    examples=["lake pr tips"],
-    exits={
-        Exit.OK: "built, and both ways of building agree",
-        Exit.FAILED: "a model or a test failed, or the ways do not agree",
-    },
-)
+@command("lake pr tips")
 @click.argument("branch")
 def pr(branch: str) -> int:
     """Build what this checkout changes on BRANCH, and show the effect.
@@ -187,7 +177,7 @@ def pr(branch: str) -> int:
     return Exit.FAILED if found.failed else Exit.OK
 
 
-@click.command(cls=Command, examples=["lake watch fct_orders", "lake watch fct_orders+"])
+@command("lake watch fct_orders", "lake watch fct_orders+")
 @click.argument("select", nargs=-1, required=True)
 def watch(select: tuple[str, ...]) -> int:
     """Build models and their tests, now and on each save, until Ctrl-C.
@@ -205,15 +195,11 @@ def watch(select: tuple[str, ...]) -> int:
 # -- streams ---------------------------------------------------------------------------------------
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "lake discover",
-        "lake discover shop.orders --yaml",
-        "lake discover --add shop.refunds",
-        "lake discover --add erp.stock --key sku --cursor changed_at",
-    ],
-    exits={Exit.FAILED: "with --check: something is not declared, or cannot be fed"},
+@command(
+    "lake discover",
+    "lake discover shop.orders --yaml",
+    "lake discover --add shop.refunds",
+    "lake discover --add erp.stock --key sku --cursor changed_at",
 )
 @click.argument("streams", nargs=-1, metavar="[STREAM]...")
 @click.option("--all", "whole", is_flag=True, help="Scan all files, not only a sample.")
@@ -345,11 +331,7 @@ def _show_yaml(one: Discovery) -> None:
 _CATALOGS = Path("deploy/airbyte/catalogs")
 
 
-@click.command(
-    cls=Command,
-    examples=["lake catalog", "lake catalog shop", "lake catalog --check"],
-    exits={Exit.OK: "written, or up to date", Exit.FAILED: "with --check: a catalog is stale"},
-)
+@command("lake catalog", "lake catalog shop", "lake catalog --check")
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @click.option("--check", is_flag=True, help="Write nothing; say what is stale.")
 def catalog(sources: tuple[str, ...], check: bool) -> int:
@@ -381,11 +363,7 @@ def _write_catalogs(sources: tuple[str, ...] = ()) -> list[Path]:
     return catalogs.update(read_manifest(parse_project()), sources, project_folder() / _CATALOGS)
 
 
-@click.command(
-    cls=Command,
-    examples=["lake docs", "lake docs --serve", "lake docs --status"],
-    exits={Exit.OK: "built, or shown until Ctrl-C"},
-)
+@command("lake docs", "lake docs --serve", "lake docs --status")
 @click.option(
     "--serve",
     is_flag=False,
@@ -421,7 +399,7 @@ def docs(serve: int | None, status: bool) -> None:
     say(f"The site is in {site}: open {site}/index.html, or run lake docs --serve.")
 
 
-@click.command(cls=Command, examples=["lake init"])
+@command("lake init")
 def init() -> None:
     """Make this folder a dbt project on the engine.
 
@@ -444,6 +422,3 @@ def init() -> None:
     say("Next: put files into .lake/landing/raw/SOURCE/STREAM/, then")
     say("  lake discover --add SOURCE.STREAM")
     say("  dbt build")
-
-
-COMMANDS = (init, watch, branch, diff, pr, discover, catalog, docs)

@@ -12,7 +12,7 @@ import click
 
 from lotus_lake.cli.base import (
     DAY,
-    Command,
+    command,
     dry_run_option,
     json_option,
     print_json,
@@ -27,21 +27,12 @@ if TYPE_CHECKING:
     from lotus_lake.operations.lake import Lake
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "lake tick              one tick, as a CronJob runs it",
-        "lake tick --dry-run    what would it do, and why?",
-        "lake tick --full       build everything, whether or not something is new",
-        "lake tick --loop 60    a tick a minute, in one process",
-        "lake tick --maintain   `lake maintain` under the same lock",
-    ],
-    exits={
-        Exit.OK: "built, or nothing new",
-        Exit.PARTIAL: "files went into quarantine, or a test warned at error level",
-        Exit.FAILED: "a model or a test failed, or the build was cut short",
-        Exit.LOCKED: "another run holds the lock",
-    },
+@command(
+    "lake tick              one tick, as a CronJob runs it",
+    "lake tick --dry-run    what would it do, and why?",
+    "lake tick --full       build everything, whether or not something is new",
+    "lake tick --loop 60    a tick a minute, in one process",
+    "lake tick --maintain   `lake maintain` under the same lock",
 )
 @click.option("--full", is_flag=True, help="Build everything.")
 @click.option("--maintain", is_flag=True, help="Do the upkeep instead of a build.")
@@ -128,13 +119,7 @@ def _change(
         say(f"Done. {done}")
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "lake undo shop.orders --day 2025-01-15 --dry-run",
-        "lake undo shop.orders --delivery 7",
-    ],
-)
+@command("lake undo shop.orders --day 2025-01-15 --dry-run", "lake undo shop.orders --delivery 7")
 @_of_a_delivery
 def undo(**options: Any) -> None:
     """Take deliveries of STREAM out of the lake, and keep them out.
@@ -151,7 +136,7 @@ def undo(**options: Any) -> None:
     )
 
 
-@click.command(cls=Command, examples=["lake replay shop.orders --delivery 7"])
+@command("lake replay shop.orders --delivery 7")
 @_of_a_delivery
 def replay(**options: Any) -> None:
     """Feed deliveries of STREAM once more.
@@ -164,7 +149,7 @@ def replay(**options: Any) -> None:
     _change(deliveries.replay, **options, done="The next `dbt build` feeds them again.")
 
 
-@click.command(cls=Command, examples=["lake release shop.orders --day 2025-01-15"])
+@command("lake release shop.orders --day 2025-01-15")
 @_of_a_delivery
 def release(**options: Any) -> None:
     """Let the next build try quarantined or undone files again.
@@ -177,7 +162,7 @@ def release(**options: Any) -> None:
     _change(deliveries.release, **options, done="The next `dbt build` tries them again.")
 
 
-@click.command(cls=Command, examples=["lake sweep --dry-run", "lake sweep && dbt build"])
+@command("lake sweep --dry-run", "lake sweep && dbt build")
 @dry_run_option
 @json_option
 def sweep(dry_run: bool, as_json: bool) -> None:
@@ -203,15 +188,7 @@ def sweep(dry_run: bool, as_json: bool) -> None:
     say(f"{unknown_files} not in the ledger. {ended}")
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "lake reconcile",
-        "lake reconcile shop",
-        "lake reconcile shop.orders --no-read-files",
-    ],
-    exits={Exit.OK: "everything agrees", Exit.FAILED: "something differs"},
-)
+@command("lake reconcile", "lake reconcile shop", "lake reconcile shop.orders --no-read-files")
 @click.argument("stream", required=False)
 @click.option("--no-read-files", is_flag=True, help="Do not ask each landed file for its rows.")
 @json_option
@@ -264,6 +241,3 @@ def _warn_of_undeclared(lake: Lake) -> None:
 
     for warning in check_landing(lake):
         warn(f"WARNING {warning}")
-
-
-COMMANDS = (tick, undo, replay, release, sweep, reconcile)

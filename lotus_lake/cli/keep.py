@@ -8,7 +8,7 @@ import click
 
 from lotus_lake.cli.base import (
     DAYS,
-    Command,
+    command,
     dry_run_option,
     fail,
     json_option,
@@ -21,15 +21,11 @@ from lotus_lake.exits import Exit
 from lotus_lake.wording import counted
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "lake maintain --dry-run",
-        "lake tick --maintain                  the same under the scheduler's lock",
-        "lake maintain --orphans --dry-run",
-        "lake maintain --orphans --older-than 1",
-    ],
-    exits={Exit.FAILED: "another run was faster; what was done stays done"},
+@command(
+    "lake maintain --dry-run",
+    "lake tick --maintain                  the same under the scheduler's lock",
+    "lake maintain --orphans --dry-run",
+    "lake maintain --orphans --older-than 1",
 )
 @dry_run_option
 @click.option(
@@ -105,15 +101,11 @@ _at_option = click.option(
 )
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "lake backup --keep 14",
-        "lake backup --at s3://elsewhere/lotus-lake",
-        "lake backup --list",
-        "lake backup --check",
-    ],
-    exits={Exit.UNREACHABLE: "the catalog or the backups cannot be reached, or files are missing"},
+@command(
+    "lake backup --keep 14",
+    "lake backup --at s3://elsewhere/lotus-lake",
+    "lake backup --list",
+    "lake backup --check",
 )
 @click.option("--keep", type=click.IntRange(1), metavar="N", help="Keep only the newest N.")
 @_at_option
@@ -145,14 +137,7 @@ def backup(keep: int | None, at: str | None, listed: bool, check: bool, as_json:
         say(f"Saved {found[0].name} in {backups.url}")
 
 
-@click.command(
-    cls=Command,
-    examples=["lake restore", "lake restore 20260105T0300 --force"],
-    exits={
-        Exit.LOCKED: "another run holds the lock",
-        Exit.UNREACHABLE: "the catalog or the backups cannot be reached, or files are missing",
-    },
-)
+@command("lake restore", "lake restore 20260105T0300 --force")
 @click.argument("name", required=False)
 @click.option("--force", is_flag=True, help="Also when the lake is newer, or damaged.")
 @_at_option
@@ -190,6 +175,3 @@ def _check(config: LakeConfig, command: str, as_json: bool) -> None:
         fail(command, what, Exit.UNREACHABLE)
     if not as_json:
         say("Every data file is there. Next: lake reconcile, then a tick feeds what came since.")
-
-
-COMMANDS = (maintain, backup, restore)

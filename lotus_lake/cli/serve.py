@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from lotus_lake.cli.base import (
-    Command,
+    command,
     dbt_target,
     dry_run_option,
     json_option,
@@ -17,17 +17,12 @@ from lotus_lake.cli.base import (
     print_json,
     say,
 )
-from lotus_lake.exits import Exit
 from lotus_lake.wording import counted
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "lake publish --dry-run",
-        "lake publish --full                   after the catalog was restored",
-    ],
-    exits={Exit.LOCKED: "another publication runs, or a reader holds a table that changes"},
+@command(
+    "lake publish --dry-run",
+    "lake publish --full                   after the catalog was restored",
 )
 @click.option("--full", is_flag=True, help="Write every table whole, changed or not.")
 @dry_run_option
@@ -70,6 +65,3 @@ def _manifest() -> Path:
 
     manifest = dbt_target() / "manifest.json"
     return manifest if is_current(manifest, project_folder()) else parse_project()
-
-
-COMMANDS = (publish,)
