@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,6 @@ from lotus_lake.exits import Exit
 from lotus_lake.wording import counted
 
 if TYPE_CHECKING:
-    from lotus_lake.operations.deliveries import Delivery, Found
     from lotus_lake.operations.lake import Lake
 
 
@@ -67,99 +65,88 @@ def tick(
     return ticks.run(full, maintain, dry_run, loop, variables, log_format)
 
 
-def _of_a_delivery(function: Callable[..., None]) -> Callable[..., None]:
-    """The argument and options that name deliveries."""
-    for decorate in (
-        json_option,
-        dry_run_option,
-        click.option(
-            "--delivery",
-            type=click.IntRange(0, 2**63 - 1),
-            metavar="N",
-            help="Files of one feed, by its number (`lake status`).",
-        ),
-        click.option("--file", metavar="PATH", help="One file, by its path in the landing zone."),
-        click.option(
-            "--day", type=DAY, metavar="DAY", help="Files of one day's folder, YYYY-MM-DD."
-        ),
-        click.argument("stream"),
-    ):
-        function = decorate(function)
-    return function
+# What names deliveries.
+_DELIVERY: list[click.Parameter] = [
+    click.Argument(["stream"]),
+    click.Option(["--day"], type=DAY, metavar="DAY", help="Files of one day's folder, YYYY-MM-DD."),
+    click.Option(["--file"], metavar="PATH", help="One file, by its path in the landing zone."),
+    click.Option(
+        ["--delivery"],
+        type=click.IntRange(0, 2**63 - 1),
+        metavar="N",
+        help="Files of one feed, by its number (`lake status`).",
+    ),
+]
 
 
-def _change(
-    operation: Callable[[Lake, Delivery, bool], Found],
-    stream: str,
-    day: datetime | None,
-    file: str | None,
-    delivery: int | None,
-    dry_run: bool,
-    as_json: bool,
-    done: str,
-) -> None:
-    from lotus_lake.operations.deliveries import Delivery
-    from lotus_lake.operations.lake import opened
-
-    name = operation.__name__
-    with opened(name) as lake:
-        found = operation(
-            lake, Delivery(stream, day.date() if day else None, file, delivery), dry_run
-        )
-    if as_json:
-        files: list[dict[str, Any]] = [asdict(one) for one in found.files]
-        print_json({"stream": found.stream.label, "dry_run": dry_run, "files": files})
-        return
-    dry = "Dry run, nothing is changed. " if dry_run else ""
-    say(f"{dry}{found.title(name.capitalize())}:")
-    for one in found.files:
-        what = one.reason if one.row_count is None else counted(one.row_count, "row")
-        say(f"  {one.path}  (version {one.cursor_version}, {what})")
-    if not dry_run:
-        say(f"Done. {done}")
-
-
-@command("lake undo shop.orders --day 2025-01-15 --dry-run", "lake undo shop.orders --delivery 7")
-@_of_a_delivery
+@command(
+    "lake undo shop.orders --day 2025-01-15 --dry-run",
+    "lake undo shop.orders --delivery 7",
+    params=[*_DELIVERY],
+)
+@dry_run_option
+@json_option
 def undo(**options: Any) -> None:
     """Take deliveries of STREAM out of the lake, and keep them out.
 
     Their rows leave staging, and no run feeds these files again (`lake release` lets it). The next
     `dbt build` recomputes what they had touched. At least one of --day, --file and --delivery.
     """
-    from lotus_lake.operations import deliveries
-
-    _change(
-        deliveries.undo,
-        **options,
-        done="`dbt build` now recomputes what these files had touched.",
-    )
+    _change("undo", "`dbt build` now recomputes what these files had touched.", **options)
 
 
-@command("lake replay shop.orders --delivery 7")
-@_of_a_delivery
+@command("lake replay shop.orders --delivery 7", params=[*_DELIVERY])
+@dry_run_option
+@json_option
 def replay(**options: Any) -> None:
     """Feed deliveries of STREAM once more.
 
     Their rows leave staging, and the next `dbt build` feeds them as new. Refused for files that no
     longer lie in the landing zone as they were fed. At least one of --day, --file and --delivery.
     """
-    from lotus_lake.operations import deliveries
-
-    _change(deliveries.replay, **options, done="The next `dbt build` feeds them again.")
+    _change("replay", "The next `dbt build` feeds them again.", **options)
 
 
-@command("lake release shop.orders --day 2025-01-15")
-@_of_a_delivery
+@command("lake release shop.orders --day 2025-01-15", params=[*_DELIVERY])
+@dry_run_option
+@json_option
 def release(**options: Any) -> None:
     """Let the next build try quarantined or undone files again.
 
     A repaired file needs no release: its new content is a new version. At least one of --day,
     --file and --delivery.
     """
-    from lotus_lake.operations import deliveries
+    _change("release", "The next `dbt build` tries them again.", **options)
 
-    _change(deliveries.release, **options, done="The next `dbt build` tries them again.")
+
+def _change(
+    operation: str,
+    done: str,
+    *,
+    stream: str,
+    day: datetime | None,
+    file: str | None,
+    delivery: int | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    from lotus_lake.operations import deliveries
+    from lotus_lake.operations.lake import opened
+
+    which = deliveries.Delivery(stream, day.date() if day else None, file, delivery)
+    with opened(operation) as lake:
+        found = getattr(deliveries, operation)(lake, which, dry_run)
+    if as_json:
+        files = [asdict(one) for one in found.files]
+        print_json({"stream": found.stream.label, "dry_run": dry_run, "files": files})
+        return
+    dry = "Dry run, nothing is changed. " if dry_run else ""
+    say(f"{dry}{found.title(operation.capitalize())}:")
+    for one in found.files:
+        what = one.reason if one.row_count is None else counted(one.row_count, "row")
+        say(f"  {one.path}  (version {one.cursor_version}, {what})")
+    if not dry_run:
+        say(f"Done. {done}")
 
 
 @command("lake sweep --dry-run", "lake sweep && dbt build")
