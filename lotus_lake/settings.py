@@ -55,6 +55,11 @@ def project_folder() -> Path:
     return Path(os.environ.get("DBT_PROJECT_DIR") or ".")
 
 
+def target_folder() -> Path:
+    """Where dbt writes its artefacts."""
+    return Path(os.environ.get("DBT_TARGET_PATH") or "target")
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file's mapping; empty if there is none.
 
@@ -147,10 +152,11 @@ def _refuse(name: str, values: Mapping[str, Any], must: str) -> NoReturn:
     raise LakeError(f"Variable {name} is '{value}'; it has to be {must}.")
 
 
-def is_current(manifest: Path, project: Path) -> bool:
+def is_current(manifest: Path) -> bool:
     """Whether dbt has parsed the models' folders since they were last changed."""
     if not manifest.exists():
         return False
+    project = project_folder()
     models = [project / folder for folder in folders(project)["model-paths"]]
     paths = [project / "dbt_project.yml", *models]
     paths += [path for folder in models for path in folder.rglob("*")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +17,7 @@ import click
 from lotus_lake.config import LakeError
 from lotus_lake.escaping import printable
 from lotus_lake.exits import Exit, exit_code
+from lotus_lake.settings import is_current, target_folder
 
 
 class Command(click.Command):
@@ -149,24 +150,20 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what it would do; do nothing.")
 
 
-def dbt_target() -> Path:
-    """The folder of dbt's artifacts."""
-    from lotus_lake.scheduler.build import target_folder
-
-    return target_folder()
-
-
-def parse_project() -> Path:
-    """Let dbt parse the project; its manifest.
+def parsed(name: str = "manifest.json") -> Path:
+    """What dbt's parser wrote; it parses first if the models have changed since.
 
     Raises:
-        LakeError: dbt cannot parse it; its lines say why.
+        LakeError: dbt cannot parse the project; its lines say why.
     """
-    return run_dbt("parse") / "manifest.json"
+    path = target_folder() / name
+    if not is_current(path):
+        run_dbt("parse")
+    return path
 
 
-def run_dbt(*words: str, quiet: Iterable[str] = ("--quiet",)) -> Path:
-    """Run a dbt command in this process; the folder of its artifacts.
+def run_dbt(*words: str) -> None:
+    """Run a dbt command in this process.
 
     Raises:
         LakeError: It failed; its lines say why.
@@ -176,10 +173,9 @@ def run_dbt(*words: str, quiet: Iterable[str] = ("--quiet",)) -> Path:
     from lotus_lake.scheduler.build import close_duckdb
 
     try:
-        done = dbtRunner().invoke([*quiet, *words])
+        done = dbtRunner().invoke(["--quiet", *words])
     finally:
         close_duckdb()
     if not done.success:
         reason = f" {done.exception}" if done.exception else ""
         raise LakeError(f"dbt {' '.join(words)} failed.{reason}")
-    return dbt_target()

@@ -12,11 +12,10 @@ import click
 from lotus_lake.cli.base import (
     DAYS,
     command,
-    dbt_target,
     dry_run_option,
     json_option,
     main,
-    parse_project,
+    parsed,
     print_json,
     run_dbt,
     say,
@@ -24,6 +23,7 @@ from lotus_lake.cli.base import (
 )
 from lotus_lake.config import LakeConfig
 from lotus_lake.exits import Exit
+from lotus_lake.settings import project_folder, target_folder
 from lotus_lake.wording import counted
 
 if TYPE_CHECKING:
@@ -138,13 +138,13 @@ def diff(branch: str, latest: bool, only: tuple[str, ...]) -> None:
     from lotus_lake.diff.report import print_report, write_reports
     from lotus_lake.diff.sides import keys, opened
 
-    manifest, out = dbt_target() / "manifest.json", dbt_target() / "diff"
+    manifest, out = target_folder() / "manifest.json", target_folder() / "diff"
     config = LakeConfig.from_env()
     declared = keys(manifest), shown(manifest)
     with opened(config, branch, latest=latest) as sides:
         found = compare(*sides, *declared, only)
         changed = [table.name for table in found.changed]
-        semantic_manifest = dbt_target() / "semantic_manifest.json"
+        semantic_manifest = target_folder() / "semantic_manifest.json"
         found.metrics = compare_metrics(*sides, changed, semantic_manifest)
     write_reports(found, out)
     console = Console()
@@ -167,7 +167,7 @@ def pr(branch: str) -> int:
     from lotus_lake.diff.report import print_report
     from lotus_lake.pull_request import PullRequest
 
-    out = dbt_target() / "pr"
+    out = target_folder() / "pr"
     found = PullRequest(
         LakeConfig.from_env(), branch, out, lambda line: print(f"pr: {line}", flush=True)
     ).run()
@@ -266,7 +266,7 @@ def _discovered(connection: DuckDBPyConnection, only: list[str], whole: bool) ->
 
     config = LakeConfig.from_env()
     landing = open_landing(config.landing_url)
-    declared = {one.label: one for one in all_streams(read_manifest(parse_project()))}
+    declared = {one.label: one for one in all_streams(read_manifest(parsed()))}
     load(connection, config)
     connection.execute("set TimeZone = 'UTC'")
     return compared(connection, landing, declared, only, whole)
@@ -276,7 +276,6 @@ def _add(
     connection: DuckDBPyConnection, found: Discovery, given: list[str] | None, cursor: str | None
 ) -> None:
     from lotus_lake.discover.new_stream import choose, write
-    from lotus_lake.settings import project_folder
 
     key, cursor = choose(connection, found, given, cursor)
     files = write(project_folder(), found, key.columns, cursor)
@@ -342,10 +341,9 @@ def catalog(sources: tuple[str, ...], check: bool) -> int:
     """
     from lotus_lake.airbyte import catalog as catalogs
     from lotus_lake.diff.personal import read_manifest
-    from lotus_lake.settings import project_folder
 
     if check:
-        manifest = read_manifest(parse_project())
+        manifest = read_manifest(parsed())
         lines = catalogs.stale(manifest, sources, project_folder() / _CATALOGS)
         for line in lines:
             warn(line)
@@ -358,9 +356,8 @@ def catalog(sources: tuple[str, ...], check: bool) -> int:
 def _write_catalogs(sources: tuple[str, ...] = ()) -> list[Path]:
     from lotus_lake.airbyte import catalog as catalogs
     from lotus_lake.diff.personal import read_manifest
-    from lotus_lake.settings import project_folder
 
-    return catalogs.update(read_manifest(parse_project()), sources, project_folder() / _CATALOGS)
+    return catalogs.update(read_manifest(parsed()), sources, project_folder() / _CATALOGS)
 
 
 @command("lake docs", "lake docs --serve", "lake docs --status")
@@ -378,7 +375,7 @@ def docs(serve: int | None, status: bool) -> None:
 
     It is files in target/site, which need no server and no network. Runs `dbt docs generate`.
     """
-    site = dbt_target() / "site"
+    site = target_folder() / "site"
     if serve is not None:
         from lotus_lake.site.serve import serve as shown
 
@@ -389,13 +386,12 @@ def docs(serve: int | None, status: bool) -> None:
     if status:
         from lotus_lake.site import status as page
 
-        page.write(config, dbt_target() / "manifest.json", site)
+        page.write(config, target_folder() / "manifest.json", site)
     else:
-        from lotus_lake.settings import project_folder
         from lotus_lake.site.build import build
 
-        run_dbt("docs", "generate", quiet=())
-        build(project_folder(), dbt_target(), site)
+        run_dbt("docs", "generate")
+        build(project_folder(), target_folder(), site)
     say(f"The site is in {site}: open {site}/index.html, or run lake docs --serve.")
 
 
@@ -407,7 +403,6 @@ def init() -> None:
     again after an upgrade. Nothing else that exists is changed; what is left to do is said.
     """
     from lotus_lake import new_project
-    from lotus_lake.settings import project_folder
 
     left = False
     for line, is_left in new_project.init(project_folder()):

@@ -11,12 +11,12 @@ import click
 from lotus_lake.cli.base import (
     DAY,
     command,
-    dbt_target,
     json_option,
-    parse_project,
+    parsed,
     print_json,
     say,
 )
+from lotus_lake.settings import target_folder
 
 if TYPE_CHECKING:
     from lotus_lake.metrics import Answer, Metrics
@@ -36,7 +36,7 @@ def status(build: bool, as_json: bool) -> None:
     from lotus_lake.config import LakeConfig
 
     if build:
-        build_summary.show(LakeConfig.from_env(), dbt_target())
+        build_summary.show(LakeConfig.from_env(), target_folder())
         return
     found = bookkeeping.read(LakeConfig.from_env())
     if as_json:
@@ -83,7 +83,7 @@ def as_of(table: str, at: str, where: str, as_json: bool) -> None:
     """
     from lotus_lake.history import command
 
-    found = command.look(table, at, where, dbt_target() / "manifest.json")
+    found = command.look(table, at, where, target_folder() / "manifest.json")
     if as_json:
         print_json(found)
     else:
@@ -162,13 +162,12 @@ def metric(
 
 
 def _declared_metrics() -> Metrics:
-    """The project's metrics, which dbt parses first if it has not since they changed.
+    """The project's metrics.
 
     Raises:
         LakeError: MetricFlow is not installed, or dbt cannot parse the project.
     """
     from lotus_lake.config import LakeError
-    from lotus_lake.settings import is_current, project_folder
 
     try:
         from lotus_lake.metrics import Metrics
@@ -177,10 +176,7 @@ def _declared_metrics() -> Metrics:
             "MetricFlow is not installed: run pip install 'lotus-lake[metrics]'."
         ) from error
 
-    manifest = dbt_target() / "semantic_manifest.json"
-    if not is_current(manifest, project_folder()):
-        parse_project()
-    return Metrics(manifest)
+    return Metrics(parsed("semantic_manifest.json"))
 
 
 def _show(answer: Answer) -> None:

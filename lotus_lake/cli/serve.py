@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
 from lotus_lake.cli.base import (
     command,
-    dbt_target,
     dry_run_option,
     json_option,
-    parse_project,
+    parsed,
     print_json,
     say,
 )
+from lotus_lake.settings import project_folder
 from lotus_lake.wording import counted
 
 
@@ -37,7 +36,6 @@ def publish(full: bool, dry_run: bool, as_json: bool) -> None:
     from lotus_lake.config import LakeConfig, LakeError
     from lotus_lake.publication.publish import publish as publish_marts
     from lotus_lake.scheduler.pending import code_digest
-    from lotus_lake.settings import project_folder
 
     url = os.environ.get("LAKE_SERVING_URL")
     if not url:
@@ -47,7 +45,7 @@ def publish(full: bool, dry_run: bool, as_json: bool) -> None:
         )
     config, project = LakeConfig.from_env(), project_folder()
     code = code_digest(project, config.target, None)
-    steps = publish_marts(config, url, code, _manifest, full=full, dry_run=dry_run)
+    steps = publish_marts(config, url, code, parsed, full=full, dry_run=dry_run)
     if as_json:
         print_json([asdict(step) for step in steps])
         return
@@ -58,10 +56,3 @@ def publish(full: bool, dry_run: bool, as_json: bool) -> None:
         say(f"{step.table}: {step.how}{written}")
     tables = counted(len(steps), "table")
     say(f"{tables} would be written." if dry_run else f"{tables} written.")
-
-
-def _manifest() -> Path:
-    from lotus_lake.settings import is_current, project_folder
-
-    manifest = dbt_target() / "manifest.json"
-    return manifest if is_current(manifest, project_folder()) else parse_project()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lotus_lake.config import LakeConfig, LakeError, full_places
@@ -82,11 +80,6 @@ class Result:
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)  # tests of severity error that warned
     nodes: int = 0
-
-
-def target_folder() -> Path:
-    """Where dbt writes its artefacts."""
-    return Path(os.environ.get("DBT_TARGET_PATH") or "target")
 
 
 class Dbt:

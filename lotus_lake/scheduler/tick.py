@@ -19,7 +19,7 @@ from lotus_lake.landing import open_landing
 from lotus_lake.locks import run_lock
 from lotus_lake.scheduler import artifacts
 from lotus_lake.scheduler.alerts import Alerts, Report
-from lotus_lake.scheduler.build import Dbt, Problem, Result, target_folder
+from lotus_lake.scheduler.build import Dbt, Problem, Result
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.pending import (
     EVERYTHING,
@@ -31,7 +31,7 @@ from lotus_lake.scheduler.pending import (
     selector,
 )
 from lotus_lake.scheduler.stop import Stop
-from lotus_lake.settings import project_folder
+from lotus_lake.settings import is_current, project_folder, target_folder
 from lotus_lake.wording import counted
 
 _ME = "lake tick"
@@ -292,10 +292,8 @@ class Scheduler:
 
     def _manifest(self) -> Path:
         """dbt's manifest of the project as it is, which a new pod has not yet."""
-        from lotus_lake.settings import is_current
-
         manifest = target_folder() / artifacts.MANIFEST
-        if not is_current(manifest, project_folder()) and self._dbt.run("parse").errors:
+        if not is_current(manifest) and self._dbt.run("parse").errors:
             raise LakeError("dbt cannot parse the project; the lines above say why.")
         return manifest
 
