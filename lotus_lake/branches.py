@@ -410,15 +410,13 @@ def _delete_data(config: LakeConfig) -> int:
         if folder.is_dir():
             shutil.rmtree(folder)
         return files
-    import obstore
     from obstore.exceptions import BaseError
 
-    bucket, prefix = s3.split_url(config.data_url)
     try:
-        store = s3.open_bucket(bucket)
-        keys = [item["path"] for item in obstore.list(store, prefix).collect()]
+        store = s3.open_folder(config.data_url)
+        keys = [item["path"] for item in store.list().collect()]
         for first in range(0, len(keys), 1000):
-            obstore.delete(store, keys[first : first + 1000])
+            store.delete(keys[first : first + 1000])
     except BaseError as error:
         raise Unreachable(
             f"{config.data_url} cannot be emptied: {s3.reason(error)}. Check AWS_ENDPOINT_URL_S3 "
