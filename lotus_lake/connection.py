@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 
-from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
+from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path, spill_folder
 from lotus_lake.exits import Unreachable
 from lotus_lake.s3 import reason
 
@@ -26,7 +26,7 @@ class NoLakeError(Unreachable):
 
 
 # Never reach for the network: what is not in a wheel is not there.
-CONNECT_CONFIG = {
+CONNECT_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
@@ -42,10 +42,10 @@ def connect(config: LakeConfig, alias: str = ALIAS) -> duckdb.DuckDBPyConnection
     Raises:
         Unreachable: There is no lake yet, or it cannot be read.
     """
-    connection = duckdb.connect(config={str(key): value for key, value in CONNECT_CONFIG.items()})
+    connection = duckdb.connect(config=CONNECT_CONFIG)
     load(connection, config)
     if config.sqlite_path and not _is_there(connection, config):
-        raise _lost(connection, config) or _no_lake(config)
+        raise _no_lake(connection, config)
     read = config
     if config.sqlite_path:
         folder = tempfile.TemporaryDirectory(prefix="lotus-lake-")
@@ -55,7 +55,7 @@ def connect(config: LakeConfig, alias: str = ALIAS) -> duckdb.DuckDBPyConnection
     try:
         attach(connection, read, attach_sql(read, alias, read_only=True))
     except NoLakeError as error:
-        raise (_lost(connection, config) or _no_lake(config)) from error
+        raise _no_lake(connection, config) from error
     except LakeError as error:
         copy, original = (one.catalog.removeprefix("sqlite:") for one in (read, config))
         raise Unreachable(str(error).replace(copy, original)) from error
@@ -69,7 +69,7 @@ def connect_to_write(config: LakeConfig) -> duckdb.DuckDBPyConnection:
         LakeError: The catalog, or the folder to spill to, cannot be used.
         Unreachable: There is no lake yet, or it cannot be read.
     """
-    settings: dict[str, str | bool | int | float | list[str]] = {
+    settings = {
         **CONNECT_CONFIG,
         "memory_limit": os.environ.get("LAKE_MEMORY_LIMIT") or "2GB",
         "temp_directory": str(make_spill_folder()),
@@ -78,7 +78,7 @@ def connect_to_write(config: LakeConfig) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config=settings)
     load(connection, config)
     if not _is_there(connection, config):
-        raise _lost(connection, config) or _no_lake(config)
+        raise _no_lake(connection, config)
     prepare_catalog(config)
     attach(connection, config, attach_sql(config, ALIAS, create=False))
     connection.execute("set TimeZone = 'UTC'; set preserve_insertion_order = false")
@@ -100,8 +100,10 @@ def forget_unknown_bounds(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"delete from {unknown}")
 
 
-def _no_lake(config: LakeConfig) -> NoLakeError:
-    return NoLakeError(f"There is no lake at {config.catalog_name} yet: run `dbt build` first.")
+def _no_lake(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> Unreachable:
+    return _lost(connection, config) or NoLakeError(
+        f"There is no lake at {config.catalog_name} yet: run `dbt build` first."
+    )
 
 
 def with_copied_catalog(config: LakeConfig, copy: Path) -> LakeConfig:
@@ -155,8 +157,8 @@ def attach_sql(
         # For DuckDB, and those who look into DuckLake's tables, as macros do: no other schema is
         # there, whoever has put what into it.
         options.append(f"meta_schema '{config.metadata_schema}'")
-    if config.branch and not config.sqlite_path:
-        options.append(f"metadata_schema '{config.metadata_schema}'")
+        if config.branch:
+            options.append(f"metadata_schema '{config.metadata_schema}'")
     catalog = f"ducklake:{_quote(config.catalog)}"
     return f"attach if not exists '{catalog}' as {alias} ({', '.join(options)})"
 
@@ -240,7 +242,7 @@ def make_spill_folder() -> Path:
     Raises:
         LakeError: It cannot be made.
     """
-    folder = Path(os.environ.get("LAKE_TEMP_DIR") or ".lake/tmp")
+    folder = spill_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -387,7 +389,7 @@ def attach(connection: duckdb.DuckDBPyConnection, config: LakeConfig, statement:
                 "The catalog was written by another DuckLake version: use the lotus-lake release "
                 "that wrote it, or a newer one. Nothing was changed."
             )
-        elif "data_path" in text.lower() or "DATA_PATH" in text:
+        elif "data_path" in text.lower():
             advice = (
                 "The catalog remembers another data path: set LAKE_DATA_URL to that one, or use "
                 "another LAKE_CATALOG."

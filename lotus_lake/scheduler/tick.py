@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lotus_lake import s3
-from lotus_lake.config import LakeConfig, LakeError, is_s3, names_no_bucket
+from lotus_lake.config import LakeConfig, LakeError, check_place, is_s3
 from lotus_lake.connection import NoLakeError, is_catalog
 from lotus_lake.exits import Exit, exit_code
 from lotus_lake.landing import open_landing
@@ -95,10 +95,8 @@ class Scheduler:
         if webhook and not webhook.startswith(("http://", "https://")):
             raise LakeError("LAKE_ALERT_WEBHOOK has to begin with http:// or https://.")
         url = self._artifacts_url
-        if names_no_bucket(url) or ("://" in url and not is_s3(url)):
-            raise LakeError(
-                f"LAKE_ARTIFACTS_URL is '{url}'; it has to be a local path or s3://bucket/prefix."
-            )
+        if url:
+            check_place("LAKE_ARTIFACTS_URL", url)
         for place in (self._config.landing_url, self._config.data_url, url):
             if is_s3(place):
                 s3.open_bucket(s3.split_url(place)[0])

@@ -53,13 +53,12 @@ def test_memory_limits_that_duckdb_takes(limit: str) -> None:
     duckdb.connect(config={"memory_limit": limit}).close()
 
 
+@pytest.mark.parametrize("place", ["/dev/null/x", f"/tmp/{'long' * 100}"])
 def test_a_folder_to_spill_to_that_cannot_be_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    LakeConfig.from_env({"LAKE_TEMP_DIR": f"{tmp_path}/a/b"})
-    assert os.listdir(tmp_path) == []
-    monkeypatch.setenv("LAKE_TEMP_DIR", f"{tmp_path}/{'long' * 100}")
-    with pytest.raises(LakeError, match=r"LAKE_TEMP_DIR is .* which cannot be made: File name too"):
+    monkeypatch.setenv("LAKE_TEMP_DIR", place)
+    with pytest.raises(LakeError, match=r"LAKE_TEMP_DIR is .* which cannot be made: (File|Not)"):
         make_spill_folder()
 
 
@@ -72,10 +71,6 @@ def test_a_folder_to_spill_to_that_cannot_be_made(
         *(
             ({"LAKE_MEMORY_LIMIT": limit}, f"LAKE_MEMORY_LIMIT is '{limit}'; it has to be a size")
             for limit in ("abc", "0", "5XB", "-5GB", "80%", "0GB", "10KB", "9999999TB")
-        ),
-        (
-            {"LAKE_TEMP_DIR": "/dev/null/x"},
-            "LAKE_TEMP_DIR is '/dev/null/x', but /dev/null is no fol",
         ),
     ],
 )
