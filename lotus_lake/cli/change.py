@@ -29,6 +29,7 @@ from lotus_lake.wording import counted
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from lotus_lake.branches import Branch
     from lotus_lake.discover.compare import Discovery
 
 _BRANCH_LINE = "{:<42}{:>10}  {:<20}{:>6}  {:<20}{}"
@@ -70,12 +71,9 @@ def list_(as_json: bool) -> None:
 
     A stale branch, older than `branch_hold_days`, no longer keeps `lake maintain` from deleting.
     """
-    from lotus_lake import branches, settings
+    from lotus_lake import settings
 
-    config, hold = LakeConfig.from_env(), settings.of_project()["branch_hold_days"]
-    found, odd = branches.branches(config)
-    for problem in odd:
-        warn(f"WARNING {problem}")
+    found, hold = _branches(LakeConfig.from_env()), settings.of_project()["branch_hold_days"]
     if as_json:
         print_json([{**asdict(one), "is_stale": one.age.days >= hold} for one in found])
         return
@@ -105,10 +103,7 @@ def drop(name: str | None, older_than: int | None, dry_run: bool) -> None:
     config = LakeConfig.from_env()
     names = [name] if name is not None else []
     if older_than is not None:
-        found, odd = branches.branches(config)
-        for problem in odd:
-            warn(f"WARNING {problem}")
-        names = [one.name for one in found if one.age.days >= older_than]
+        names = [one.name for one in _branches(config) if one.age.days >= older_than]
         if not names:
             say(f"No branch is {counted(older_than, 'day')} old. Nothing was dropped.")
     for one in names:
@@ -117,6 +112,15 @@ def drop(name: str | None, older_than: int | None, dry_run: bool) -> None:
         else:
             branches.drop(config, one)
             say(f"Branch {one} is dropped.")
+
+
+def _branches(config: LakeConfig) -> list[Branch]:
+    from lotus_lake import branches
+
+    found, odd = branches.branches(config)
+    for problem in odd:
+        warn(f"WARNING {problem}")
+    return found
 
 
 @command("lake diff tips", "lake diff tips --only fct_orders --only fct_orders_by_day")
