@@ -44,10 +44,10 @@ def connect(config: LakeConfig, alias: str = ALIAS) -> duckdb.DuckDBPyConnection
     """
     connection = duckdb.connect(config=CONNECT_CONFIG)
     load(connection, config)
-    if config.sqlite_path and not _is_there(connection, config):
-        raise _no_lake(connection, config)
     read = config
     if config.sqlite_path:
+        if not is_catalog(config.sqlite_path):
+            raise _no_lake(connection, config)
         folder = tempfile.TemporaryDirectory(prefix="lotus-lake-")
         weakref.finalize(connection, folder.cleanup)
         read = with_copied_catalog(config, Path(folder.name) / "catalog.sqlite")
@@ -107,11 +107,7 @@ def _no_lake(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> Unrea
 
 
 def with_copied_catalog(config: LakeConfig, copy: Path) -> LakeConfig:
-    """The same lake, its SQLite catalog copied as of one moment.
-
-    Args:
-        config: A lake with a SQLite catalog.
-        copy: The file to copy it to.
+    """The same lake, its SQLite catalog copied to a file, as of one moment.
 
     Raises:
         LakeError: It cannot be read.
@@ -135,14 +131,7 @@ def with_copied_catalog(config: LakeConfig, copy: Path) -> LakeConfig:
 def attach_sql(
     config: LakeConfig, alias: str, *, read_only: bool = False, create: bool = True
 ) -> str:
-    """The statement that attaches a lake, or a branch of one.
-
-    Args:
-        config: Where it lies.
-        alias: The name of its database.
-        read_only: Whether to read only.
-        create: Whether to make a lake if there is none.
-    """
+    """The statement that attaches a lake, or a branch of one; to write, it may also make one."""
     options = (
         ["read_only"]
         if read_only
@@ -181,14 +170,13 @@ def prepare(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
 
 def _is_there(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> bool:
     """Whether there is a catalog, of whatever kind, at the catalog's place."""
-    path = config.sqlite_path
-    if not path:
-        try:
-            attach(connection, config, attach_sql(config, ALIAS, create=False))
-        except NoLakeError:
-            return False
-        return True
-    return is_catalog(path)
+    if config.sqlite_path:
+        return is_catalog(config.sqlite_path)
+    try:
+        attach(connection, config, attach_sql(config, ALIAS, create=False))
+    except NoLakeError:
+        return False
+    return True
 
 
 def is_catalog(path: Path) -> bool:
@@ -269,7 +257,8 @@ def load_sql(config: LakeConfig) -> list[str]:
     Raises:
         LakeError: An extension's wheel is not installed.
     """
-    statements = [_load_sql(name) for name in extensions(config)]
+    catalog = "sqlite_scanner" if config.sqlite_path else "postgres_scanner"
+    statements = [_load_sql(name) for name in (catalog, "ducklake")]
     return [*statements, *(s3_sql() if config.uses_s3 else [])]
 
 
@@ -295,9 +284,7 @@ def _load_sql(extension: str) -> str:
 def readable_sql(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> str:
     """The statement that names the only folders to read once external access is off.
 
-    Args:
-        connection: Has the lake attached.
-        config: Where it lies.
+    They follow from the files of the lake, which has to be attached.
     """
     files = " union ".join(
         f"from __ducklake_metadata_{ALIAS}.ducklake_{kind}_file select distinct "
@@ -397,11 +384,6 @@ def attach(connection: duckdb.DuckDBPyConnection, config: LakeConfig, statement:
         raise LakeError(
             f"The lake's catalog ({config.catalog_name}) cannot be attached: {text}. {advice}"
         ) from error
-
-
-def extensions(config: LakeConfig) -> list[str]:
-    """The DuckDB extensions that a catalog needs, in loading order."""
-    return ["sqlite_scanner" if config.sqlite_path else "postgres_scanner", "ducklake"]
 
 
 def extension_file(name: str) -> str:

@@ -21,11 +21,7 @@ from lotus_lake.settings import is_current, target_folder
 
 
 class Command(click.Command):
-    """A command whose errors are one line, and whose help has examples.
-
-    Args:
-        examples: Command lines.
-    """
+    """A command whose errors are one line, and whose help has examples, as command lines."""
 
     def __init__(self, *arguments: Any, examples: Sequence[str] = (), **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -69,11 +65,7 @@ class Lake(click.Group):
     }
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **options: Any) -> NoReturn:
-        """Run a command, and exit with its code.
-
-        Args:
-            args: The command line after ``lake``; the process's own by default.
-        """
+        """Run the command of a command line, the process's own by default; exit with its code."""
         options = {**options, "prog_name": "lake", "standalone_mode": False}
         try:
             code = super().main(args, **options)

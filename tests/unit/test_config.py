@@ -17,7 +17,6 @@ import yaml
 from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
 from lotus_lake.connection import (
     connect,
-    extensions,
     make_spill_folder,
     prepare_catalog,
     s3_secret_sql,
@@ -32,8 +31,6 @@ def test_the_defaults_of_both_targets() -> None:
     prod = LakeConfig.from_env({"DBT_TARGET": "prod"})
     assert prod == LakeConfig("s3://landing/raw", "postgres:", "s3://lakehouse/data/", "prod")
     assert (local.uses_s3, prod.uses_s3) == (False, True)
-    assert extensions(local) == ["sqlite_scanner", "ducklake"]
-    assert extensions(prod) == ["postgres_scanner", "ducklake"]
 
 
 def test_empty_variables_are_unset_ones() -> None:
