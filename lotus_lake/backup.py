@@ -17,17 +17,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lotus_lake import s3
-from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
+from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.connection import connect, with_copied_catalog
 from lotus_lake.exits import Unreachable
 from lotus_lake.locks import run_lock
 from lotus_lake.wording import counted
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
 
 _NAME = re.compile(r"\d{8}T\d{6}Z-snapshot-(\d+)(-replaced)?\.sqlite\.gz")
 _RUNBOOK = "docs/runbooks/disaster-recovery.md"
@@ -46,11 +42,6 @@ class Backup:
         found = _NAME.fullmatch(self.name)
         assert found
         return int(found[1])
-
-    @property
-    def is_replaced(self) -> bool:
-        """Whether it is what a restore has replaced."""
-        return "-replaced" in self.name
 
 
 class Backups:
@@ -73,21 +64,8 @@ class Backups:
         self._config = config
         self._catalog = config.sqlite_path
         self.url = f"{(url or config.beside_data('backups')).rstrip('/')}/"
-        self._prefix = ""
-        self._store = self._open()
-
-    def _open(self) -> ObjectStore:
-        from obstore.store import LocalStore
-
-        if is_s3(self.url):
-            bucket, self._prefix = s3.split_url(self.url)
-            return s3.open_bucket(bucket)
-        folder = local_path(self.url)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unreachable(f"{self.url} cannot be made: {error.strerror}.") from error
-        return LocalStore(folder)
+        with self._reaching():
+            self._store = s3.open_folder(self.url)
 
     def list(self) -> list[Backup]:
         """The copies, oldest first.
@@ -95,11 +73,9 @@ class Backups:
         Raises:
             Unreachable: The folder cannot be read.
         """
-        import obstore
-
         with self._reaching():
-            items = obstore.list(self._store, self._prefix or None).collect()
-        found = [Backup(item["path"].rsplit("/", 1)[-1], item["size"]) for item in items]
+            items = self._store.list().collect()
+        found = [Backup(item["path"], item["size"]) for item in items]
         return sorted(backup for backup in found if _NAME.fullmatch(backup.name))
 
     def find(self, name: str | None) -> Backup:
@@ -111,7 +87,7 @@ class Backups:
         matching = [
             backup
             for backup in self.list()
-            if (backup.name.startswith(name) if name else not backup.is_replaced)
+            if (backup.name.startswith(name) if name else "-replaced" not in backup.name)
         ]
         if not matching:
             raise LakeError(
@@ -129,8 +105,6 @@ class Backups:
         Raises:
             LakeError: There is no lake, or it or the folder cannot be reached.
         """
-        import obstore
-
         if not self._catalog.exists():
             raise LakeError(
                 f"There is no lake at {self._config.catalog_name} yet: run `dbt build`."
@@ -144,10 +118,10 @@ class Backups:
             )
             packed = gzip.compress(copy.read_bytes())
         with self._reaching():
-            obstore.put(self._store, self._prefix + name, packed)
+            self._store.put(name, packed)
             if keep is not None:
-                for old in self.list()[: -max(keep, 1)]:
-                    obstore.delete(self._store, self._prefix + old.name)
+                for old in self.list()[:-keep]:
+                    self._store.delete(old.name)
         return Backup(name, len(packed))
 
     def restore(self, backup: Backup, *, force: bool = False) -> Backup | None:
@@ -164,13 +138,11 @@ class Backups:
             LakeError: It was refused, the catalog or the folder cannot be reached, or another run
                 has the lock.
         """
-        import obstore
-
         with run_lock(self._config), tempfile.TemporaryDirectory() as folder:
             before = self._keep_current(backup, force)
             copy = Path(folder, "catalog.sqlite")
             with self._reaching():
-                packed = obstore.get(self._store, self._prefix + backup.name).bytes()
+                packed = self._store.get(backup.name).bytes()
             copy.write_bytes(gzip.decompress(bytes(packed)))
             _replace(self._catalog, copy)
         return before

@@ -21,8 +21,8 @@ import getpass
 import json
 import os
 import re
+import shutil
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -32,6 +32,7 @@ from typing import Any
 
 from lotus_lake import postgres, s3
 from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
+from lotus_lake.connection import with_copied_catalog
 from lotus_lake.escaping import printable
 from lotus_lake.exits import Unreachable
 
@@ -168,8 +169,8 @@ def create(lake: LakeConfig, name: str) -> Branch:
     return _create_in_sqlite(config) if config.sqlite_path else _create_in_postgres(config)
 
 
-def drop(lake: LakeConfig, name: str) -> int:
-    """Drop a branch, and delete the files that it wrote; return how many.
+def drop(lake: LakeConfig, name: str) -> None:
+    """Drop a branch, and delete the files that it wrote.
 
     Killed in between, it leaves files that nothing knows; dropping again deletes them.
 
@@ -182,18 +183,15 @@ def drop(lake: LakeConfig, name: str) -> int:
     path = config.sqlite_path
     if path:
         _record(path).unlink(missing_ok=True)
-        for leftover in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-            leftover.unlink(missing_ok=True)
+        _delete_catalog(path)
     elif known:
         with _transaction(config) as cursor:
             if _may_make_schemas(cursor):
                 cursor.execute(f'drop schema "{config.metadata_schema}" cascade')
             else:
                 cursor.execute("select lotus_lake_branches.drop_branch(%s)", [config.branch])
-    files = _delete_data(config)
-    if not known and not files:
+    if not _delete_data(config) and not known:
         raise LakeError(f"There is no branch {config.branch}. `lake branch list` shows what is.")
-    return files
 
 
 def branches(lake: LakeConfig) -> tuple[list[Branch], list[str]]:
@@ -314,41 +312,26 @@ def _read(record: Path) -> str | None:
 
 
 def _create_in_sqlite(config: LakeConfig) -> Branch:
-    # In a process of its own: Python's SQLite and DuckDB's would drop each other's file locks.
     assert config.branch_of and config.sqlite_path
-    config.sqlite_path.parent.mkdir(parents=True, exist_ok=True)
-    script = _filled(_MOVE_FILES + _KEEP_FILES_SQLITE, config)
-    done = subprocess.run(
-        [sys.executable, "-m", __name__],
-        input=json.dumps([str(config.branch_of.sqlite_path), str(config.sqlite_path), script]),
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise Unreachable(f"The catalog {config.branch_of.catalog} cannot be copied: {reason}.")
-    branch = _new(config, int(done.stdout))
-    record = _record(config.sqlite_path)
-    writing = record.with_suffix(".writing")
+    path = config.sqlite_path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _delete_catalog(path)
+    with_copied_catalog(config.branch_of, path)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as catalog:
+        script = _filled(_MOVE_FILES + _KEEP_FILES_SQLITE, config)
+        catalog.executescript(f"pragma synchronous = off; begin; {script} commit;")
+        catalog.execute("pragma journal_mode = wal")
+        (newest,) = catalog.execute("select max(snapshot_id) from ducklake_snapshot").fetchone()
+    branch = _new(config, newest)
+    writing = path.with_suffix(".writing")
     writing.write_text(branch.to_json())
-    writing.replace(record)  # from now on it is there
+    writing.replace(_record(path))  # from now on it is there
     return branch
 
 
-def _copy_sqlite(source: str, target: str, script: str) -> int:
-    for leftover in (target, f"{target}-wal", f"{target}-shm"):
-        Path(leftover).unlink(missing_ok=True)
-    with (
-        contextlib.closing(sqlite3.connect(source, timeout=30)) as lake,
-        contextlib.closing(sqlite3.connect(target, isolation_level=None)) as branch,
-    ):
-        lake.backup(branch)
-        branch.executescript(f"pragma synchronous = off; begin; {script} commit;")
-        branch.execute("pragma journal_mode = wal")
-        (newest,) = branch.execute("select max(snapshot_id) from ducklake_snapshot").fetchone()
-        return int(newest)
+def _delete_catalog(path: Path) -> None:
+    for leftover in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        leftover.unlink(missing_ok=True)
 
 
 # -- PostgreSQL ------------------------------------------------------------------------------------
@@ -423,30 +406,20 @@ def _delete_data(config: LakeConfig) -> int:
     """Delete everything in the branch's data path; return how many files that were."""
     if not is_s3(config.data_url):
         folder = local_path(config.data_url)
-        files = [path for path in folder.rglob("*") if not path.is_dir()]
-        for path in files:
-            path.unlink()
-        for path in sorted(folder.rglob("*"), reverse=True):
-            path.rmdir()
+        files = sum(not path.is_dir() for path in folder.rglob("*"))
         if folder.is_dir():
-            folder.rmdir()
-        return len(files)
-    import obstore
+            shutil.rmtree(folder)
+        return files
     from obstore.exceptions import BaseError
 
-    bucket, prefix = s3.split_url(config.data_url)
     try:
-        store = s3.open_bucket(bucket)
-        keys = [item["path"] for item in obstore.list(store, prefix).collect()]
+        store = s3.open_folder(config.data_url)
+        keys = [item["path"] for item in store.list().collect()]
         for first in range(0, len(keys), 1000):
-            obstore.delete(store, keys[first : first + 1000])
+            store.delete(keys[first : first + 1000])
     except BaseError as error:
         raise Unreachable(
             f"{config.data_url} cannot be emptied: {s3.reason(error)}. Check AWS_ENDPOINT_URL_S3 "
             "and the AWS_* keys (they need ListBucket and DeleteObject there)."
         ) from error
     return len(keys)
-
-
-if __name__ == "__main__":
-    print(_copy_sqlite(*json.load(sys.stdin)))

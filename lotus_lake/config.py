@@ -66,13 +66,12 @@ class LakeConfig:
     branch: str = ""
 
     @classmethod
-    def from_env(cls, env: dict[str, str] | None = None) -> LakeConfig:
+    def from_env(cls, values: Mapping[str, str] = os.environ) -> LakeConfig:
         """Read the configuration from environment variables.
 
         Raises:
             LakeError: A variable is wrong, or the data would lie inside the landing zone.
         """
-        values = dict(os.environ) if env is None else env
         target = values.get("DBT_TARGET") or "local"
         if target not in _DEFAULTS:
             raise LakeError(
@@ -87,7 +86,7 @@ class LakeConfig:
             target=target,
         )
         config.check()
-        _check_limits(values)
+        memory_limit(values)
         if target == "pr":
             if not values.get("LAKE_BRANCH"):
                 raise LakeError(
@@ -148,11 +147,7 @@ class LakeConfig:
                 "was opened."
             )
         for name, url in (("LAKE_LANDING_URL", self.landing_url), ("LAKE_DATA_URL", self.data_url)):
-            if not _PLACE.fullmatch(url):
-                raise LakeError(
-                    f"{name} is '{url}': only local paths, file:///path and s3://bucket/prefix are "
-                    "supported; a URL in small letters, without %, ?, # and without parts . and .."
-                )
+            check_place(name, url)
         kind, _, rest = self.catalog.partition(":")
         if kind not in ("sqlite", "postgres") or (kind == "sqlite" and not rest):
             # Only its beginning is shown: the rest may hold a password.
@@ -196,9 +191,17 @@ def is_s3(url: str) -> bool:
     return url.startswith("s3://")
 
 
-def names_no_bucket(url: str) -> bool:
-    """Whether a URL means S3, with or without its closing slashes, but no bucket there."""
-    return bool(re.fullmatch(r"s3:(/{0,2}|///.*)", url))
+def check_place(name: str, url: str) -> None:
+    """Refuse a URL that is no place for files.
+
+    Raises:
+        LakeError: The message names the variable that the URL is of.
+    """
+    if not _PLACE.fullmatch(url):
+        raise LakeError(
+            f"{name} is '{url}': only local paths, file:///path and s3://bucket/prefix are "
+            "supported; a URL in small letters, without %, ?, # and without parts . and .."
+        )
 
 
 def local_path(url: str) -> Path:
@@ -222,12 +225,17 @@ def memory_limit(values: Mapping[str, str] = os.environ) -> int:
     return int(float(size[1]) * _MEGABYTES[size[2].upper()] * 10**6)
 
 
+def spill_folder() -> Path:
+    """The folder for what does not fit into memory."""
+    return Path(os.environ.get("LAKE_TEMP_DIR") or ".lake/tmp")
+
+
 def full_places(config: LakeConfig) -> list[str]:
     """The folders on this machine that have no space left, each with the variable that names it."""
     places = {
         "LAKE_CATALOG": config.sqlite_path.parent if config.sqlite_path else None,
         "LAKE_DATA_URL": None if is_s3(config.data_url) else local_path(config.data_url),
-        "LAKE_TEMP_DIR": Path(os.environ.get("LAKE_TEMP_DIR") or ".lake/tmp"),
+        "LAKE_TEMP_DIR": spill_folder(),
         "DBT_TARGET_PATH": Path(os.environ.get("DBT_TARGET_PATH") or "target"),
         "DBT_LOG_PATH": Path(os.environ.get("DBT_LOG_PATH") or "logs"),
     }
@@ -242,18 +250,6 @@ def _is_full(place: Path) -> bool:
     disk = shutil.disk_usage(place)
     # What a failed write took is free again by now.
     return disk.free < min(disk.total / 10, 2**24)
-
-
-def _check_limits(values: dict[str, str]) -> None:
-    """Refuse a memory limit that DuckDB does not take, and a folder to spill to that cannot be."""
-    memory_limit(values)
-    folder = Path(values.get("LAKE_TEMP_DIR") or ".lake/tmp").absolute()
-    there = next(place for place in (folder, *folder.parents) if os.path.exists(place))
-    if not there.is_dir():
-        raise LakeError(
-            f"LAKE_TEMP_DIR is '{folder}', but {there} is no folder. Name a folder that is there "
-            "or can be made."
-        )
 
 
 def _parts(url: str) -> tuple[str, ...]:

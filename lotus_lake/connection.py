@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 
-from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
+from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path, spill_folder
 from lotus_lake.exits import Unreachable
 from lotus_lake.s3 import reason
 
@@ -26,7 +26,7 @@ class NoLakeError(Unreachable):
 
 
 # Never reach for the network: what is not in a wheel is not there.
-CONNECT_CONFIG = {
+CONNECT_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
@@ -42,12 +42,12 @@ def connect(config: LakeConfig, alias: str = ALIAS) -> duckdb.DuckDBPyConnection
     Raises:
         Unreachable: There is no lake yet, or it cannot be read.
     """
-    connection = duckdb.connect(config={str(key): value for key, value in CONNECT_CONFIG.items()})
+    connection = duckdb.connect(config=CONNECT_CONFIG)
     load(connection, config)
-    if config.sqlite_path and not _is_there(connection, config):
-        raise _lost(connection, config) or _no_lake(config)
     read = config
     if config.sqlite_path:
+        if not is_catalog(config.sqlite_path):
+            raise _no_lake(connection, config)
         folder = tempfile.TemporaryDirectory(prefix="lotus-lake-")
         weakref.finalize(connection, folder.cleanup)
         read = with_copied_catalog(config, Path(folder.name) / "catalog.sqlite")
@@ -55,7 +55,7 @@ def connect(config: LakeConfig, alias: str = ALIAS) -> duckdb.DuckDBPyConnection
     try:
         attach(connection, read, attach_sql(read, alias, read_only=True))
     except NoLakeError as error:
-        raise (_lost(connection, config) or _no_lake(config)) from error
+        raise _no_lake(connection, config) from error
     except LakeError as error:
         copy, original = (one.catalog.removeprefix("sqlite:") for one in (read, config))
         raise Unreachable(str(error).replace(copy, original)) from error
@@ -69,7 +69,7 @@ def connect_to_write(config: LakeConfig) -> duckdb.DuckDBPyConnection:
         LakeError: The catalog, or the folder to spill to, cannot be used.
         Unreachable: There is no lake yet, or it cannot be read.
     """
-    settings: dict[str, str | bool | int | float | list[str]] = {
+    settings = {
         **CONNECT_CONFIG,
         "memory_limit": os.environ.get("LAKE_MEMORY_LIMIT") or "2GB",
         "temp_directory": str(make_spill_folder()),
@@ -78,7 +78,7 @@ def connect_to_write(config: LakeConfig) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config=settings)
     load(connection, config)
     if not _is_there(connection, config):
-        raise _lost(connection, config) or _no_lake(config)
+        raise _no_lake(connection, config)
     prepare_catalog(config)
     attach(connection, config, attach_sql(config, ALIAS, create=False))
     connection.execute("set TimeZone = 'UTC'; set preserve_insertion_order = false")
@@ -100,16 +100,14 @@ def forget_unknown_bounds(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"delete from {unknown}")
 
 
-def _no_lake(config: LakeConfig) -> NoLakeError:
-    return NoLakeError(f"There is no lake at {config.catalog_name} yet: run `dbt build` first.")
+def _no_lake(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> Unreachable:
+    return _lost(connection, config) or NoLakeError(
+        f"There is no lake at {config.catalog_name} yet: run `dbt build` first."
+    )
 
 
 def with_copied_catalog(config: LakeConfig, copy: Path) -> LakeConfig:
-    """The same lake, its SQLite catalog copied as of one moment.
-
-    Args:
-        config: A lake with a SQLite catalog.
-        copy: The file to copy it to.
+    """The same lake, its SQLite catalog copied to a file, as of one moment.
 
     Raises:
         LakeError: It cannot be read.
@@ -133,14 +131,7 @@ def with_copied_catalog(config: LakeConfig, copy: Path) -> LakeConfig:
 def attach_sql(
     config: LakeConfig, alias: str, *, read_only: bool = False, create: bool = True
 ) -> str:
-    """The statement that attaches a lake, or a branch of one.
-
-    Args:
-        config: Where it lies.
-        alias: The name of its database.
-        read_only: Whether to read only.
-        create: Whether to make a lake if there is none.
-    """
+    """The statement that attaches a lake, or a branch of one; to write, it may also make one."""
     options = (
         ["read_only"]
         if read_only
@@ -155,8 +146,8 @@ def attach_sql(
         # For DuckDB, and those who look into DuckLake's tables, as macros do: no other schema is
         # there, whoever has put what into it.
         options.append(f"meta_schema '{config.metadata_schema}'")
-    if config.branch and not config.sqlite_path:
-        options.append(f"metadata_schema '{config.metadata_schema}'")
+        if config.branch:
+            options.append(f"metadata_schema '{config.metadata_schema}'")
     catalog = f"ducklake:{_quote(config.catalog)}"
     return f"attach if not exists '{catalog}' as {alias} ({', '.join(options)})"
 
@@ -179,14 +170,13 @@ def prepare(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
 
 def _is_there(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> bool:
     """Whether there is a catalog, of whatever kind, at the catalog's place."""
-    path = config.sqlite_path
-    if not path:
-        try:
-            attach(connection, config, attach_sql(config, ALIAS, create=False))
-        except NoLakeError:
-            return False
-        return True
-    return is_catalog(path)
+    if config.sqlite_path:
+        return is_catalog(config.sqlite_path)
+    try:
+        attach(connection, config, attach_sql(config, ALIAS, create=False))
+    except NoLakeError:
+        return False
+    return True
 
 
 def is_catalog(path: Path) -> bool:
@@ -240,7 +230,7 @@ def make_spill_folder() -> Path:
     Raises:
         LakeError: It cannot be made.
     """
-    folder = Path(os.environ.get("LAKE_TEMP_DIR") or ".lake/tmp")
+    folder = spill_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -267,7 +257,8 @@ def load_sql(config: LakeConfig) -> list[str]:
     Raises:
         LakeError: An extension's wheel is not installed.
     """
-    statements = [_load_sql(name) for name in extensions(config)]
+    catalog = "sqlite_scanner" if config.sqlite_path else "postgres_scanner"
+    statements = [_load_sql(name) for name in (catalog, "ducklake")]
     return [*statements, *(s3_sql() if config.uses_s3 else [])]
 
 
@@ -293,9 +284,7 @@ def _load_sql(extension: str) -> str:
 def readable_sql(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> str:
     """The statement that names the only folders to read once external access is off.
 
-    Args:
-        connection: Has the lake attached.
-        config: Where it lies.
+    They follow from the files of the lake, which has to be attached.
     """
     files = " union ".join(
         f"from __ducklake_metadata_{ALIAS}.ducklake_{kind}_file select distinct "
@@ -387,7 +376,7 @@ def attach(connection: duckdb.DuckDBPyConnection, config: LakeConfig, statement:
                 "The catalog was written by another DuckLake version: use the lotus-lake release "
                 "that wrote it, or a newer one. Nothing was changed."
             )
-        elif "data_path" in text.lower() or "DATA_PATH" in text:
+        elif "data_path" in text.lower():
             advice = (
                 "The catalog remembers another data path: set LAKE_DATA_URL to that one, or use "
                 "another LAKE_CATALOG."
@@ -395,11 +384,6 @@ def attach(connection: duckdb.DuckDBPyConnection, config: LakeConfig, statement:
         raise LakeError(
             f"The lake's catalog ({config.catalog_name}) cannot be attached: {text}. {advice}"
         ) from error
-
-
-def extensions(config: LakeConfig) -> list[str]:
-    """The DuckDB extensions that a catalog needs, in loading order."""
-    return ["sqlite_scanner" if config.sqlite_path else "postgres_scanner", "ducklake"]
 
 
 def extension_file(name: str) -> str:

@@ -8,10 +8,10 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from lotus_lake.config import LakeError
+from lotus_lake.config import LakeError, is_s3, local_path
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig, S3Config, S3Store
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Config, S3Store
 
 _TRIES = 5
 
@@ -38,17 +38,31 @@ VARIABLES = (
 )
 
 
-def open_bucket(bucket: str) -> S3Store:
-    """A bucket; endpoint, region and keys are the AWS SDK's environment variables.
+def open_folder(url: str) -> ObjectStore:
+    """A folder, local or ``s3://``, in which paths begin; a local one is made if it is not there.
+
+    Raises:
+        LakeError: There are no keys for S3, or they cannot be used.
+        OSError: A local folder cannot be made.
+    """
+    from obstore.store import LocalStore
+
+    if is_s3(url):
+        return open_bucket(*split_url(url))
+    return LocalStore(local_path(url).absolute(), mkdir=True)
+
+
+def open_bucket(bucket: str, prefix: str = "") -> S3Store:
+    """A bucket, or what is below a prefix; endpoint, region and keys are the AWS SDK's variables.
 
     Raises:
         LakeError: There are no keys, or they cannot be used.
     """
-    return _open(bucket, tuple((name, os.environ.get(name, "")) for name in VARIABLES))
+    return _open(bucket, prefix, tuple((name, os.environ.get(name, "")) for name in VARIABLES))
 
 
 @functools.lru_cache(maxsize=8)  # making a client takes 20 ms
-def _open(bucket: str, variables: tuple[tuple[str, str], ...]) -> S3Store:
+def _open(bucket: str, prefix: str, variables: tuple[tuple[str, str], ...]) -> S3Store:
     from obstore.exceptions import BaseError
     from obstore.store import S3Store
 
@@ -75,7 +89,13 @@ def _open(bucket: str, variables: tuple[tuple[str, str], ...]) -> S3Store:
             config["endpoint"] = endpoint
         if token := env["AWS_SESSION_TOKEN"]:
             config["session_token"] = token
-        return S3Store(bucket, config=config, client_options=client, retry_config=retry)
+        return S3Store(
+            bucket,
+            prefix=prefix or None,
+            config=config,
+            client_options=client,
+            retry_config=retry,
+        )
     except (OSError, ValueError, BaseError) as error:
         raise LakeError(
             f"The environment does not describe an S3 store: {reason(error)}. Check "

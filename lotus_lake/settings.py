@@ -1,6 +1,6 @@
 """The engine's settings: the ``vars:`` of a project's dbt_project.yml that are the engine's own.
 
-Builds hand over dbt's values (macro ``check_variables``); ``lake`` reads the file by itself. The
+Builds hand over dbt's values (macro ``start_run``); ``lake`` reads the file by itself. The
 feeder's, ``feed_*``, are checked with each stream's declaration (``lotus_lake/streams.py``).
 """
 
@@ -53,6 +53,11 @@ _FOLDERS = {
 def project_folder() -> Path:
     """The dbt project's folder: ``DBT_PROJECT_DIR``, or the working directory."""
     return Path(os.environ.get("DBT_PROJECT_DIR") or ".")
+
+
+def target_folder() -> Path:
+    """Where dbt writes its artefacts."""
+    return Path(os.environ.get("DBT_TARGET_PATH") or "target")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -147,10 +152,11 @@ def _refuse(name: str, values: Mapping[str, Any], must: str) -> NoReturn:
     raise LakeError(f"Variable {name} is '{value}'; it has to be {must}.")
 
 
-def is_current(manifest: Path, project: Path) -> bool:
+def is_current(manifest: Path) -> bool:
     """Whether dbt has parsed the models' folders since they were last changed."""
     if not manifest.exists():
         return False
+    project = project_folder()
     models = [project / folder for folder in folders(project)["model-paths"]]
     paths = [project / "dbt_project.yml", *models]
     paths += [path for folder in models for path in folder.rglob("*")]

@@ -60,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
     if config.branch:
         branches.require(config)
     _refuse_writing(arguments)
-    make_spill_folder()
+    spill = make_spill_folder()
     program = _program()
     if not program:
         return _print_rows(config, arguments)
@@ -68,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
     for ending in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, ending):
             signal.signal(getattr(signal, ending), lambda number, _: sys.exit(128 + number))
-    with tempfile.TemporaryDirectory(prefix="lotus-lake-sql-", dir=_spill()) as name:
+    with tempfile.TemporaryDirectory(prefix="lotus-lake-sql-", dir=spill) as name:
         folder = Path(name)
         with connect(config) as connection:
             snapshot = _newest_snapshot(connection)
@@ -182,10 +182,6 @@ def _print_rows(config: LakeConfig, arguments: Sequence[str]) -> int:
         if rows is not None:
             rows.show()
     return 0
-
-
-def _spill() -> str:
-    return os.environ.get("LAKE_TEMP_DIR") or ".lake/tmp"
 
 
 def _newest_snapshot(connection: duckdb.DuckDBPyConnection) -> int:

@@ -34,7 +34,7 @@ def all_streams(manifest: Manifest) -> list[Stream]:
     Raises:
         LakeError: A declaration is wrong or lacks a type; the message names it.
     """
-    # Other sources are tables; the macro declared_streams tells them apart in the same way.
+    # Other sources are tables; the macro _declared_streams tells them apart in the same way.
     return [
         _stream(node)
         for node in sorted(manifest["sources"].values(), key=lambda node: str(node["name"]))

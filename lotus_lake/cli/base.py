@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,33 +17,15 @@ import click
 from lotus_lake.config import LakeError
 from lotus_lake.escaping import printable
 from lotus_lake.exits import Exit, exit_code
-
-_EXITS: dict[int, str] = {
-    Exit.OK: "done",
-    Exit.UNREACHABLE: "the lake or the landing zone cannot be reached",
-    Exit.USAGE: "wrong usage or configuration, or refused; nothing was changed",
-}
+from lotus_lake.settings import is_current, target_folder
 
 
 class Command(click.Command):
-    """A command whose errors are one line, and whose help has examples and exit codes.
+    """A command whose errors are one line, and whose help has examples, as command lines."""
 
-    Args:
-        examples: Command lines.
-        exits: Exit codes beside 0, 40 and 64, with their meaning here.
-    """
-
-    def __init__(
-        self,
-        *arguments: Any,
-        examples: Sequence[str] = (),
-        exits: Mapping[int, str] | None = None,
-        **options: Any,
-    ) -> None:
+    def __init__(self, *arguments: Any, examples: Sequence[str] = (), **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.examples = examples
-        meanings: dict[int, str] = {**_EXITS, **(exits or {})}
-        self.exits = dict(sorted(meanings.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; an error ends the process with a line that says which command it was of."""
@@ -64,27 +46,26 @@ class Command(click.Command):
             fail(ctx.command_path, problem.line, problem.exit)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples and exit codes."""
-        if self.examples:
-            with formatter.section("Examples"):
-                for example in self.examples:
-                    formatter.write(f"{'':{formatter.current_indent}}{example}\n")
-        with formatter.section("Exit codes"):
-            formatter.write_dl([(str(int(code)), text) for code, text in self.exits.items()])
+        """Write the examples."""
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write(f"{'':{formatter.current_indent}}{example}\n")
 
 
-class Group(click.Group):
+class Lake(click.Group):
     """Commands in sections, as a table of contents; wrong usage ends with the project's code."""
 
-    command_class = Command
-    sections: Mapping[str, Sequence[str]] = {}
+    sections: Mapping[str, Sequence[str]] = {
+        "Look": ("status", "sql", "as-of", "metrics", "metric"),
+        "Feed": ("tick", "undo", "replay", "release", "sweep", "reconcile"),
+        "Change the code": ("watch", "branch", "diff", "pr", "discover", "catalog", "docs"),
+        "Serve": ("publish",),
+        "Keep": ("maintain", "backup", "restore"),
+        "Start": ("init",),
+    }
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **options: Any) -> NoReturn:
-        """Run a command, and exit with its code.
-
-        Args:
-            args: The command line after ``lake``; the process's own by default.
-        """
+        """Run the command of a command line, the process's own by default; exit with its code."""
         options = {**options, "prog_name": "lake", "standalone_mode": False}
         try:
             code = super().main(args, **options)
@@ -102,13 +83,31 @@ class Group(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections."""
-        if not self.sections:
-            super().format_commands(ctx, formatter)
         for title, names in self.sections.items():
             with formatter.section(title):
                 formatter.write_dl(
                     [(name, self.commands[name].get_short_help_str(70)) for name in names]
                 )
+
+
+@click.group(cls=Lake)
+def main() -> None:
+    """Operate a lake. What builds it is `dbt build`.
+
+    Commands work on the lake that the environment names (LAKE_CATALOG, LAKE_DATA_URL,
+    LAKE_LANDING_URL, DBT_TARGET), with the dbt project in this folder. A stream is
+    source.stream, as in shop.orders; a day is YYYY-MM-DD. `lake COMMAND --help` has examples.
+
+    Exit codes: 0 done, 10 partial, 20 failed, or something differs, 30 locked by another run, 40
+    the lake or the landing zone cannot be reached, 64 wrong usage or refused.
+    """
+
+
+def command(
+    *examples: str, group: click.Group = main, **options: Any
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a function a command of ``lake``, or of a group in it, with examples for its help."""
+    return group.command(cls=Command, examples=examples, **options)
 
 
 def fail(command: str, what: str, code: int) -> NoReturn:
@@ -143,41 +142,20 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what it would do; do nothing.")
 
 
-def dbt_target() -> Path:
-    """The folder of dbt's artifacts."""
-    from lotus_lake.scheduler.build import target_folder
-
-    return target_folder()
-
-
-def parsed(name: str) -> Path:
-    """A manifest of dbt's target folder; dbt parses first if the models changed since.
-
-    Args:
-        name: ``manifest.json`` or ``semantic_manifest.json``.
+def parsed(name: str = "manifest.json") -> Path:
+    """What dbt's parser wrote; it parses first if the models have changed since.
 
     Raises:
         LakeError: dbt cannot parse the project; its lines say why.
     """
-    from lotus_lake.settings import is_current, project_folder
-
-    manifest = dbt_target() / name
-    if not is_current(manifest, project_folder()):
-        parse_project()
-    return manifest
+    path = target_folder() / name
+    if not is_current(path):
+        run_dbt("parse")
+    return path
 
 
-def parse_project() -> Path:
-    """Let dbt parse the project; its manifest.
-
-    Raises:
-        LakeError: dbt cannot parse it; its lines say why.
-    """
-    return run_dbt("parse") / "manifest.json"
-
-
-def run_dbt(*words: str, quiet: Iterable[str] = ("--quiet",)) -> Path:
-    """Run a dbt command in this process; the folder of its artifacts.
+def run_dbt(*words: str) -> None:
+    """Run a dbt command in this process.
 
     Raises:
         LakeError: It failed; its lines say why.
@@ -187,10 +165,9 @@ def run_dbt(*words: str, quiet: Iterable[str] = ("--quiet",)) -> Path:
     from lotus_lake.scheduler.build import close_duckdb
 
     try:
-        done = dbtRunner().invoke([*quiet, *words])
+        done = dbtRunner().invoke(["--quiet", *words])
     finally:
         close_duckdb()
     if not done.success:
         reason = f" {done.exception}" if done.exception else ""
         raise LakeError(f"dbt {' '.join(words)} failed.{reason}")
-    return dbt_target()

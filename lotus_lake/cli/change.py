@@ -11,12 +11,11 @@ import click
 
 from lotus_lake.cli.base import (
     DAYS,
-    Command,
-    Group,
-    dbt_target,
+    command,
     dry_run_option,
     json_option,
-    parse_project,
+    main,
+    parsed,
     print_json,
     run_dbt,
     say,
@@ -24,11 +23,13 @@ from lotus_lake.cli.base import (
 )
 from lotus_lake.config import LakeConfig
 from lotus_lake.exits import Exit
+from lotus_lake.settings import project_folder, target_folder
 from lotus_lake.wording import counted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from lotus_lake.branches import Branch
     from lotus_lake.discover.compare import Discovery
 
 _BRANCH_LINE = "{:<42}{:>10}  {:<20}{:>6}  {:<20}{}"
@@ -37,7 +38,7 @@ _BRANCH_LINE = "{:<42}{:>10}  {:<20}{:>6}  {:<20}{}"
 # -- branches --------------------------------------------------------------------------------------
 
 
-@click.group(cls=Group)
+@main.group()
 def branch() -> None:
     """Make, list and drop branches of the whole lake.
 
@@ -47,7 +48,7 @@ def branch() -> None:
     """
 
 
-@branch.command(examples=["lake branch create tips"])
+@command("lake branch create tips", group=branch)
 @click.argument("name")
 def create(name: str) -> None:
     """Make a branch of the lake as it is now.
@@ -63,19 +64,16 @@ def create(name: str) -> None:
     )
 
 
-@branch.command("list", examples=["lake branch list"])
+@command("lake branch list", name="list", group=branch)
 @json_option
 def list_(as_json: bool) -> None:
     """List the branches, oldest first, and which of them are stale.
 
     A stale branch, older than `branch_hold_days`, no longer keeps `lake maintain` from deleting.
     """
-    from lotus_lake import branches, settings
+    from lotus_lake import settings
 
-    config, hold = LakeConfig.from_env(), settings.of_project()["branch_hold_days"]
-    found, odd = branches.branches(config)
-    for problem in odd:
-        warn(f"WARNING {problem}")
+    found, hold = _branches(LakeConfig.from_env()), settings.of_project()["branch_hold_days"]
     if as_json:
         print_json([{**asdict(one), "is_stale": one.age.days >= hold} for one in found])
         return
@@ -89,7 +87,7 @@ def list_(as_json: bool) -> None:
     say(f"{number}. Drop one: lake branch drop NAME; old ones: lake branch drop --older-than 14")
 
 
-@branch.command(examples=["lake branch drop tips", "lake branch drop --older-than 14 --dry-run"])
+@command("lake branch drop tips", "lake branch drop --older-than 14 --dry-run", group=branch)
 @click.argument("name", required=False)
 @click.option("--older-than", type=DAYS, metavar="DAYS", help="All that are so many days old.")
 @dry_run_option
@@ -105,10 +103,7 @@ def drop(name: str | None, older_than: int | None, dry_run: bool) -> None:
     config = LakeConfig.from_env()
     names = [name] if name is not None else []
     if older_than is not None:
-        found, odd = branches.branches(config)
-        for problem in odd:
-            warn(f"WARNING {problem}")
-        names = [one.name for one in found if one.age.days >= older_than]
+        names = [one.name for one in _branches(config) if one.age.days >= older_than]
         if not names:
             say(f"No branch is {counted(older_than, 'day')} old. Nothing was dropped.")
     for one in names:
@@ -119,10 +114,16 @@ def drop(name: str | None, older_than: int | None, dry_run: bool) -> None:
             say(f"Branch {one} is dropped.")
 
 
-@click.command(
-    cls=Command,
-    examples=["lake diff tips", "lake diff tips --only fct_orders --only fct_orders_by_day"],
-)
+def _branches(config: LakeConfig) -> list[Branch]:
+    from lotus_lake import branches
+
+    found, odd = branches.branches(config)
+    for problem in odd:
+        warn(f"WARNING {problem}")
+    return found
+
+
+@command("lake diff tips", "lake diff tips --only fct_orders --only fct_orders_by_day")
 @click.argument("branch")
 @click.option("--latest", is_flag=True, help="Compare with the lake as it is now.")
 @click.option("--only", multiple=True, metavar="TABLE", help="Only this table; may be repeated.")
@@ -141,26 +142,19 @@ def diff(branch: str, latest: bool, only: tuple[str, ...]) -> None:
     from lotus_lake.diff.report import print_report, write_reports
     from lotus_lake.diff.sides import keys, opened
 
-    manifest, out = dbt_target() / "manifest.json", dbt_target() / "diff"
+    manifest, out = target_folder() / "manifest.json", target_folder() / "diff"
     config = LakeConfig.from_env()
     declared = keys(manifest), shown(manifest)
     with opened(config, branch, latest=latest) as sides:
         found = compare(*sides, *declared, only)
-        found.metrics = compare_metrics(sides[0], found, dbt_target() / "semantic_manifest.json")
+        found.metrics = compare_metrics(sides[0], found, target_folder() / "semantic_manifest.json")
     write_reports(found, out)
     console = Console()
     print_report(found, console)
     console.print(f"\nReports: {out}/report.md, {out}/report.html", highlight=False)
 
 
-@click.command(
-    cls=Command,
-    examples=["lake pr tips"],
-    exits={
-        Exit.OK: "built, and both ways of building agree",
-        Exit.FAILED: "a model or a test failed, or the ways do not agree",
-    },
-)
+@command("lake pr tips")
 @click.argument("branch")
 def pr(branch: str) -> int:
     """Build what this checkout changes on BRANCH, and show the effect.
@@ -175,7 +169,7 @@ def pr(branch: str) -> int:
     from lotus_lake.diff.report import print_report
     from lotus_lake.pull_request import PullRequest
 
-    out = dbt_target() / "pr"
+    out = target_folder() / "pr"
     found = PullRequest(
         LakeConfig.from_env(), branch, out, lambda line: print(f"pr: {line}", flush=True)
     ).run()
@@ -185,7 +179,7 @@ def pr(branch: str) -> int:
     return Exit.FAILED if found.failed else Exit.OK
 
 
-@click.command(cls=Command, examples=["lake watch fct_orders", "lake watch fct_orders+"])
+@command("lake watch fct_orders", "lake watch fct_orders+")
 @click.argument("select", nargs=-1, required=True)
 def watch(select: tuple[str, ...]) -> int:
     """Build models and their tests, now and on each save, until Ctrl-C.
@@ -203,15 +197,11 @@ def watch(select: tuple[str, ...]) -> int:
 # -- streams ---------------------------------------------------------------------------------------
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "lake discover",
-        "lake discover shop.orders --yaml",
-        "lake discover --add shop.refunds",
-        "lake discover --add erp.stock --key sku --cursor changed_at",
-    ],
-    exits={Exit.FAILED: "with --check: something is not declared, or cannot be fed"},
+@command(
+    "lake discover",
+    "lake discover shop.orders --yaml",
+    "lake discover --add shop.refunds",
+    "lake discover --add erp.stock --key sku --cursor changed_at",
 )
 @click.argument("streams", nargs=-1, metavar="[STREAM]...")
 @click.option("--all", "whole", is_flag=True, help="Scan all files, not only a sample.")
@@ -278,7 +268,7 @@ def _discovered(connection: DuckDBPyConnection, only: list[str], whole: bool) ->
 
     config = LakeConfig.from_env()
     landing = open_landing(config.landing_url)
-    declared = {one.label: one for one in all_streams(read_manifest(parse_project()))}
+    declared = {one.label: one for one in all_streams(read_manifest(parsed()))}
     load(connection, config)
     connection.execute("set TimeZone = 'UTC'")
     return compared(connection, landing, declared, only, whole)
@@ -288,7 +278,6 @@ def _add(
     connection: DuckDBPyConnection, found: Discovery, given: list[str] | None, cursor: str | None
 ) -> None:
     from lotus_lake.discover.new_stream import choose, write
-    from lotus_lake.settings import project_folder
 
     key, cursor = choose(connection, found, given, cursor)
     files = write(project_folder(), found, key.columns, cursor)
@@ -343,11 +332,7 @@ def _show_yaml(one: Discovery) -> None:
 _CATALOGS = Path("deploy/airbyte/catalogs")
 
 
-@click.command(
-    cls=Command,
-    examples=["lake catalog", "lake catalog shop", "lake catalog --check"],
-    exits={Exit.OK: "written, or up to date", Exit.FAILED: "with --check: a catalog is stale"},
-)
+@command("lake catalog", "lake catalog shop", "lake catalog --check")
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @click.option("--check", is_flag=True, help="Write nothing; say what is stale.")
 def catalog(sources: tuple[str, ...], check: bool) -> int:
@@ -358,10 +343,9 @@ def catalog(sources: tuple[str, ...], check: bool) -> int:
     """
     from lotus_lake.airbyte import catalog as catalogs
     from lotus_lake.diff.personal import read_manifest
-    from lotus_lake.settings import project_folder
 
     if check:
-        manifest = read_manifest(parse_project())
+        manifest = read_manifest(parsed())
         lines = catalogs.stale(manifest, sources, project_folder() / _CATALOGS)
         for line in lines:
             warn(line)
@@ -374,16 +358,11 @@ def catalog(sources: tuple[str, ...], check: bool) -> int:
 def _write_catalogs(sources: tuple[str, ...] = ()) -> list[Path]:
     from lotus_lake.airbyte import catalog as catalogs
     from lotus_lake.diff.personal import read_manifest
-    from lotus_lake.settings import project_folder
 
-    return catalogs.update(read_manifest(parse_project()), sources, project_folder() / _CATALOGS)
+    return catalogs.update(read_manifest(parsed()), sources, project_folder() / _CATALOGS)
 
 
-@click.command(
-    cls=Command,
-    examples=["lake docs", "lake docs --serve", "lake docs --status"],
-    exits={Exit.OK: "built, or shown until Ctrl-C"},
-)
+@command("lake docs", "lake docs --serve", "lake docs --status")
 @click.option(
     "--serve",
     is_flag=False,
@@ -398,7 +377,7 @@ def docs(serve: int | None, status: bool) -> None:
 
     It is files in target/site, which need no server and no network. Runs `dbt docs generate`.
     """
-    site = dbt_target() / "site"
+    site = target_folder() / "site"
     if serve is not None:
         from lotus_lake.site.serve import serve as shown
 
@@ -409,17 +388,16 @@ def docs(serve: int | None, status: bool) -> None:
     if status:
         from lotus_lake.site import status as page
 
-        page.write(config, dbt_target() / "manifest.json", site)
+        page.write(config, target_folder() / "manifest.json", site)
     else:
-        from lotus_lake.settings import project_folder
         from lotus_lake.site.build import build
 
-        run_dbt("docs", "generate", quiet=())
-        build(project_folder(), dbt_target(), site)
+        run_dbt("docs", "generate")
+        build(project_folder(), target_folder(), site)
     say(f"The site is in {site}: open {site}/index.html, or run lake docs --serve.")
 
 
-@click.command(cls=Command, examples=["lake init"])
+@command("lake init")
 def init() -> None:
     """Make this folder a dbt project on the engine.
 
@@ -427,7 +405,6 @@ def init() -> None:
     again after an upgrade. Nothing else that exists is changed; what is left to do is said.
     """
     from lotus_lake import new_project
-    from lotus_lake.settings import project_folder
 
     left = False
     for line, is_left in new_project.init(project_folder()):
@@ -442,6 +419,3 @@ def init() -> None:
     say("Next: put files into .lake/landing/raw/SOURCE/STREAM/, then")
     say("  lake discover --add SOURCE.STREAM")
     say("  dbt build")
-
-
-COMMANDS = (init, watch, branch, diff, pr, discover, catalog, docs)

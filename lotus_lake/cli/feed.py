@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import click
 
 from lotus_lake.cli.base import (
     DAY,
-    Command,
+    command,
     dry_run_option,
     json_option,
     print_json,
@@ -23,25 +22,15 @@ from lotus_lake.exits import Exit
 from lotus_lake.wording import counted
 
 if TYPE_CHECKING:
-    from lotus_lake.operations.deliveries import Delivery, Found
     from lotus_lake.operations.lake import Lake
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "lake tick              one tick, as a CronJob runs it",
-        "lake tick --dry-run    what would it do, and why?",
-        "lake tick --full       build everything, whether or not something is new",
-        "lake tick --loop 60    a tick a minute, in one process",
-        "lake tick --maintain   `lake maintain` under the same lock",
-    ],
-    exits={
-        Exit.OK: "built, or nothing new",
-        Exit.PARTIAL: "files went into quarantine, or a test warned at error level",
-        Exit.FAILED: "a model or a test failed, or the build was cut short",
-        Exit.LOCKED: "another run holds the lock",
-    },
+@command(
+    "lake tick              one tick, as a CronJob runs it",
+    "lake tick --dry-run    what would it do, and why?",
+    "lake tick --full       build everything, whether or not something is new",
+    "lake tick --loop 60    a tick a minute, in one process",
+    "lake tick --maintain   `lake maintain` under the same lock",
 )
 @click.option("--full", is_flag=True, help="Build everything.")
 @click.option("--maintain", is_flag=True, help="Do the upkeep instead of a build.")
@@ -76,51 +65,83 @@ def tick(
     return ticks.run(full, maintain, dry_run, loop, variables, log_format)
 
 
-def _of_a_delivery(function: Callable[..., None]) -> Callable[..., None]:
-    """The argument and options that name deliveries."""
-    for decorate in (
-        json_option,
-        dry_run_option,
-        click.option(
-            "--delivery",
-            type=click.IntRange(0, 2**63 - 1),
-            metavar="N",
-            help="Files of one feed, by its number (`lake status`).",
-        ),
-        click.option("--file", metavar="PATH", help="One file, by its path in the landing zone."),
-        click.option(
-            "--day", type=DAY, metavar="DAY", help="Files of one day's folder, YYYY-MM-DD."
-        ),
-        click.argument("stream"),
-    ):
-        function = decorate(function)
-    return function
+# What names deliveries.
+_DELIVERY: list[click.Parameter] = [
+    click.Argument(["stream"]),
+    click.Option(["--day"], type=DAY, metavar="DAY", help="Files of one day's folder, YYYY-MM-DD."),
+    click.Option(["--file"], metavar="PATH", help="One file, by its path in the landing zone."),
+    click.Option(
+        ["--delivery"],
+        type=click.IntRange(0, 2**63 - 1),
+        metavar="N",
+        help="Files of one feed, by its number (`lake status`).",
+    ),
+]
+
+
+@command(
+    "lake undo shop.orders --day 2025-01-15 --dry-run",
+    "lake undo shop.orders --delivery 7",
+    params=[*_DELIVERY],
+)
+@dry_run_option
+@json_option
+def undo(**options: Any) -> None:
+    """Take deliveries of STREAM out of the lake, and keep them out.
+
+    Their rows leave staging, and no run feeds these files again (`lake release` lets it). The next
+    `dbt build` recomputes what they had touched. At least one of --day, --file and --delivery.
+    """
+    _change("undo", "`dbt build` now recomputes what these files had touched.", **options)
+
+
+@command("lake replay shop.orders --delivery 7", params=[*_DELIVERY])
+@dry_run_option
+@json_option
+def replay(**options: Any) -> None:
+    """Feed deliveries of STREAM once more.
+
+    Their rows leave staging, and the next `dbt build` feeds them as new. Refused for files that no
+    longer lie in the landing zone as they were fed. At least one of --day, --file and --delivery.
+    """
+    _change("replay", "The next `dbt build` feeds them again.", **options)
+
+
+@command("lake release shop.orders --day 2025-01-15", params=[*_DELIVERY])
+@dry_run_option
+@json_option
+def release(**options: Any) -> None:
+    """Let the next build try quarantined or undone files again.
+
+    A repaired file needs no release: its new content is a new version. At least one of --day,
+    --file and --delivery.
+    """
+    _change("release", "The next `dbt build` tries them again.", **options)
 
 
 def _change(
-    operation: Callable[[Lake, Delivery, bool], Found],
+    operation: str,
+    done: str,
+    *,
     stream: str,
     day: datetime | None,
     file: str | None,
     delivery: int | None,
     dry_run: bool,
     as_json: bool,
-    done: str,
 ) -> None:
-    from lotus_lake.operations.deliveries import Delivery
+    from lotus_lake.operations import deliveries
     from lotus_lake.operations.lake import opened
 
-    name = operation.__name__
-    with opened(name) as lake:
-        found = operation(
-            lake, Delivery(stream, day.date() if day else None, file, delivery), dry_run
-        )
+    which = deliveries.Delivery(stream, day.date() if day else None, file, delivery)
+    with opened(operation) as lake:
+        found = getattr(deliveries, operation)(lake, which, dry_run)
     if as_json:
-        files: list[dict[str, Any]] = [asdict(one) for one in found.files]
+        files = [asdict(one) for one in found.files]
         print_json({"stream": found.stream.label, "dry_run": dry_run, "files": files})
         return
     dry = "Dry run, nothing is changed. " if dry_run else ""
-    say(f"{dry}{found.title(name.capitalize())}:")
+    say(f"{dry}{found.title(operation.capitalize())}:")
     for one in found.files:
         what = one.reason if one.row_count is None else counted(one.row_count, "row")
         say(f"  {one.path}  (version {one.cursor_version}, {what})")
@@ -128,56 +149,7 @@ def _change(
         say(f"Done. {done}")
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "lake undo shop.orders --day 2025-01-15 --dry-run",
-        "lake undo shop.orders --delivery 7",
-    ],
-)
-@_of_a_delivery
-def undo(**options: Any) -> None:
-    """Take deliveries of STREAM out of the lake, and keep them out.
-
-    Their rows leave staging, and no run feeds these files again (`lake release` lets it). The next
-    `dbt build` recomputes what they had touched. At least one of --day, --file and --delivery.
-    """
-    from lotus_lake.operations import deliveries
-
-    _change(
-        deliveries.undo,
-        **options,
-        done="`dbt build` now recomputes what these files had touched.",
-    )
-
-
-@click.command(cls=Command, examples=["lake replay shop.orders --delivery 7"])
-@_of_a_delivery
-def replay(**options: Any) -> None:
-    """Feed deliveries of STREAM once more.
-
-    Their rows leave staging, and the next `dbt build` feeds them as new. Refused for files that no
-    longer lie in the landing zone as they were fed. At least one of --day, --file and --delivery.
-    """
-    from lotus_lake.operations import deliveries
-
-    _change(deliveries.replay, **options, done="The next `dbt build` feeds them again.")
-
-
-@click.command(cls=Command, examples=["lake release shop.orders --day 2025-01-15"])
-@_of_a_delivery
-def release(**options: Any) -> None:
-    """Let the next build try quarantined or undone files again.
-
-    A repaired file needs no release: its new content is a new version. At least one of --day,
-    --file and --delivery.
-    """
-    from lotus_lake.operations import deliveries
-
-    _change(deliveries.release, **options, done="The next `dbt build` tries them again.")
-
-
-@click.command(cls=Command, examples=["lake sweep --dry-run", "lake sweep && dbt build"])
+@command("lake sweep --dry-run", "lake sweep && dbt build")
 @dry_run_option
 @json_option
 def sweep(dry_run: bool, as_json: bool) -> None:
@@ -203,15 +175,7 @@ def sweep(dry_run: bool, as_json: bool) -> None:
     say(f"{unknown_files} not in the ledger. {ended}")
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "lake reconcile",
-        "lake reconcile shop",
-        "lake reconcile shop.orders --no-read-files",
-    ],
-    exits={Exit.OK: "everything agrees", Exit.FAILED: "something differs"},
-)
+@command("lake reconcile", "lake reconcile shop", "lake reconcile shop.orders --no-read-files")
 @click.argument("stream", required=False)
 @click.option("--no-read-files", is_flag=True, help="Do not ask each landed file for its rows.")
 @json_option
@@ -266,6 +230,3 @@ def _warn_of_undeclared(lake: Lake) -> None:
 
     for warning in check_landing(lake):
         warn(f"WARNING {warning}")
-
-
-COMMANDS = (tick, undo, replay, release, sweep, reconcile)

@@ -1,35 +1,34 @@
-"""Commands that keep the lake: upkeep, backups, the way back."""
+"""Commands that keep the lake, and what is published of it: upkeep, backups, the way back."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 
 import click
 
 from lotus_lake.cli.base import (
     DAYS,
-    Command,
+    command,
     dry_run_option,
     fail,
     json_option,
+    parsed,
     print_json,
     say,
     warn,
 )
-from lotus_lake.config import LakeConfig
+from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.exits import Exit
+from lotus_lake.settings import project_folder
 from lotus_lake.wording import counted
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "lake maintain --dry-run",
-        "lake tick --maintain                  the same under the scheduler's lock",
-        "lake maintain --orphans --dry-run",
-        "lake maintain --orphans --older-than 1",
-    ],
-    exits={Exit.FAILED: "another run was faster; what was done stays done"},
+@command(
+    "lake maintain --dry-run",
+    "lake tick --maintain                  the same under the scheduler's lock",
+    "lake maintain --orphans --dry-run",
+    "lake maintain --orphans --older-than 1",
 )
 @dry_run_option
 @click.option(
@@ -105,15 +104,11 @@ _at_option = click.option(
 )
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "lake backup --keep 14",
-        "lake backup --at s3://elsewhere/lotus-lake",
-        "lake backup --list",
-        "lake backup --check",
-    ],
-    exits={Exit.UNREACHABLE: "the catalog or the backups cannot be reached, or files are missing"},
+@command(
+    "lake backup --keep 14",
+    "lake backup --at s3://elsewhere/lotus-lake",
+    "lake backup --list",
+    "lake backup --check",
 )
 @click.option("--keep", type=click.IntRange(1), metavar="N", help="Keep only the newest N.")
 @_at_option
@@ -145,14 +140,7 @@ def backup(keep: int | None, at: str | None, listed: bool, check: bool, as_json:
         say(f"Saved {found[0].name} in {backups.url}")
 
 
-@click.command(
-    cls=Command,
-    examples=["lake restore", "lake restore 20260105T0300 --force"],
-    exits={
-        Exit.LOCKED: "another run holds the lock",
-        Exit.UNREACHABLE: "the catalog or the backups cannot be reached, or files are missing",
-    },
-)
+@command("lake restore", "lake restore 20260105T0300 --force")
 @click.argument("name", required=False)
 @click.option("--force", is_flag=True, help="Also when the lake is newer, or damaged.")
 @_at_option
@@ -192,4 +180,39 @@ def _check(config: LakeConfig, command: str, as_json: bool) -> None:
         say("Every data file is there. Next: lake reconcile, then a tick feeds what came since.")
 
 
-COMMANDS = (maintain, backup, restore)
+@command(
+    "lake publish --dry-run",
+    "lake publish --full                   after the catalog was restored",
+)
+@click.option("--full", is_flag=True, help="Write every table whole, changed or not.")
+@dry_run_option
+@json_option
+def publish(full: bool, dry_run: bool, as_json: bool) -> None:
+    """Publish the marts into PostgreSQL, for BI tools.
+
+    Brings schema marts of the database that LAKE_SERVING_URL names to the lake's newest snapshot:
+    the tables with meta publish: true and the saved queries of the metrics, in one transaction,
+    only what changed. A tick that ended well does the same (docs/serving.md).
+    """
+    from lotus_lake.publication.publish import publish as publish_marts
+    from lotus_lake.scheduler.pending import code_digest
+
+    url = os.environ.get("LAKE_SERVING_URL")
+    if not url:
+        raise LakeError(
+            "LAKE_SERVING_URL is not set: name a PostgreSQL database, as in "
+            "postgresql://publisher@host/serving."
+        )
+    config, project = LakeConfig.from_env(), project_folder()
+    code = code_digest(project, config.target, None)
+    steps = publish_marts(config, url, code, parsed, full=full, dry_run=dry_run)
+    if as_json:
+        print_json([asdict(step) for step in steps])
+        return
+    for step in steps:
+        written = (
+            "" if step.how == "dropped" else f", {step.written} of {counted(step.rows, 'row')}"
+        )
+        say(f"{step.table}: {step.how}{written}")
+    tables = counted(len(steps), "table")
+    say(f"{tables} would be written." if dry_run else f"{tables} written.")

@@ -10,22 +10,19 @@ import click
 
 from lotus_lake.cli.base import (
     DAY,
-    Command,
-    dbt_target,
+    command,
     json_option,
     parsed,
     print_json,
     say,
 )
+from lotus_lake.settings import target_folder
 
 if TYPE_CHECKING:
     from lotus_lake.metrics import Answer, Metrics
 
 
-@click.command(
-    cls=Command,
-    examples=["lake status", "lake status --json | jq '.streams[] | select(.backlog_files > 0)'"],
-)
+@command("lake status", "lake status --json | jq '.streams[] | select(.backlog_files > 0)'")
 @click.option("--build", is_flag=True, help="The closing table of the last `dbt build` instead.")
 @json_option
 def status(build: bool, as_json: bool) -> None:
@@ -39,7 +36,7 @@ def status(build: bool, as_json: bool) -> None:
     from lotus_lake.config import LakeConfig
 
     if build:
-        build_summary.show(LakeConfig.from_env(), dbt_target())
+        build_summary.show(LakeConfig.from_env(), target_folder())
         return
     found = bookkeeping.read(LakeConfig.from_env())
     if as_json:
@@ -48,16 +45,12 @@ def status(build: bool, as_json: bool) -> None:
         bookkeeping.show(found)
 
 
-@click.command(
-    cls=Command,
+@command(
+    "lake sql",
+    'lake sql "select * from fct_orders_by_day order by all desc limit 10"',
+    'lake sql "from fct_orders" -csv > orders.csv',
+    "DBT_TARGET=pr LAKE_BRANCH=tips lake sql",
     context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},
-    examples=[
-        "lake sql",
-        'lake sql "select * from fct_orders_by_day order by all desc limit 10"',
-        'lake sql "from fct_orders" -csv > orders.csv',
-        "DBT_TARGET=pr LAKE_BRANCH=tips lake sql",
-    ],
-    exits={1: "the query failed (the code is the shell's)"},
 )
 @click.argument("query", required=False, type=click.UNPROCESSED)
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
@@ -74,12 +67,9 @@ def sql(query: str | None, options: tuple[str, ...]) -> int:
     return shell.run([*([query] if query else []), *options])
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "lake as-of fct_orders_by_day 2026-03-01 --where \"day = '2026-02-27'\"",
-        "lake as-of staging.stg_shop__orders 1204",
-    ],
+@command(
+    "lake as-of fct_orders_by_day 2026-03-01 --where \"day = '2026-02-27'\"",
+    "lake as-of staging.stg_shop__orders 1204",
 )
 @click.argument("table")
 @click.argument("at")
@@ -93,14 +83,14 @@ def as_of(table: str, at: str, where: str, as_json: bool) -> None:
     """
     from lotus_lake.history import command
 
-    found = command.look(table, at, where, dbt_target() / "manifest.json")
+    found = command.look(table, at, where, target_folder() / "manifest.json")
     if as_json:
         print_json(found)
     else:
         command.show(found)
 
 
-@click.command(cls=Command, examples=["lake metrics", "lake metrics --json | jq '.[].name'"])
+@command("lake metrics", "lake metrics --json | jq '.[].name'")
 @json_option
 def metrics(as_json: bool) -> None:
     """List the metrics, with what each can be grouped and filtered by.
@@ -117,14 +107,11 @@ def metrics(as_json: bool) -> None:
         say(f"  by {', '.join(metric.dimensions)}")
 
 
-@click.command(
-    cls=Command,
-    examples=[
-        "lake metric orders",
-        "lake metric revenue orders --grain month --from 2026-01-01",
-        "lake metric revenue --by customer__segment --where \"country = 'FR'\"",
-        "lake metric revenue --by metric_time__week --json | jq '.[-1]'",
-    ],
+@command(
+    "lake metric orders",
+    "lake metric revenue orders --grain month --from 2026-01-01",
+    "lake metric revenue --by customer__segment --where \"country = 'FR'\"",
+    "lake metric revenue --by metric_time__week --json | jq '.[-1]'",
 )
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("--by", multiple=True, metavar="DIM", help="Group by it; several times for several.")
@@ -175,7 +162,7 @@ def metric(
 
 
 def _declared_metrics() -> Metrics:
-    """The project's metrics, which dbt parses first if it has not since they changed.
+    """The project's metrics.
 
     Raises:
         LakeError: MetricFlow is not installed, or dbt cannot parse the project.
@@ -210,6 +197,3 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-COMMANDS = (status, sql, as_of, metrics, metric)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import duckdb
 
 from lotus_lake import branches
-from lotus_lake.config import LakeConfig, LakeError, memory_limit
+from lotus_lake.config import LakeConfig, LakeError, memory_limit, spill_folder
 from lotus_lake.connection import ALIAS, attach, attach_sql, connect
 from lotus_lake.diff.personal import read_manifest
 from lotus_lake.diff.relations import Side
@@ -34,7 +33,7 @@ def opened(
     config = (lake.branch_of or lake).of_branch(name)
     branch = branches.require(config)
     connection = connect(config, alias=_BRANCH)
-    spilled = (os.environ.get("LAKE_TEMP_DIR") or ".lake/tmp").replace("'", "''")
+    spilled = str(spill_folder()).replace("'", "''")
     connection.execute(f"set memory_limit = '{memory_limit()}B'; set temp_directory = '{spilled}'")
     try:
         after = Side(_BRANCH, max(_snapshots(connection, _BRANCH)), f"branch {branch.name}")

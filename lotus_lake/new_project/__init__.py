@@ -47,22 +47,18 @@ def init(project: Path) -> Iterator[tuple[str, bool]]:
     is_new = not (project / "dbt_project.yml").exists()
     name = re.sub(r"\W+", "_", project.resolve().name).strip("_").lower() or "lake"
     name = name if name[0].isalpha() else f"lake_{name}"
-    files = {"packages.yml": "packages.yml", "profiles.yml": "profiles.yml"}
+    files = ["packages.yml", "profiles.yml"]
     if is_new:
-        files |= {
-            "dbt_project.yml": "dbt_project.yml",
-            "macros/generate_schema_name.sql": "generate_schema_name.sql",
-            ".gitignore": "gitignore",
-        }
+        files += ["dbt_project.yml", "macros/generate_schema_name.sql", ".gitignore"]
     else:
         name = str(read_yaml(project / "dbt_project.yml").get("profile") or name)
-    for path, template in files.items():
-        if (project / path).exists():
+    for path in map(project.joinpath, files):
+        if path.exists():
             continue
-        (project / path).parent.mkdir(parents=True, exist_ok=True)
-        text = (_TEMPLATES / f"{template}.tmpl").read_text(encoding="utf-8")
-        (project / path).write_text(Template(text).substitute(name=name), encoding="utf-8")
-        yield path, False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = (_TEMPLATES / f"{path.name.lstrip('.')}.tmpl").read_text(encoding="utf-8")
+        path.write_text(Template(text).substitute(name=name), encoding="utf-8")
+        yield path.relative_to(project).as_posix(), False
     for line in _left(project):
         yield line, True
 

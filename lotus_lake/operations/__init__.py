@@ -22,7 +22,7 @@ from lotus_lake.operations.lake import Lake
 STEPS: dict[str, Callable[..., Iterable[str] | None]] = {
     "check_version": starting.check_version,
     "check_variables": lambda lake, **values: settings.check(values),
-    "inline_meta": starting.inline_meta,
+    "create_meta": starting.create_meta,
     "forget_unknown_bounds": lambda lake: forget_unknown_bounds(lake.connection),
     "declare_streams": starting.declare_streams,
     "check_landing": starting.check_landing,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -14,6 +15,8 @@ from lotus_lake.operations.lake import CURSORS, Lake
 from lotus_lake.races import attempts, is_conflict, roll_back
 from lotus_lake.schema.types import literal
 from lotus_lake.streams import Stream, declaration
+
+_META_SQL = (Path(__file__).parent / "meta.sql").read_text(encoding="utf-8")
 
 
 def check_version(lake: Lake, macros: str) -> None:
@@ -29,26 +32,32 @@ def check_version(lake: Lake, macros: str) -> None:
         )
 
 
-def inline_meta(lake: Lake) -> None:
-    """Keep small inserts into schema meta in the catalog, and those into other schemas out of it.
+def create_meta(lake: Lake) -> None:
+    """Create the lake's own bookkeeping, schema ``meta``, or what an older lake lacks of it.
 
-    Setting the option crashes DuckDB 1.5.5 when the schema has a view. So both happen in one
+    Small inserts into it stay in the catalog; those into every other schema must not, because this
+    DuckLake version loses characters and rows of inlined nested columns (docs/decisions/0002).
+
+    Setting the option crashes DuckDB 1.5.5 when the schema has a view. So all of it is one
     transaction: another run may make the first view meanwhile, but not for this one.
 
     Raises:
         LakeError: The lake cannot be written, or other runs kept changing it.
     """
+    views = f"from duckdb_views() where database_name = '{ALIAS}' and schema_name = 'meta'"
+    # The newest of all: a lake that has it has the rest.
+    if lake.fetch(f"{views} and view_name = 'table_changes'"):
+        return
+    lake.connection.execute(f"create schema if not exists {ALIAS}.meta")
     for _ in attempts():
         try:
             lake.connection.execute("begin")
-            if not lake.fetch(
-                "select 1 from duckdb_views()"
-                f" where database_name = '{ALIAS}' and schema_name = 'meta'"
-            ):
+            if not lake.fetch(views):
                 option = f"call {ALIAS}.set_option('data_inlining_row_limit'"
                 lake.connection.execute(f"{option}, 0)")
                 # The rows of one run.
                 lake.connection.execute(f"{option}, 1000, schema => 'meta')")
+            lake.connection.execute(_META_SQL)
             lake.connection.execute("commit")
             return
         except duckdb.Error as error:

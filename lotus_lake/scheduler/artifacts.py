@@ -11,10 +11,10 @@ import tempfile
 from pathlib import Path
 
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.scheduler.build import Dbt, target_folder
+from lotus_lake.scheduler.build import Dbt
 from lotus_lake.scheduler.pending import LastBuild
 from lotus_lake.scheduler.store import Store
-from lotus_lake.settings import project_folder
+from lotus_lake.settings import project_folder, target_folder
 
 MANIFEST, RUN_RESULTS, MARKER = "manifest.json", "run_results.json", "published.json"
 

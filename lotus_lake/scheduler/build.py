@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lotus_lake.config import LakeConfig, LakeError, full_places
@@ -31,7 +29,7 @@ _FULL = re.compile(
 
 # How a run says that it refuses what a person has set.
 _REFUSED = re.compile(
-    r"\bVariable \w+ is '|> in macro operate .*\s+> called by macro declare_streams "
+    r"\bVariable \w+ is '|> in macro _operate .*\s+> called by macro _declare_streams "
 )
 
 
@@ -82,11 +80,6 @@ class Result:
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)  # tests of severity error that warned
     nodes: int = 0
-
-
-def target_folder() -> Path:
-    """Where dbt writes its artefacts."""
-    return Path(os.environ.get("DBT_TARGET_PATH") or "target")
 
 
 class Dbt:

@@ -21,14 +21,13 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = f"{url.rstrip('/')}/"
-        self._bucket, self._prefix = s3.split_url(url) if is_s3(url) else ("", "")
 
     def read(self, name: str) -> bytes | None:
         """A file's content, or None when it is not there."""
         from obstore.exceptions import BaseError
 
         try:
-            return bytes(self._store.get(self._prefix + name).bytes())
+            return bytes(self._store.get(name).bytes())
         except FileNotFoundError:
             return None
         except (OSError, BaseError) as error:
@@ -39,17 +38,13 @@ class Store:
         from obstore.exceptions import BaseError
 
         try:
-            self._store.put(self._prefix + name, content, use_multipart=False)
+            self._store.put(name, content, use_multipart=False)
         except (OSError, BaseError) as error:
             raise self._unusable(name, "written", error) from error
 
     @functools.cached_property
     def _store(self) -> ObjectStore:
-        from obstore.store import LocalStore
-
-        if self._bucket:
-            return s3.open_bucket(self._bucket)
-        return LocalStore(local_path(self.url).absolute(), mkdir=True)
+        return s3.open_folder(self.url)
 
     def _unusable(self, name: str, what: str, error: Exception) -> LakeError:
         return LakeError(

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lotus_lake import s3
-from lotus_lake.config import LakeConfig, LakeError, is_s3, names_no_bucket
+from lotus_lake.config import LakeConfig, LakeError, check_place, is_s3
 from lotus_lake.connection import NoLakeError, is_catalog
 from lotus_lake.exits import Exit, exit_code
 from lotus_lake.landing import open_landing
 from lotus_lake.locks import run_lock
 from lotus_lake.scheduler import artifacts
 from lotus_lake.scheduler.alerts import Alerts, Report
-from lotus_lake.scheduler.build import Dbt, Problem, Result, target_folder
+from lotus_lake.scheduler.build import Dbt, Problem, Result
 from lotus_lake.scheduler.logs import Log
 from lotus_lake.scheduler.pending import (
     EVERYTHING,
@@ -31,7 +31,7 @@ from lotus_lake.scheduler.pending import (
     selector,
 )
 from lotus_lake.scheduler.stop import Stop
-from lotus_lake.settings import project_folder
+from lotus_lake.settings import is_current, project_folder, target_folder
 from lotus_lake.wording import counted
 
 _ME = "lake tick"
@@ -95,10 +95,8 @@ class Scheduler:
         if webhook and not webhook.startswith(("http://", "https://")):
             raise LakeError("LAKE_ALERT_WEBHOOK has to begin with http:// or https://.")
         url = self._artifacts_url
-        if names_no_bucket(url) or ("://" in url and not is_s3(url)):
-            raise LakeError(
-                f"LAKE_ARTIFACTS_URL is '{url}'; it has to be a local path or s3://bucket/prefix."
-            )
+        if url:
+            check_place("LAKE_ARTIFACTS_URL", url)
         for place in (self._config.landing_url, self._config.data_url, url):
             if is_s3(place):
                 s3.open_bucket(s3.split_url(place)[0])
@@ -297,10 +295,8 @@ class Scheduler:
 
     def _manifest(self) -> Path:
         """dbt's manifest of the project as it is, which a new pod has not yet."""
-        from lotus_lake.settings import is_current
-
         manifest = target_folder() / artifacts.MANIFEST
-        if not is_current(manifest, project_folder()) and self._dbt.run("parse").errors:
+        if not is_current(manifest) and self._dbt.run("parse").errors:
             raise LakeError("dbt cannot parse the project; the lines above say why.")
         return manifest
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import sqlite3
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from lotus_lake.connection import CONNECT_CONFIG, attach, extension_file, prepar
 from lotus_lake.feeder import Feeder, Outcome
 from lotus_lake.landing import Landing, LocalLanding
 from lotus_lake.operations.lake import Lake
-from lotus_lake.operations.starting import inline_meta
+from lotus_lake.operations.starting import create_meta
 from lotus_lake.streams import LINEAGE_COLUMNS, Stream
 from tests.system import services
 
@@ -69,13 +68,6 @@ def attach_lake(connection: duckdb.DuckDBPyConnection, folder: Path) -> LakeConf
         f" (data_path '{config.data_url}', data_inlining_row_limit 0)",
     )
     return config
-
-
-def meta_tables_sql() -> list[str]:
-    """The statements of the macro create_meta_tables, with the database's name filled in."""
-    macro = (PROJECT / "engine/macros/lakehouse/create_meta_tables.sql").read_text()
-    calls = re.findall(r'run_query\("(.*?)"\) %}', macro, re.DOTALL)
-    return [re.sub(r'" ~ target.database\s*~ "', "lakehouse", call) for call in calls]
 
 
 @dataclass
@@ -218,11 +210,7 @@ def empty_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     connection = connect()
     config = attach_lake(connection, folder)
     connection.execute("create schema lakehouse.staging")
-    schema, *tables = meta_tables_sql()
-    connection.execute(schema)
-    inline_meta(Lake(connection, config))
-    for statement in tables:
-        connection.execute(statement)
+    create_meta(Lake(connection, config))
     connection.execute(
         "insert into lakehouse.meta.feeder_cursors"
         " values ('shop', 'orders', null, 0, 0, 0, 0, 0, 0, null, null, null)"

@@ -17,7 +17,6 @@ import yaml
 from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path
 from lotus_lake.connection import (
     connect,
-    extensions,
     make_spill_folder,
     prepare_catalog,
     s3_secret_sql,
@@ -32,8 +31,6 @@ def test_the_defaults_of_both_targets() -> None:
     prod = LakeConfig.from_env({"DBT_TARGET": "prod"})
     assert prod == LakeConfig("s3://landing/raw", "postgres:", "s3://lakehouse/data/", "prod")
     assert (local.uses_s3, prod.uses_s3) == (False, True)
-    assert extensions(local) == ["sqlite_scanner", "ducklake"]
-    assert extensions(prod) == ["postgres_scanner", "ducklake"]
 
 
 def test_empty_variables_are_unset_ones() -> None:
@@ -53,13 +50,12 @@ def test_memory_limits_that_duckdb_takes(limit: str) -> None:
     duckdb.connect(config={"memory_limit": limit}).close()
 
 
+@pytest.mark.parametrize("place", ["/dev/null/x", f"/tmp/{'long' * 100}"])
 def test_a_folder_to_spill_to_that_cannot_be_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    LakeConfig.from_env({"LAKE_TEMP_DIR": f"{tmp_path}/a/b"})
-    assert os.listdir(tmp_path) == []
-    monkeypatch.setenv("LAKE_TEMP_DIR", f"{tmp_path}/{'long' * 100}")
-    with pytest.raises(LakeError, match=r"LAKE_TEMP_DIR is .* which cannot be made: File name too"):
+    monkeypatch.setenv("LAKE_TEMP_DIR", place)
+    with pytest.raises(LakeError, match=r"LAKE_TEMP_DIR is .* which cannot be made: (File|Not)"):
         make_spill_folder()
 
 
@@ -72,10 +68,6 @@ def test_a_folder_to_spill_to_that_cannot_be_made(
         *(
             ({"LAKE_MEMORY_LIMIT": limit}, f"LAKE_MEMORY_LIMIT is '{limit}'; it has to be a size")
             for limit in ("abc", "0", "5XB", "-5GB", "80%", "0GB", "10KB", "9999999TB")
-        ),
-        (
-            {"LAKE_TEMP_DIR": "/dev/null/x"},
-            "LAKE_TEMP_DIR is '/dev/null/x', but /dev/null is no fol",
         ),
     ],
 )

@@ -221,12 +221,12 @@ def test_a_webhook_that_is_away_is_not_named(config: LakeConfig) -> None:
         ("FATAL: remaining connection slots are reserved for superusers", 40),
         ("Got 3 results, configured to fail if != 0", 20),
         ("Out of Memory Error", 20),
-        ("Variable a is 'b'; it has to be a number.\n\n  > in macro operate (a.sql)", 64),
+        ("Variable a is 'b'; it has to be a number.\n\n  > in macro _operate (a.sql)", 64),
         (
-            "Wrong.\n  > in macro operate (a.sql)\n  > called by macro declare_streams (b.sql)",
+            "Wrong.\n  > in macro _operate (a.sql)\n  > called by macro _declare_streams (b.sql)",
             64,
         ),
-        ("Wrong.\n  > in macro operate (a.sql)\n  > called by macro keep_up (b.sql)", 20),
+        ("Wrong.\n  > in macro _operate (a.sql)\n  > called by macro keep_up (b.sql)", 20),
     ],
 )
 def test_an_outage_a_refusal_and_a_failure(message: str, code: int) -> None:

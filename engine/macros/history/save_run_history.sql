@@ -15,7 +15,7 @@
         {# Exposures and saved queries are in the results of a build, but nothing ran. #}
         {% for result in results
             if result.node.resource_type | string not in ["exposure", "saved_query"] %}
-            {% set found = lotus_lake.findings_of(result) %}
+            {% set found = lotus_lake._findings_of(result) %}
             {% set more = " (and " ~ (result.failures - 1) ~ " more)" if (result.failures or 0) > 1 else "" %}
             {% set message = found[0] ~ more if found else result.message or "" %}
             {% do nodes.append({

@@ -7,7 +7,7 @@
         {{ return("null") }}
     {% endif %}
     {% if graph.sources %}
-        {% for declared in lotus_lake.declared_streams()
+        {% for declared in lotus_lake._declared_streams()
                if declared.source_name == source_name and declared.name == stream %}
             {{ return(declared.config.meta.feeder.get(setting)) }}
         {% endfor %}

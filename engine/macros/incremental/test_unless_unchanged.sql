@@ -4,7 +4,7 @@
     variable run_all_tests run all.
 #}
 {% macro test_unless_unchanged(sql) %}
-    {% set plan = lotus_lake.build_plan(sql) %}
+    {% set plan = lotus_lake._build_plan(sql) %}
     {% set can_be_remembered = plan.inputs | length > 0 and not modules.re.search(
         "\\b(now|today|current_date|current_time|current_timestamp|get_current_timestamp|localtime\\w*)\\b", sql
     ) %}
@@ -14,7 +14,7 @@
     {% endif %}
     {% set relations = dbt.materialization_test_default() %}
     {% if can_be_remembered and load_result("main").table.rows[0][0] == 0 %}
-        {% do run_query(lotus_lake.save_positions(plan, "memory.main.passed_tests")) %}
+        {% do run_query(lotus_lake._save_positions(plan, "memory.main.passed_tests")) %}
         {# dbt rolls back what a test has done. #}
         {% do adapter.commit() %}
     {% endif %}

@@ -7,7 +7,7 @@
     {% if execute and flags.WHICH in ["run", "build"] and target.name != "pr" and run_query(
         "from ducklake_last_committed_snapshot('" ~ target.database ~ "')"
     ).columns[0].values()[0] is not none %}
-        {% set problem = lotus_lake._operate("keep_up", lotus_lake.values_of([
+        {% set problem = lotus_lake._problem_of("keep_up", lotus_lake._values_of([
             "history_days", "snapshot_days", "cleanup_delay_days", "maintain_max_files", "branch_hold_days"
         ])) %}
         {% if problem is not none %}

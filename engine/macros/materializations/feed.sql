@@ -20,7 +20,7 @@ def materialize(df, con):
     problem = feed(con, "{{ model.sources[0][0] }}", "{{ model.sources[0][1] }}")
     con.execute("create or replace temp table feed_result as select ? as problem", [problem])
     {% endcall %}
-    {% do lotus_lake.raise_problem(run_query("select problem from feed_result").columns[0].values()[0]) %}
+    {% do lotus_lake._raise_problem(run_query("select problem from feed_result").columns[0].values()[0]) %}
     {{ run_hooks(post_hooks) }}
     {% do adapter.commit() %}
     {{ return({"relations": [relation]}) }}

@@ -1,6 +1,6 @@
 {#
     A table of the lake that is kept equal to its SQL, with as little work as its inputs' changes ask
-    for: see build_plan(). Rows, positions and a new table commit in one DuckLake transaction.
+    for: see _build_plan(). Rows, positions and a new table commit in one DuckLake transaction.
 
     - `create`: the table is made;
     - `whole`: everything is computed, and the rows that differ are replaced;
@@ -11,7 +11,7 @@
 {% materialization lake_table, adapter="duckdb" %}
     {% set relation = this.incorporate(type="table") %}
     {{ run_hooks(pre_hooks) }}
-    {% set plan = lotus_lake.build_plan(sql) %}
+    {% set plan = lotus_lake._build_plan(sql) %}
     {% if plan.mode == "skip" %}
         {% call noop_statement("main", "SKIP (" ~ plan.reason ~ ")") %}{% endcall %}
     {% else %}
@@ -19,7 +19,7 @@
         {% do print(message) %}
         {% set write_sql = lotus_lake._create_sql(relation, sql, plan) if plan.mode == "create"
             else lotus_lake._update_sql(relation, sql, plan) %}
-        {% do lotus_lake.commit_to_lake(write_sql, message) %}
+        {% do lotus_lake._commit_to_lake(write_sql, message) %}
         {% call noop_statement("main", "OK") %}{% endcall %}
         {% do persist_docs(relation, model) %}
     {% endif %}
@@ -45,7 +45,7 @@
     insert into {{ relation }} by name
     {{ sql }}
     ;
-    {{ lotus_lake.save_positions(plan) }}
+    {{ lotus_lake._save_positions(plan) }}
 {% endmacro %}
 
 
@@ -79,5 +79,5 @@
     where {{ plan.key or "hash(old_rows)" }} in (from differing);
     insert into {{ relation }}
     select * from new_rows where {{ plan.key or "hash(new_rows)" }} in (from differing);
-    {{ lotus_lake.save_positions(plan) }}
+    {{ lotus_lake._save_positions(plan) }}
 {% endmacro %}

@@ -5,13 +5,13 @@
 {% materialization lake_view, adapter="duckdb" %}
     {% set relation = this.incorporate(type="view") %}
     {{ run_hooks(pre_hooks) }}
-    {% set plan = lotus_lake.build_plan(sql) %}
+    {% set plan = lotus_lake._build_plan(sql) %}
     {% if plan.mode == "create" %}
         {% if config.get("contract").enforced %}
             {% do get_assert_columns_equivalent(sql) %}
         {% endif %}
-        {% do lotus_lake.commit_to_lake(
-            "create or replace view " ~ relation ~ " as (\n" ~ sql ~ "\n);\n" ~ lotus_lake.save_positions(plan),
+        {% do lotus_lake._commit_to_lake(
+            "create or replace view " ~ relation ~ " as (\n" ~ sql ~ "\n);\n" ~ lotus_lake._save_positions(plan),
             this.identifier ~ ": " ~ plan.reason
         ) %}
         {% call noop_statement("main", "OK") %}{% endcall %}

@@ -8,7 +8,7 @@
 {% macro landed_days(files, days) %}
     {% set limits = [] %}
     {% if execute %}
-        {% for stream in lotus_lake.declared_streams() %}
+        {% for stream in lotus_lake._declared_streams() %}
             {% set own = stream.config.meta.get("watch", {}) %}
             {% set watched = own.get("volume", true) %}
             {% do limits.append(

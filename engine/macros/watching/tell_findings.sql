@@ -7,9 +7,9 @@
         {{ return("") }}
     {% endif %}
     {% for result in results %}
-        {% set found = lotus_lake.findings_of(result) %}
+        {% set found = lotus_lake._findings_of(result) %}
         {% for message in found %}
-            {% do print(lotus_lake.printable(
+            {% do print(lotus_lake._printable(
                 result.status | string | upper ~ " " ~ result.node.name.split(".")[0] ~ " ("
                 ~ result.node.config.meta.get("owner", "nobody") ~ "): " ~ message
             )) %}
@@ -43,9 +43,22 @@
             else "idle" if message == "not run" or message.startswith("SKIP") else "done" %}
         {% do counts.update({kind: counts[kind] + 1}) %}
     {% endfor %}
-    {% set parts = [lotus_lake.counted(results | length, noun) ~ ": " ~ counts.done ~ " " ~ verb] %}
+    {% set parts = ["{:,d} {}{}: {} {}".format(results | length, noun, "" if results | length == 1 else "s", counts.done, verb)] %}
     {% for kind, words in [("idle", idle), ("warned", "warned"), ("failed", "failed"), ("skipped", "skipped")] if counts[kind] %}
         {% do parts.append(counts[kind] ~ " " ~ words) %}
     {% endfor %}
     {{ return(parts | join(", ") ~ ".") }}
+{% endmacro %}
+
+
+{#
+    A line that cannot control the terminal or forge another line: what does not print, in a file's
+    name or a column's, is shown as its escape. lotus_lake/escaping.py does the same.
+#}
+{% macro _printable(text) %}
+    {% set shown = [] %}
+    {% for char in text | string %}
+        {% do shown.append(char if char.isprintable() else char.encode("unicode_escape").decode()) %}
+    {% endfor %}
+    {{ return(shown | join) }}
 {% endmacro %}

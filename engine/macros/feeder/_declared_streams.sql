@@ -1,5 +1,5 @@
 {# The streams that the project declares: sources with `meta: feeder:`, of all packages. #}
-{% macro declared_streams() %}
+{% macro _declared_streams() %}
     {% set streams = [] %}
     {% for source in graph.sources.values() if source.config.meta.feeder is defined %}
         {% do streams.append(source) %}

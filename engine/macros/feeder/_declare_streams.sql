@@ -2,8 +2,8 @@
     Gives each declared stream its cursor row, and keeps its declaration there: the feeder reads it, and
     so does what looks for new files without dbt (lotus_lake/operations/starting.py).
 #}
-{% macro declare_streams() %}
-    {% set defaults = lotus_lake.values_of([
+{% macro _declare_streams() %}
+    {% set defaults = lotus_lake._values_of([
         "feed_max_files", "feed_max_bytes", "feed_lookback_days", "feed_sweep_hours",
         "feed_list_free_files", "feed_max_depth", "feed_max_columns", "feed_max_ratio",
         "feed_max_value_bytes", "feed_max_seconds",
@@ -16,7 +16,7 @@
         {% endfor %}
     {% endfor %}
     {% set sources = [] %}
-    {% for source in lotus_lake.declared_streams() if source.unique_id in tables %}
+    {% for source in lotus_lake._declared_streams() if source.unique_id in tables %}
         {% set node = {} %}
         {% for key in ["source_name", "name", "freshness"] %}
             {% do node.update({key: source[key]}) %}
@@ -29,5 +29,5 @@
         {% endfor %}
         {% do sources.append({"node": node, "table": tables[source.unique_id]}) %}
     {% endfor %}
-    {% do lotus_lake.operate("declare_streams", {"sources": sources, "defaults": defaults}) %}
+    {% do lotus_lake._operate("declare_streams", {"sources": sources, "defaults": defaults}) %}
 {% endmacro %}

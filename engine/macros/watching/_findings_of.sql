@@ -3,7 +3,7 @@
     test has. Nothing of a test whose rows have no column `message`. The rows are asked for once more,
     which costs nothing while all is well.
 #}
-{% macro findings_of(result) %}
+{% macro _findings_of(result) %}
     {% if result.status | string not in ["warn", "fail"] or result.node.resource_type | string != "test"
         or " as message" not in (result.node.compiled_code or "") %}
         {{ return([]) }}

@@ -1,8 +1,8 @@
 {#
     Takes a step of a run that is Python's (lotus_lake/operations). Stops with its problem.
 #}
-{% macro operate(operation, arguments={}) %}
-    {% set problem = lotus_lake._operate(operation, arguments) %}
+{% macro _operate(operation, arguments={}) %}
+    {% set problem = lotus_lake._problem_of(operation, arguments) %}
     {% if problem is not none %}
         {{ exceptions.raise_compiler_error(problem) }}
     {% endif %}
@@ -10,7 +10,7 @@
 
 
 {# Gives the problem, or none. #}
-{% macro _operate(operation, arguments) %}
+{% macro _problem_of(operation, arguments) %}
     {% set given = {} %}
     {% for name, value in arguments.items() %}
         {# A date of YAML is no value of JSON. #}
@@ -24,4 +24,14 @@
         {% do exceptions.warn(line) %}
     {% endfor %}
     {{ return(done["problem"]) }}
+{% endmacro %}
+
+
+{# Variables that the project sets, with their values, as a mapping; Python has the defaults of others. #}
+{% macro _values_of(names) %}
+    {% set values = {} %}
+    {% for name in names if var(name, none) is not none %}
+        {% do values.update({name: var(name)}) %}
+    {% endfor %}
+    {{ return(values) }}
 {% endmacro %}

@@ -14,7 +14,7 @@
     position of a full-refresh stream stands whether files of it were pending: the last of them can
     turn out to bring no row, and the newest generation is complete all the same.
 #}
-{% macro build_plan(sql) %}
+{% macro _build_plan(sql) %}
     {% set inputs = lotus_lake._tables_read(model) %}
     {% set followed = lotus_lake._followed_inputs(sql) %}
     {% set key = lotus_lake._key_columns(config.get("unique_key")) %}

@@ -1,5 +1,5 @@
 {# The statements that record what a node has read, for the transaction that writes the node. #}
-{% macro save_positions(plan, cursors=none) %}
+{% macro _save_positions(plan, cursors=none) %}
     {% set cursors = cursors or this.database ~ ".meta.model_cursors" %}
     delete from {{ cursors }} where model = '{{ this.identifier }}';
     insert into {{ cursors }}
