@@ -1,11 +1,11 @@
-"""First load of a large landing zone: the lake against two floors, in one run, as ratios.
+"""First load of a large landing zone: the lake against a floor, in one run, as a ratio.
 
     python -m benchmarks.first_load [--orders 1000000] [--days 60] [--repeat 2] [--work DIR]
 
-Writes a sample landing zone once, then loads it with `benchmarks/floor.py` (plain DuckDB written
-by hand, and only its reading and writing of staging) and with the lake, in turns, each in a process
-of its own and into an empty lake. Ratios are of processor time in the same turn; dbt's start-up is
-not counted. Needs about 5 GB of disk for a million orders.
+Writes a sample landing zone once, then loads it with `benchmarks/floor.py` (plain DuckDB written by
+hand) and with the lake, in turns, each in a process of its own and into an empty lake. Ratios are
+of processor time in the same turn; dbt's start-up is not counted. Needs about 5 GB of disk for a
+million orders.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from sample import Delivery, generate
 
 NO_UNIT_TESTS = ["--exclude-resource-type", "unit_test"]
 RUNS = {
-    "physical": "staging alone: plain DuckDB",
     "floor": "floor: plain DuckDB, written by hand",
     "tables": "dbt build, tables only",
     "build": "dbt build, with data tests",
@@ -40,7 +39,7 @@ def main() -> None:
     )
     parser.add_argument("--orders", type=int, default=1_000_000)
     parser.add_argument("--days", type=int, default=60)
-    parser.add_argument("--repeat", type=int, default=2, help="turns of floors and lake")
+    parser.add_argument("--repeat", type=int, default=2, help="turns of floor and lake")
     parser.add_argument("--work", type=Path, default=Path(".lake/benchmark"))
     arguments = parser.parse_args()
     work = arguments.work.resolve()
@@ -78,9 +77,9 @@ def remove_odd_files(delivery: Delivery) -> None:
 
 def measure(name: str, work: Path, landing: Path) -> dict[str, float]:
     """Load everything in one of the ways; its last line of output is its figures."""
-    if name in ("physical", "floor"):
+    if name == "floor":
         command = ["-m", "benchmarks.floor", str(landing), str(fresh(work / name))]
-        done = run([sys.executable, *command, *(["--physical"] if name == "physical" else [])])
+        done = run([sys.executable, *command])
     else:
         tests = ["--exclude-resource-type", "test"] if name == "tables" else []
         command = ["-m", "benchmarks.lake", "build", *NO_UNIT_TESTS, *tests]

@@ -1,9 +1,9 @@
-"""The floors of a first load: plain DuckDB into an equal DuckLake (SQLite catalog, local files).
+"""The floor of a first load: plain DuckDB into an equal DuckLake (SQLite catalog, local files).
 
-    python -m benchmarks.floor LANDING LAKE [--physical]
+    python -m benchmarks.floor LANDING LAKE
 
 Each landed file is read once, all its columns, and written as staging; then the tables of
-`floor.sql` follow. `--physical` stops after staging. Prints one line of JSON.
+`floor.sql` follow. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.harness import peak_memory
 from lotus_lake.connection import extension_file
 
 
-def main(landing: Path, lake: Path, physical: bool) -> None:
+def main(landing: Path, lake: Path) -> None:
     """Load everything, and say what it took."""
     lake.mkdir(parents=True)
     connection = duckdb.connect(config={"memory_limit": "3GB", "temp_directory": str(lake / "tmp")})
@@ -36,16 +36,14 @@ def main(landing: Path, lake: Path, physical: bool) -> None:
         connection.execute(
             f"create table staging.{folder.parent.name}_{folder.name} as from {files(folder)}"
         )
-    figures: dict[str, float] = {}
-    if not physical:
-        connection.execute(Path(__file__).with_suffix(".sql").read_text())
-    figures["seconds"] = round(time.perf_counter() - started, 2)
-    figures["processor_seconds"] = round(time.process_time() - used, 2)
-    figures["peak_mb"] = peak_memory()
-    if not physical:
-        row = connection.execute("select sum(total_sales) from fct_sales").fetchone()
-        figures["total_sales"] = float(row[0]) if row else 0
-    print(json.dumps(figures))
+    connection.execute(Path(__file__).with_suffix(".sql").read_text())
+    figures = {
+        "seconds": round(time.perf_counter() - started, 2),
+        "processor_seconds": round(time.process_time() - used, 2),
+        "peak_mb": peak_memory(),
+    }
+    row = connection.execute("select sum(total_sales) from fct_sales").fetchone()
+    print(json.dumps({**figures, "total_sales": float(row[0]) if row else 0}))
 
 
 def files(folder: Path) -> str:
@@ -59,4 +57,4 @@ def files(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), "--physical" in sys.argv)
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
