@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 
-from lotus_lake.diff.relations import Side
 from lotus_lake.diff.results import MetricDelta
+from lotus_lake.diff.sides import Side
 
 # A table, as MetricFlow writes it: database, schema and name.
 _TABLE = re.compile(r'"\w+"\."(\w+)"\."(\w+)"')
