@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -272,7 +272,7 @@ def discover(
 
 
 def _discovered(connection: DuckDBPyConnection, only: list[str], whole: bool) -> list[Discovery]:
-    from lotus_lake.airbyte.declared import all_streams
+    from lotus_lake.airbyte import all_streams
     from lotus_lake.connection import load
     from lotus_lake.diff.personal import read_manifest
     from lotus_lake.discover.compare import discover as compared
@@ -289,6 +289,7 @@ def _discovered(connection: DuckDBPyConnection, only: list[str], whole: bool) ->
 def _add(
     connection: DuckDBPyConnection, found: Discovery, given: list[str] | None, cursor: str | None
 ) -> None:
+    from lotus_lake import airbyte
     from lotus_lake.discover.new_stream import choose, write
     from lotus_lake.settings import project_folder
 
@@ -301,7 +302,7 @@ def _add(
     say(f"Why: {key.reason}.")
     say("Written or changed:")
     if found.is_airbyte:
-        files += _write_catalogs()
+        files += airbyte.update(*_manifest_and_catalogs())
     for file in files:
         say(f"  {file}")
     say(
@@ -342,43 +343,36 @@ def _show_yaml(one: Discovery) -> None:
     say("")
 
 
-_CATALOGS = Path("deploy/airbyte/catalogs")
-
-
 @click.command(
     cls=Command,
-    examples=["lake catalog", "lake catalog shop", "lake catalog --check"],
+    examples=["lake catalog", "lake catalog --check"],
     exits={Exit.OK: "written, or up to date", Exit.FAILED: "with --check: a catalog is stale"},
 )
-@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @click.option("--check", is_flag=True, help="Write nothing; say what is stale.")
-def catalog(sources: tuple[str, ...], check: bool) -> int:
+def catalog(check: bool) -> int:
     """Write Airbyte's catalogs from the declared streams.
 
     They tell Airbyte which streams and fields to deliver: deploy/airbyte/catalogs, a file for each
-    source, or only SOURCE.
+    source.
     """
-    from lotus_lake.airbyte import catalog as catalogs
-    from lotus_lake.diff.personal import read_manifest
-    from lotus_lake.settings import project_folder
+    from lotus_lake import airbyte
 
     if check:
-        manifest = read_manifest(parse_project())
-        lines = catalogs.stale(manifest, sources, project_folder() / _CATALOGS)
+        lines = airbyte.stale(*_manifest_and_catalogs())
         for line in lines:
             warn(line)
         return Exit.FAILED if lines else Exit.OK
-    for file in _write_catalogs(sources):
+    for file in airbyte.update(*_manifest_and_catalogs()):
         say(str(file))
     return Exit.OK
 
 
-def _write_catalogs(sources: tuple[str, ...] = ()) -> list[Path]:
-    from lotus_lake.airbyte import catalog as catalogs
+def _manifest_and_catalogs() -> tuple[dict[str, Any], Path]:
+    """What dbt parses now, and the folder of the catalogs."""
     from lotus_lake.diff.personal import read_manifest
     from lotus_lake.settings import project_folder
 
-    return catalogs.update(read_manifest(parse_project()), sources, project_folder() / _CATALOGS)
+    return read_manifest(parse_project()), project_folder() / "deploy/airbyte/catalogs"
 
 
 @click.command(
