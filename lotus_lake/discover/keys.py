@@ -151,14 +151,14 @@ class _Records:
 
     def _queries(self) -> Iterator[str]:
         """SQL of the rows of each group of files, converted as the feeder does."""
-        found, landed = self._found, self._found.landed
-        assert landed
+        found, prober = self._found, self._found.prober
+        assert prober
         airbyte = {name: Type.parse(sql) for name, sql in AIRBYTE_COLUMNS.items()}
         types = (airbyte if found.is_airbyte else {}) | found.columns
         stream = Stream(found.source, found.stream, "", types, airbyte=found.is_airbyte)
-        fitter = Fitter(self._connection, stream, landed.prober)
+        fitter = Fitter(self._connection, stream, prober)
         columns = Columns(types, types)
-        order = sorted(landed.probes, key=lambda probe: repr(probe.group))
+        order = sorted(found.probes, key=lambda probe: repr(probe.group))
         for _, probes in groupby(order, key=lambda probe: probe.group):
             members = list(probes)
             whole = Group(members, dict(members[0].schema))
@@ -171,7 +171,7 @@ class _Records:
                 own = [value for name, value in value_of.items() if not name.startswith("_")]
                 content = ", ".join(own or ["0"])
                 kept = [f"{value_of[name]} as {c}" for name, c in self._columns.items()]
-                path = f"substr(__uri, {len(landed.landing.root) + 1})"
+                path = f"substr(__uri, {len(prober.landing.root) + 1})"
                 delivery = path
                 if self._is_sync:
                     sync = f"({value_of['_airbyte_meta']}).sync_id"
@@ -180,7 +180,7 @@ class _Records:
                 yield (
                     f"select {''.join(f'{value}, ' for value in kept)}hash({content}) as content,"
                     f" {delivery} as delivery, {{'path': {path}, 'row': __row}} as place"
-                    f" from {landed.prober.relation(group.probes)}"
+                    f" from {prober.relation(group.probes)}"
                 )
 
     def verdict(self, key: Sequence[str]) -> str:
