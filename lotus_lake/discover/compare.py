@@ -24,10 +24,6 @@ SAMPLE = 20
 NEW_SAMPLE, NEW_SAMPLE_BYTES = 500, 2 << 30
 
 
-class UnknownStream(LakeError):
-    """A stream that neither landed nor is declared."""
-
-
 @dataclass
 class Discovery:
     """A stream: its columns as they landed, without Airbyte's own, and what is not as declared.
@@ -84,14 +80,13 @@ def discover(
     """Compare all streams, or the named ones; ``whole`` scans every file of them.
 
     Raises:
-        UnknownStream: There is no such stream.
-        LakeError: The landing zone cannot be read.
+        LakeError: There is no such stream, or the landing zone cannot be read.
     """
     folders = {f"{source}.{stream}": (source, stream) for source, stream in landing.streams()}
     folders |= {label: (stream.source, stream.name) for label, stream in declared.items()}
     for label in only:
         if label not in folders:
-            raise UnknownStream(
+            raise LakeError(
                 f"There is no stream {label}, neither landed nor declared. There are: "
                 f"{', '.join(sorted(folders))}."
             )
