@@ -133,26 +133,19 @@ def diff(branch: str, latest: bool, only: tuple[str, ...]) -> None:
     sums by day and by the first id beside the key; and the metrics by month. Also writes
     target/diff/report.md and report.html. Values of personal columns are not shown.
     """
-    from rich.console import Console
-
     from lotus_lake.diff.compare import compare
     from lotus_lake.diff.metrics import compare_metrics
     from lotus_lake.diff.personal import shown
-    from lotus_lake.diff.report import print_report, write_reports
+    from lotus_lake.diff.report import tell
     from lotus_lake.diff.sides import keys, opened
 
-    manifest, out = dbt_target() / "manifest.json", dbt_target() / "diff"
-    config = LakeConfig.from_env()
+    target = dbt_target()
+    manifest = target / "manifest.json"
     declared = keys(manifest), shown(manifest)
-    with opened(config, branch, latest=latest) as sides:
-        found = compare(*sides, *declared, only)
-        changed = [table.name for table in found.changed]
-        semantic_manifest = dbt_target() / "semantic_manifest.json"
-        found.metrics = compare_metrics(*sides, changed, semantic_manifest)
-    write_reports(found, out)
-    console = Console()
-    print_report(found, console)
-    console.print(f"\nReports: {out}/report.md, {out}/report.html", highlight=False)
+    with opened(LakeConfig.from_env(), branch, latest=latest) as (connection, before, after):
+        found = compare(connection, before, after, *declared, only)
+        found.metrics = compare_metrics(connection, found, target / "semantic_manifest.json")
+    tell(found, target / "diff")
 
 
 @click.command(
@@ -172,18 +165,12 @@ def pr(branch: str) -> int:
     --full-refresh: both ways have to give the same tables. Writes target/pr/report.md and
     report.html.
     """
-    from rich.console import Console
-
-    from lotus_lake.diff.report import print_report
+    from lotus_lake.diff.report import tell
     from lotus_lake.pull_request import PullRequest
 
     out = dbt_target() / "pr"
-    found = PullRequest(
-        LakeConfig.from_env(), branch, out, lambda line: print(f"pr: {line}", flush=True)
-    ).run()
-    console = Console()
-    print_report(found, console)
-    console.print(f"\nReports: {out}/report.md, {out}/report.html", highlight=False)
+    found = PullRequest(LakeConfig.from_env(), branch, out).run()
+    tell(found, out)
     return Exit.FAILED if found.failed else Exit.OK
 
 

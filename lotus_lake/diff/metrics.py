@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from lotus_lake.diff.results import MetricDelta
+from lotus_lake.diff.results import LakeDiff, MetricDelta
 from lotus_lake.diff.sides import Side
 
 # A table, as MetricFlow writes it: database, schema and name.
@@ -19,21 +18,16 @@ _TABLE = re.compile(r'"\w+"\."(\w+)"\."(\w+)"')
 
 
 def compare_metrics(
-    connection: duckdb.DuckDBPyConnection,
-    before: Side,
-    after: Side,
-    changed: Collection[str],
-    semantic_manifest: Path,
+    connection: duckdb.DuckDBPyConnection, diff: LakeDiff, semantic_manifest: Path
 ) -> list[MetricDelta]:
-    """The months in which a metric differs, those of each metric in order.
+    """The months in which a metric of a table that differs does, those of each metric in order.
 
     Args:
         connection: Has both sides.
-        before: The lake.
-        after: The branch.
-        changed: The tables that differ, ``schema.name``; metrics of others are left out.
+        diff: What the change does to the tables.
         semantic_manifest: What dbt has parsed of the metrics, after the change.
     """
+    changed = {table.name for table in diff.changed}
     if not semantic_manifest.exists() or not json.loads(semantic_manifest.read_bytes())["metrics"]:
         return []
     from lotus_lake.metrics import Metrics, Question
@@ -46,7 +40,9 @@ def compare_metrics(
         tables = {".".join(names) for names in _TABLE.findall(sql)}
         if tables.isdisjoint(changed):
             continue
-        old, new = (_by_month(connection, side, sql, declared.name) for side in (before, after))
+        old, new = (
+            _by_month(connection, side, sql, declared.name) for side in (diff.before, diff.after)
+        )
         found += [
             MetricDelta(declared.name, f"{month:%Y-%m}", currency, old.get(key), new.get(key))
             for key in sorted({*old, *new})

@@ -38,6 +38,16 @@ class Grid:
     left_out: int = 0
 
 
+def tell(diff: LakeDiff, folder: Path) -> None:
+    """Write ``report.md`` and ``report.html``, and print the report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text(markdown(diff))
+    (folder / "report.html").write_text(page(diff))
+    console = Console()
+    print_report(diff, console)
+    console.print(f"\nReports: {folder}/report.md, {folder}/report.html", highlight=False)
+
+
 def print_report(diff: LakeDiff, console: Console) -> None:
     """Print the tables that differ, and what differs in each."""
     for problem in diff.problems:
@@ -55,13 +65,6 @@ def print_report(diff: LakeDiff, console: Console) -> None:
         for grid in _details(table, _DAYS):
             console.print(f"\n[bold]{plain(table.name)}[/]: {plain(grid.title)}", highlight=False)
             _print_grid(grid, console)
-
-
-def write_reports(diff: LakeDiff, folder: Path) -> None:
-    """Write ``report.md`` and ``report.html``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.md").write_text(markdown(diff))
-    (folder / "report.html").write_text(page(diff))
 
 
 def markdown(diff: LakeDiff) -> str:
