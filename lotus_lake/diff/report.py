@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -94,19 +95,16 @@ def _overview(tables: Sequence[TableDiff]) -> Grid:
     return Grid("All tables", heads, range(2, 6), rows)
 
 
-def _metrics(deltas: Sequence[MetricDelta], limit: int | None = None) -> Grid:
-    """The metrics that differ: of each the newest months."""
-    newest: dict[str, int] = {}
+def _metrics(deltas: Sequence[MetricDelta], limit: int = 0) -> Grid:
+    """The metrics that differ: of each all months, or the newest."""
     rows = []
-    for delta in reversed(deltas):
-        newest[delta.metric] = newest.get(delta.metric, 0) + 1
-        if limit and newest[delta.metric] > limit:
-            continue
-        change = Decimal(delta.after or 0) - Decimal(delta.before or 0)
-        values = (_number(delta.before), _number(delta.after), _signed(float(change)))
-        rows.append([[cell] for cell in (delta.metric, delta.month, delta.currency, *values)])
+    for metric, months in groupby(deltas, lambda delta: delta.metric):
+        for delta in list(months)[-limit:]:
+            change = float(Decimal(delta.after or 0) - Decimal(delta.before or 0))
+            values = (_number(delta.before), _number(delta.after), _signed(change))
+            rows.append([[cell] for cell in (metric, delta.month, delta.currency, *values)])
     heads = ("metric", "month", "currency", "before", "after", "delta")
-    return Grid("Metrics", heads, range(3, 6), rows[::-1], len(deltas) - len(rows))
+    return Grid("Metrics", heads, range(3, 6), rows, len(deltas) - len(rows))
 
 
 def _details(table: TableDiff, days: int | None = None) -> list[Grid]:
@@ -236,6 +234,6 @@ def _render(
         unbuilt=_unbuilt(diff),
         full_refresh=_full_refresh(diff),
         overview=overview,
-        metrics=_metrics(diff.metrics, None if name.endswith(".html") else _DAYS),
+        metrics=_metrics(diff.metrics, 0 if name.endswith(".html") else _DAYS),
         details=details,
     )
