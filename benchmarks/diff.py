@@ -20,7 +20,7 @@ from rich.table import Table
 
 from lotus_lake.connection import extension_file
 from lotus_lake.diff.compare import compare
-from lotus_lake.diff.relations import Side
+from lotus_lake.diff.sides import Side
 
 COLUMNS = """
     range * 7 % 1000003 + range * 1000003 as order_id,

@@ -16,7 +16,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.diff.compare import compare
 from lotus_lake.diff.metrics import compare_metrics
 from lotus_lake.diff.personal import shown, without_values
-from lotus_lake.diff.report import write_reports
 from lotus_lake.diff.results import LakeDiff, Problem
 from lotus_lake.diff.sides import keys, opened
 from lotus_lake.scheduler.artifacts import MANIFEST, RUN_RESULTS
@@ -37,19 +36,16 @@ _BAD = ("error", "fail", "runtime error")
 
 
 class PullRequest:
-    """The steps, over one lake; reports and dbt's own artefacts go to ``out``."""
+    """The steps, over one lake; dbt's own artefacts go to ``out``."""
 
-    def __init__(
-        self, lake: LakeConfig, name: str, out: Path, say: Callable[[str], None] = print
-    ) -> None:
+    def __init__(self, lake: LakeConfig, name: str, out: Path) -> None:
         self._lake = lake
         self._branch = lake.of_branch(name)
         self._out = out
-        self._say = say
         self._state = out / "state"
 
     def run(self) -> LakeDiff:
-        """All steps, and the reports ``report.md`` and ``report.html``.
+        """All steps; what the change does.
 
         Raises:
             LakeError: There is no lake, or nobody published what its models are.
@@ -58,25 +54,19 @@ class PullRequest:
         if branches.find(self._branch):
             branches.drop(self._lake, self._branch.branch)
         branch = branches.create(self._lake, self._branch.branch)
-        self._say(f"branch {branch.name} of snapshot {branch.base_snapshot}")
+        _say(f"branch {branch.name} of snapshot {branch.base_snapshot}")
         results, problems = self._dbt("build", "--select", "state:modified+")
         changed = self._changed_models() if results else []
         diff = self._compare()
         diff.problems = problems
-        diff.unbuilt = [
-            name
-            for kind, _, name in (
-                result["unique_id"].split(".", 2)
-                for result in results
-                if result["status"] == "skipped"
-            )
-            if kind in ("model", "seed", "snapshot")
+        skipped = [
+            result["unique_id"].split(".", 2) for result in results if result["status"] == "skipped"
         ]
+        diff.unbuilt = [name for kind, _, name in skipped if kind in ("model", "seed", "snapshot")]
         if changed and not problems:
             _, problems = self._dbt("run", "--full-refresh", "--select", *changed)
             diff.problems = [replace(one, node=f"{one.node} (full refresh)") for one in problems]
             diff.full_refresh = None if problems else self._compare(diff, changed)
-        write_reports(diff, self._out)
         return diff
 
     def _fetch_state(self) -> None:
@@ -111,9 +101,8 @@ class PullRequest:
                 before = replace(after, snapshot=first.after.snapshot, label="the first build")
             found = compare(connection, before, after, keys(manifests[0]), shown(*manifests), only)
             if not first:
-                found.metrics = compare_metrics(
-                    connection, found, self._out / "semantic_manifest.json"
-                )
+                semantic_manifest = self._out / "semantic_manifest.json"
+                found.metrics = compare_metrics(connection, found, semantic_manifest)
             return found
 
     def _dbt(self, command: str, *arguments: str) -> tuple[list[dict[str, Any]], list[Problem]]:
@@ -133,7 +122,7 @@ class PullRequest:
         if done.returncode and not problems:
             stopped = "it stopped before its first node; what it printed says why"
             problems = [Problem(f"dbt {command}", stopped)]
-        self._say(
+        _say(
             f"dbt {command} {' '.join(arguments)}: {counted(len(results), 'node')}, "
             f"{len(problems)} failed"
         )
@@ -162,6 +151,10 @@ class PullRequest:
             text=True,
             check=False,
         )
+
+
+def _say(line: str) -> None:
+    print(f"pr: {line}", flush=True)
 
 
 def keep_manifest(lake: LakeConfig, target: Path) -> None:

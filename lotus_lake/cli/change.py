@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -134,24 +134,19 @@ def diff(branch: str, latest: bool, only: tuple[str, ...]) -> None:
     sums by day and by the first id beside the key; and the metrics by month. Also writes
     target/diff/report.md and report.html. Values of personal columns are not shown.
     """
-    from rich.console import Console
-
     from lotus_lake.diff.compare import compare
     from lotus_lake.diff.metrics import compare_metrics
     from lotus_lake.diff.personal import shown
-    from lotus_lake.diff.report import print_report, write_reports
+    from lotus_lake.diff.report import tell
     from lotus_lake.diff.sides import keys, opened
 
-    manifest, out = target_folder() / "manifest.json", target_folder() / "diff"
-    config = LakeConfig.from_env()
+    target = target_folder()
+    manifest = target / "manifest.json"
     declared = keys(manifest), shown(manifest)
-    with opened(config, branch, latest=latest) as sides:
-        found = compare(*sides, *declared, only)
-        found.metrics = compare_metrics(sides[0], found, target_folder() / "semantic_manifest.json")
-    write_reports(found, out)
-    console = Console()
-    print_report(found, console)
-    console.print(f"\nReports: {out}/report.md, {out}/report.html", highlight=False)
+    with opened(LakeConfig.from_env(), branch, latest=latest) as (connection, before, after):
+        found = compare(connection, before, after, *declared, only)
+        found.metrics = compare_metrics(connection, found, target / "semantic_manifest.json")
+    tell(found, target / "diff")
 
 
 @command("lake pr tips")
@@ -164,18 +159,12 @@ def pr(branch: str) -> int:
     --full-refresh: both ways have to give the same tables. Writes target/pr/report.md and
     report.html.
     """
-    from rich.console import Console
-
-    from lotus_lake.diff.report import print_report
+    from lotus_lake.diff.report import tell
     from lotus_lake.pull_request import PullRequest
 
     out = target_folder() / "pr"
-    found = PullRequest(
-        LakeConfig.from_env(), branch, out, lambda line: print(f"pr: {line}", flush=True)
-    ).run()
-    console = Console()
-    print_report(found, console)
-    console.print(f"\nReports: {out}/report.md, {out}/report.html", highlight=False)
+    found = PullRequest(LakeConfig.from_env(), branch, out).run()
+    tell(found, out)
     return Exit.FAILED if found.failed else Exit.OK
 
 
@@ -260,7 +249,7 @@ def discover(
 
 
 def _discovered(connection: DuckDBPyConnection, only: list[str], whole: bool) -> list[Discovery]:
-    from lotus_lake.airbyte.declared import all_streams
+    from lotus_lake.airbyte import all_streams
     from lotus_lake.connection import load
     from lotus_lake.diff.personal import read_manifest
     from lotus_lake.discover.compare import discover as compared
@@ -277,6 +266,7 @@ def _discovered(connection: DuckDBPyConnection, only: list[str], whole: bool) ->
 def _add(
     connection: DuckDBPyConnection, found: Discovery, given: list[str] | None, cursor: str | None
 ) -> None:
+    from lotus_lake import airbyte
     from lotus_lake.discover.new_stream import choose, write
 
     key, cursor = choose(connection, found, given, cursor)
@@ -288,7 +278,7 @@ def _add(
     say(f"Why: {key.reason}.")
     say("Written or changed:")
     if found.is_airbyte:
-        files += _write_catalogs()
+        files += airbyte.update(*_manifest_and_catalogs())
     for file in files:
         say(f"  {file}")
     say(
@@ -329,37 +319,31 @@ def _show_yaml(one: Discovery) -> None:
     say("")
 
 
-_CATALOGS = Path("deploy/airbyte/catalogs")
-
-
-@command("lake catalog", "lake catalog shop", "lake catalog --check")
-@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@command("lake catalog", "lake catalog --check")
 @click.option("--check", is_flag=True, help="Write nothing; say what is stale.")
-def catalog(sources: tuple[str, ...], check: bool) -> int:
+def catalog(check: bool) -> int:
     """Write Airbyte's catalogs from the declared streams.
 
     They tell Airbyte which streams and fields to deliver: deploy/airbyte/catalogs, a file for each
-    source, or only SOURCE.
+    source.
     """
-    from lotus_lake.airbyte import catalog as catalogs
-    from lotus_lake.diff.personal import read_manifest
+    from lotus_lake import airbyte
 
     if check:
-        manifest = read_manifest(parsed())
-        lines = catalogs.stale(manifest, sources, project_folder() / _CATALOGS)
+        lines = airbyte.stale(*_manifest_and_catalogs())
         for line in lines:
             warn(line)
         return Exit.FAILED if lines else Exit.OK
-    for file in _write_catalogs(sources):
+    for file in airbyte.update(*_manifest_and_catalogs()):
         say(str(file))
     return Exit.OK
 
 
-def _write_catalogs(sources: tuple[str, ...] = ()) -> list[Path]:
-    from lotus_lake.airbyte import catalog as catalogs
+def _manifest_and_catalogs() -> tuple[dict[str, Any], Path]:
+    """What dbt parses now, and the folder of the catalogs."""
     from lotus_lake.diff.personal import read_manifest
 
-    return catalogs.update(read_manifest(parsed()), sources, project_folder() / _CATALOGS)
+    return read_manifest(parsed()), project_folder() / "deploy/airbyte/catalogs"
 
 
 @command("lake docs", "lake docs --serve", "lake docs --status")

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 import duckdb
 
 from lotus_lake.diff.personal import Shown
-from lotus_lake.diff.relations import Side, columns, count
 from lotus_lake.diff.results import LakeDiff, TableDiff
 from lotus_lake.diff.rows import NUMBERS, Rows
+from lotus_lake.diff.sides import Side
 
 # Columns in which a run writes about itself.
 _OF_THE_RUN = {"dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to"}
@@ -40,15 +40,14 @@ def compare(
         if only and bare not in only:
             continue
         table = TableDiff(name, key=tuple(keys.get(bare, ())))
+        table.rows_before = _count(connection, before, name) if name in old else 0
+        table.rows_after = _count(connection, after, name) if name in new else 0
         if name not in old:
             table.status, table.reason = "added", f"there is none in {before.label}"
-            table.rows_after = count(connection, after, name)
         elif name not in new:
             table.status, table.reason = "removed", f"there is none in {after.label}"
-            table.rows_before = count(connection, before, name)
         elif touched is not None and old[name] == new[name] and new[name] not in touched:
             table.reason = f"no snapshot after {before.snapshot} touches it"
-            table.rows_before = table.rows_after = count(connection, after, name)
         else:
             _compare_table(connection, before, after, table, shown)
         found.append(table)
@@ -95,7 +94,7 @@ def _compare_table(
     table: TableDiff,
     shown: Shown,
 ) -> None:
-    old, new = columns(connection, before, table.name), columns(connection, after, table.name)
+    old, new = (_columns(connection, side, table.name) for side in (before, after))
     table.schema = [
         *(f"+{column} {kind}" for column, kind in new.items() if column not in old),
         *(f"-{column}" for column in old if column not in new),
@@ -105,8 +104,6 @@ def _compare_table(
             if old.get(column, kind) != kind
         ),
     ]
-    table.rows_before = count(connection, before, table.name)
-    table.rows_after = count(connection, after, table.name)
     types = {
         column: _common_type(connection, old[column], kind)
         for column, kind in new.items()
@@ -123,6 +120,17 @@ def _compare_table(
     rows.compare(table)
     if table.added or table.removed or table.changed or table.schema:
         table.status = "changed"
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, side: Side, table: str) -> dict[str, str]:
+    described = connection.execute(f"describe from {side.relation(table)}").fetchall()
+    return {name: kind for name, kind, *_ in described}
+
+
+def _count(connection: duckdb.DuckDBPyConnection, side: Side, table: str) -> int:
+    row = connection.execute(f"select count(*) from {side.relation(table)}").fetchone()
+    assert row
+    return int(row[0])
 
 
 def _common_type(connection: duckdb.DuckDBPyConnection, old: str, new: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 
 from lotus_lake.config import LakeError
-from lotus_lake.diff.relations import Side
 from lotus_lake.diff.results import LakeDiff, MetricDelta
+from lotus_lake.diff.sides import Side
 
 # A table, as MetricFlow writes it: database, schema and name.
 _TABLE = re.compile(r'"\w+"\."(\w+)"\."(\w+)"')
@@ -21,7 +21,7 @@ _TABLE = re.compile(r'"\w+"\."(\w+)"\."(\w+)"')
 def compare_metrics(
     connection: duckdb.DuckDBPyConnection, diff: LakeDiff, semantic_manifest: Path
 ) -> list[MetricDelta]:
-    """The months in which a metric differs, those of each metric in order.
+    """The months in which a metric of a table that differs does, those of each metric in order.
 
     Args:
         connection: Has both sides.

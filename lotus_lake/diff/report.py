@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,16 @@ class Grid:
     left_out: int = 0
 
 
+def tell(diff: LakeDiff, folder: Path) -> None:
+    """Write ``report.md`` and ``report.html``, and print the report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text(markdown(diff))
+    (folder / "report.html").write_text(page(diff))
+    console = Console()
+    print_report(diff, console)
+    console.print(f"\nReports: {folder}/report.md, {folder}/report.html", highlight=False)
+
+
 def print_report(diff: LakeDiff, console: Console) -> None:
     """Print the tables that differ, and what differs in each."""
     for problem in diff.problems:
@@ -55,13 +66,6 @@ def print_report(diff: LakeDiff, console: Console) -> None:
         for grid in _details(table, _DAYS):
             console.print(f"\n[bold]{plain(table.name)}[/]: {plain(grid.title)}", highlight=False)
             _print_grid(grid, console)
-
-
-def write_reports(diff: LakeDiff, folder: Path) -> None:
-    """Write ``report.md`` and ``report.html``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.md").write_text(markdown(diff))
-    (folder / "report.html").write_text(page(diff))
 
 
 def markdown(diff: LakeDiff) -> str:
@@ -91,19 +95,16 @@ def _overview(tables: Sequence[TableDiff]) -> Grid:
     return Grid("All tables", heads, range(2, 6), rows)
 
 
-def _metrics(deltas: Sequence[MetricDelta], limit: int | None = None) -> Grid:
-    """The metrics that differ: of each the newest months."""
-    newest: dict[str, int] = {}
+def _metrics(deltas: Sequence[MetricDelta], limit: int = 0) -> Grid:
+    """The metrics that differ: of each all months, or the newest."""
     rows = []
-    for delta in reversed(deltas):
-        newest[delta.metric] = newest.get(delta.metric, 0) + 1
-        if limit and newest[delta.metric] > limit:
-            continue
-        change = Decimal(delta.after or 0) - Decimal(delta.before or 0)
-        values = (_number(delta.before), _number(delta.after), _signed(float(change)))
-        rows.append([[cell] for cell in (delta.metric, delta.month, delta.currency, *values)])
+    for metric, months in groupby(deltas, lambda delta: delta.metric):
+        for delta in list(months)[-limit:]:
+            change = float(Decimal(delta.after or 0) - Decimal(delta.before or 0))
+            values = (_number(delta.before), _number(delta.after), _signed(change))
+            rows.append([[cell] for cell in (metric, delta.month, delta.currency, *values)])
     heads = ("metric", "month", "currency", "before", "after", "delta")
-    return Grid("Metrics", heads, range(3, 6), rows[::-1], len(deltas) - len(rows))
+    return Grid("Metrics", heads, range(3, 6), rows, len(deltas) - len(rows))
 
 
 def _details(table: TableDiff, days: int | None = None) -> list[Grid]:
@@ -233,6 +234,6 @@ def _render(
         unbuilt=_unbuilt(diff),
         full_refresh=_full_refresh(diff),
         overview=overview,
-        metrics=_metrics(diff.metrics, None if name.endswith(".html") else _DAYS),
+        metrics=_metrics(diff.metrics, 0 if name.endswith(".html") else _DAYS),
         details=details,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from lotus_lake.diff.relations import Side
+from lotus_lake.diff.sides import Side
 
 Number = int | float | Decimal
 

@@ -72,7 +72,7 @@ class Rows:
         if table.name.partition(".")[2].startswith("fct_"):
             table.by_day = self._by_day(changed)
             table.group = next((name for name in self.payload if name.endswith("_id")), "")
-            table.by_group = self._by_group(table.group, changed, table.by_day)
+            table.by_group = self._by_group(table.group, changed)
 
     def _key_is_unique(self) -> bool:
         """Whether it names one row on each side: a join multiplies the rows of another."""
@@ -168,67 +168,48 @@ class Rows:
                     # In UTC, whatever the session's time zone.
                     in_utc = its_kind == "TIMESTAMP WITH TIME ZONE"
                     day = "make_timestamp(epoch_us({}))::date" if in_utc else "{}::date"
-                    return self._deltas(column, self._moved(column, changed), "order by 1", day)
+                    return self._deltas(column, changed, "order by 1", day)
         return []
 
-    def _by_group(
-        self, group: str, changed: Collection[str], by_day: Sequence[Delta]
-    ) -> list[Delta]:
-        """Aggregate deltas of the groups of which the measure that moved most by day did most."""
-        measures = self._moved(group, changed) if group else []
-        if not measures:
+    def _by_group(self, group: str, changed: Collection[str]) -> list[Delta]:
+        """Aggregate deltas of the groups of which a sum changed most."""
+        if not group:
             return []
-        ranking = max(
-            measures, key=lambda name: sum(abs(float(delta.sums.get(name, 0))) for delta in by_day)
-        )
-        largest = f"and group_value is not null order by {{size}} desc, 1 limit {_GROUPS}"
-        leaders = self._deltas(group, [ranking], largest)
-        found = self._deltas(group, measures, largest, only=[delta.group for delta in leaders])
-        if group in self.shown:
-            return found
-        return [replace(delta, group=HIDDEN) for delta in found]
-
-    def _moved(self, group: str, changed: Collection[str]) -> list[str]:
-        """Measures whose sums by group may differ: a row that moves takes all of them along."""
-        return [name for name in self.measures if group in changed or name in changed]
+        largest = f"and group_value is not null order by size desc, 1 limit {_GROUPS}"
+        found = self._deltas(group, changed, largest)
+        return [delta if group in self.shown else replace(delta, group=HIDDEN) for delta in found]
 
     def _deltas(
-        self,
-        column: str,
-        measures: Sequence[str],
-        tail: str,
-        group: str = "{}",
-        only: Sequence[str] = (),
+        self, column: str, changed: Collection[str], tail: str, group: str = "{}"
     ) -> list[Delta]:
         """Aggregate deltas by what ``group`` makes of a column, where any is not zero."""
+        # A row that moves to another group takes all of its measures along.
+        measures = [name for name in self.measures if column in changed or name in changed]
         if not measures:
             return []
         sides = " union all ".join(
-            f"select {group.format(_at(side, column))} as group_value, "
-            + ", ".join(
-                # A small whole number has no counterpart to its smallest.
-                f"{sign}{_at(side, name)}{'::hugeint' if 'INT' in self.types[name] else ''} as m{n}"
-                for n, name in enumerate(measures)
-            )
+            f"select {group.format(_at(side, column))} as group_value, {side == 'after'} as is_new"
+            + "".join(f", {_at(side, name)} as m{n}" for n, name in enumerate(measures))
             + f" from diff_rows where in_{side}"
-            + (f" and {_at(side, column)}::varchar in (select unnest($only))" if only else "")
-            for side, sign in (("before", "-"), ("after", ""))
+            for side in ("before", "after")
         )
-        sums = ", ".join(f"coalesce(sum(m{n}), 0) as delta_{n}" for n in range(len(measures)))
-        size = f"greatest({', '.join(f'abs(delta_{n})::double' for n in range(len(measures)))})"
+        deltas = [
+            f"coalesce(sum(m{n}) filter (is_new), 0) - coalesce(sum(m{n}) filter (not is_new), 0)"
+            for n in range(len(measures))
+        ]
+        size = f"greatest({', '.join(f'abs({delta})::double' for delta in deltas)})"
         found = self._fetch(
-            f"select group_value, {sums} from ({sides}) group by group_value"
-            f" having {size} <> 0 {tail.format(size=size)}",
-            {"only": list(only)} if only else None,
+            f"select group_value, {size} as size, {', '.join(deltas)} from ({sides})"
+            f" group by group_value having size <> 0 {tail}"
         )
-        moved = [n for n in range(len(measures)) if any(row[n + 1] for row in found)]
+        moved = [n for n in range(len(measures)) if any(row[n + 2] for row in found)]
         return [
             Delta("null" if value is None else str(value), {measures[n]: sums[n] for n in moved})
-            for value, *sums in found
+            for value, _, *sums in found
         ]
 
-    def _fetch(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Any]:
-        return self.connection.execute(sql, values or {}).fetchall()
+    def _fetch(self, sql: str) -> list[Any]:
+        return self.connection.execute(sql).fetchall()
 
 
 def _at(side: str, column: str) -> str:

@@ -1,9 +1,10 @@
-"""Opens a branch and what it is compared with."""
+"""The two sides of a diff: a branch, and the lake that it is compared with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,23 @@ from lotus_lake import branches
 from lotus_lake.config import LakeConfig, LakeError, memory_limit, spill_folder
 from lotus_lake.connection import ALIAS, attach, attach_sql, connect
 from lotus_lake.diff.personal import read_manifest
-from lotus_lake.diff.relations import Side
+from lotus_lake.schema.types import quote
 
 _BRANCH = "branch"
+
+
+@dataclass(frozen=True)
+class Side:
+    """A database of the connection at one of its snapshots, and what to call it."""
+
+    database: str
+    snapshot: int
+    label: str
+
+    def relation(self, table: str) -> str:
+        """SQL for a table, ``schema.name``, as of the snapshot."""
+        schema, _, name = table.partition(".")
+        return f"{self.database}.{schema}.{quote(name)} at (version => {self.snapshot})"
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from lotus_lake.config import LakeError
 from lotus_lake.feeder.fitting import Columns, Fitter, Group
 from lotus_lake.landing import LandedFile, Landing
 from lotus_lake.probe import Probe, Prober
-from lotus_lake.schema.growth import differences, merge
+from lotus_lake.schema.growth import differences, join, merge
 from lotus_lake.schema.types import Type
 from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
 
@@ -23,28 +23,13 @@ SAMPLE = 20
 # The same of a stream that is named and not declared: what lands of it decides its key.
 NEW_SAMPLE, NEW_SAMPLE_BYTES = 500, 2 << 30
 
-_NUMBERS = ("INT", "INTEGER", "FLOAT", "DOUBLE")
-
-
-class UnknownStream(LakeError):
-    """A stream that neither landed nor is declared."""
-
-
-@dataclass(frozen=True)
-class Landed:
-    """The scanned files of a stream, to read their rows."""
-
-    landing: Landing
-    prober: Prober
-    probes: Sequence[Probe]
-
 
 @dataclass
 class Discovery:
     """A stream: its columns as they landed, without Airbyte's own, and what is not as declared.
 
     A declared column has its declared type, with the fields that landed besides. Parts are named
-    as people write them: ``line_items[].price``.
+    as people write them: ``line_items[].price``. The prober reads the rows of the probed files.
     """
 
     source: str
@@ -57,7 +42,8 @@ class Discovery:
     undeclared: dict[str, Type] = field(default_factory=dict)
     missing: dict[str, Type] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
-    landed: Landed | None = None
+    prober: Prober | None = None
+    probes: list[Probe] = field(default_factory=list)
 
     @property
     def label(self) -> str:
@@ -66,13 +52,14 @@ class Discovery:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; types as DuckDB writes them."""
-        types = {name: getattr(self, name) for name in ("columns", "undeclared", "missing")}
         return {
-            **{"stream": self.label, "is_declared": self.is_declared},
-            **{"files": self.files, "scanned": self.scanned},
+            "stream": self.label,
+            "is_declared": self.is_declared,
+            "files": self.files,
+            "scanned": self.scanned,
             **{
-                name: {column: type_text(type_) for column, type_ in found.items()}
-                for name, found in types.items()
+                name: {column: type_text(type_) for column, type_ in getattr(self, name).items()}
+                for name in ("columns", "undeclared", "missing")
             },
             "unreadable": [{"path": path, "reason": reason} for path, reason in self.unreadable],
         }
@@ -93,14 +80,13 @@ def discover(
     """Compare all streams, or the named ones; ``whole`` scans every file of them.
 
     Raises:
-        UnknownStream: There is no such stream.
-        LakeError: The landing zone cannot be read.
+        LakeError: There is no such stream, or the landing zone cannot be read.
     """
     folders = {f"{source}.{stream}": (source, stream) for source, stream in landing.streams()}
     folders |= {label: (stream.source, stream.name) for label, stream in declared.items()}
     for label in only:
         if label not in folders:
-            raise UnknownStream(
+            raise LakeError(
                 f"There is no stream {label}, neither landed nor declared. There are: "
                 f"{', '.join(sorted(folders))}."
             )
@@ -145,24 +131,26 @@ def _scan(
     }
     # Capitals do not tell columns apart.
     names = {name.lower(): name for name in declared}
-    prober = Prober(landing, stream.limits if stream else None)
+    found.prober = Prober(landing, stream.limits if stream else None)
     landed: dict[str, Type] = {}
-    probes = []
-    for file, probe in prober.probe(files):
+    for file, probe in found.prober.probe(files):
         found.scanned += 1
         if not isinstance(probe, Probe):
             found.unreadable.append((file.path, str(probe)))
             continue
-        probes.append(probe)
+        found.probes.append(probe)
         found.is_airbyte = found.is_airbyte or not AIRBYTE_COLUMNS.keys().isdisjoint(probe.schema)
         for column, type_ in probe.schema.items():
             if column not in AIRBYTE_COLUMNS and not type_.unknown:
                 name = names.setdefault(column.lower(), column)
-                known = landed.get(name, type_.known())
-                landed[name] = _common(known, type_.known())
-        if stream and (reason := _refusal(connection, stream, prober, probe)):
-            found.unreadable.append((file.path, reason))
-    found.landed = Landed(landing, prober, probes)
+                landed[name] = _joined(landed.get(name), type_.known())
+        if stream:
+            # What the feeder would not feed.
+            refused: dict[str, str] = {}
+            group = Group([probe], dict(probe.schema))
+            columns = Columns(stream.columns, stream.columns)
+            Fitter(connection, stream, found.prober).fit(group, columns, refused)
+            found.unreadable += refused.items()
     found.columns = {
         name: merge(declared[name], type_) if name in declared else type_
         for name, type_ in landed.items()
@@ -172,31 +160,11 @@ def _scan(
         found.missing = _added(landed, declared)
 
 
-def _common(one: Type, other: Type) -> Type:
-    """The type of a column that landed as both."""
-    if one.nested or other.nested:
-        # An object may land as a text of JSON.
-        return merge(one, other) if one.nested else other
-    widest = merge(one, other)
-    if widest == merge(other, one):
-        return widest
-    are_numbers = all(type_.name.endswith(_NUMBERS) for type_ in (one, other))
-    return Type.scalar("DOUBLE" if are_numbers else "VARCHAR")
-
-
-def _refusal(
-    connection: duckdb.DuckDBPyConnection,
-    stream: Stream,
-    prober: Prober,
-    probe: Probe,
-) -> str | None:
-    """Why the feeder would not feed a file."""
-    quarantine: dict[str, str] = {}
-    fitter = Fitter(connection, stream, prober)
-    fitter.fit(
-        Group([probe], dict(probe.schema)), Columns(stream.columns, stream.columns), quarantine
-    )
-    return quarantine.get(probe.file.path)
+def _joined(known: Type | None, type_: Type) -> Type:
+    """The type of a column that landed as both; an object may land as a text of JSON."""
+    if known and known.nested == type_.nested:
+        return join(known, type_)
+    return known if known and known.nested else type_
 
 
 def _added(before: Mapping[str, Type], after: Mapping[str, Type]) -> dict[str, Type]:

@@ -31,7 +31,7 @@ from lotus_lake.discover.names import is_plain, plain_name, record_of
 from lotus_lake.escaping import printable
 from lotus_lake.feeder.fitting import Columns, Fitter, Group
 from lotus_lake.probe import in_a_line
-from lotus_lake.schema.types import Type
+from lotus_lake.schema.types import Type, quote
 from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
 from lotus_lake.wording import counted
 
@@ -42,8 +42,7 @@ _ENOUGH = 20
 # Records by which most combinations are ruled out before all are asked.
 _FIRST = 100_000
 
-_WHOLE_NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$")
-_PLAIN = re.compile(r"VARCHAR|UUID|DATE|TIMESTAMP")
+_TYPES = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$|VARCHAR|UUID|DATE|TIMESTAMP")
 # Numbers with other names are amounts.
 _NUMBERS_SOMETHING = re.compile(
     r"(^|_)(id|uuid|no|nr|number|line|position|index|seq|sequence|version|year|month|week|day|hour"
@@ -89,19 +88,15 @@ def find_key(
         LakeError: The key is null somewhere, or different records share it; or none is found.
     """
     records = _Records(connection, found, given, cursor)
+    ids = _ids(found)
     if given is not None:
-        is_id = len(given) == 1 and given[0] in _ids(found)
+        is_id = len(given) == 1 and given[0] in ids
         records.check(given, names_cursor or is_id, is_id)
-        return Key(tuple(given), f"as given, and {records.verdict(given)}")
-    if ids := _ids(found):
+        return Key(tuple(given), f"as given, and {records.verdict()}")
+    if ids:
         records.check(ids[:1], are_versions=True, is_id=True)
-        return Key(tuple(ids[:1]), f"by its name, and {records.verdict(ids[:1])}")
-    if columns := records.unique():
-        return Key(columns, f"no two different records of {records.seen} share it")
-    raise LakeError(
-        f"{found.label}: no key found. It has no id, and {records.failure}. Name the columns with "
-        "--key a,b, or add it without a key (--no-key)."
-    )
+        return Key(tuple(ids[:1]), f"by its name, and {records.verdict()}")
+    return Key(records.unique(), f"no two different records of {records.seen} share it")
 
 
 def _ids(found: Discovery) -> list[str]:
@@ -124,15 +119,14 @@ class _Records:
         self._connection = connection
         self._found = found
         self._cursor = cursor
-        self._is_sync = found.is_airbyte and not cursor
-        judged = [
+        self._delivery = "sync" if found.is_airbyte and not cursor else "file"
+        self._columns = [
             name
             for name in found.columns
             if name in (*(given or ()), cursor)
             or self._is_day(name)
             or (given is None and self._may_be_of_key(name))
         ]
-        self._columns = {name: f"c{number}" for number, name in enumerate(judged)}
         queries = list(self._queries())
         if not queries:
             raise LakeError(f"No file of {found.label} can be fed, so no key can be told.")
@@ -144,55 +138,44 @@ class _Records:
             raise LakeError(
                 f"{found.label}: what landed cannot be read: {in_a_line(error)}"
             ) from error
-        rows, files = self._one("count(*), count(distinct place.path)")
+        rows, files = self._one("count(*), count(distinct __place.path)")
         self.seen = f"{counted(rows, 'row')} in {files:,} of {counted(found.files, 'file')}"
-        # Why unique() found nothing.
-        self.failure = ""
 
     def _queries(self) -> Iterator[str]:
         """SQL of the rows of each group of files, converted as the feeder does."""
-        found, landed = self._found, self._found.landed
-        assert landed
+        found, prober = self._found, self._found.prober
+        assert prober
         airbyte = {name: Type.parse(sql) for name, sql in AIRBYTE_COLUMNS.items()}
         types = (airbyte if found.is_airbyte else {}) | found.columns
         stream = Stream(found.source, found.stream, "", types, airbyte=found.is_airbyte)
-        fitter = Fitter(self._connection, stream, landed.prober)
-        columns = Columns(types, types)
-        order = sorted(landed.probes, key=lambda probe: repr(probe.group))
+        fitter = Fitter(self._connection, stream, prober)
+        path = f"substr(__uri, {len(prober.landing.root) + 1})"
+        order = sorted(found.probes, key=lambda probe: repr(probe.group))
         for _, probes in groupby(order, key=lambda probe: probe.group):
             members = list(probes)
             whole = Group(members, dict(members[0].schema))
-            for group in fitter.fit(whole, columns, quarantine={}):
+            for group in fitter.fit(whole, Columns(types, types), quarantine={}):
                 values = {name.lower(): value for name, value in group.values.items()}
                 value_of = {
                     name: values.get(name.lower(), f"null::{type_.sql()}")
                     for name, type_ in types.items()
                 }
                 own = [value for name, value in value_of.items() if not name.startswith("_")]
-                content = ", ".join(own or ["0"])
-                kept = [f"{value_of[name]} as {c}" for name, c in self._columns.items()]
-                path = f"substr(__uri, {len(landed.landing.root) + 1})"
                 delivery = path
-                if self._is_sync:
+                if self._delivery == "sync":
                     sync = f"({value_of['_airbyte_meta']}).sync_id"
                     generation = value_of["_airbyte_generation_id"]
                     delivery = f"coalesce({generation} || ' ' || {sync}, {path})"
+                judged = "".join(f"{value_of[name]} as {quote(name)}, " for name in self._columns)
                 yield (
-                    f"select {''.join(f'{value}, ' for value in kept)}hash({content}) as content,"
-                    f" {delivery} as delivery, {{'path': {path}, 'row': __row}} as place"
-                    f" from {landed.prober.relation(group.probes)}"
+                    f"select {judged}hash({', '.join(own or ['0'])}) as __content,"
+                    f" {delivery} as __delivery, {{'path': {path}, 'row': __row}} as __place"
+                    f" from {prober.relation(group.probes)}"
                 )
 
-    def verdict(self, key: Sequence[str]) -> str:
-        """What of a key that was not refused people should know."""
-        columns = ", ".join(self._columns[column] for column in key)
-        records, keys = self._one(f"count(distinct content), count(distinct ({columns}))")
-        older = f", older versions of others: {records - keys:,}" if records > keys else ""
-        delivery = "sync" if self._is_sync else "file"
-        return (
-            f"no two different records of a {delivery} share it: {self.seen} "
-            f"(keys: {keys:,}, different records: {records:,}{older})"
-        )
+    def verdict(self) -> str:
+        """What is known of a key that was not refused."""
+        return f"no two different records of a {self._delivery} share it: {self.seen}"
 
     def check(self, key: Sequence[str], are_versions: bool, is_id: bool) -> None:
         """Refuse a key.
@@ -208,19 +191,19 @@ class _Records:
         """
         for column in key:
             place, count = self._one(
-                "min(place), count(*)", f"where {self._columns[column]} is null"
+                "min(__place), count(*)", where=f"where {quote(column)} is null"
             )
             if count:
                 raise LakeError(
                     f"{self._found.label}: {column} can be in no key: it has no value in "
                     f"{_place(place)} (rows without one: {count:,})."
                 )
-        versions = [self._columns[self._cursor]] if self._cursor and are_versions else []
+        versions = [quote(self._cursor)] if self._cursor and are_versions else []
         order = None if are_versions else self._cursor
-        self._refuse_shared(key, ["delivery", *versions], "content", order)
+        self._refuse_shared(key, ["__delivery", *versions], "__content", order)
         for day in filter(self._is_day, () if is_id else self._columns):
             if day not in key and day != self._cursor:
-                self._refuse_shared(key, [], self._columns[day], day)
+                self._refuse_shared(key, [], quote(day), day)
 
     def _refuse_shared(
         self, key: Sequence[str], among: Sequence[str], what: str, order: str | None
@@ -229,11 +212,11 @@ class _Records:
 
         ``order`` is the column that may tell which of them is the newest.
         """
-        columns = [self._columns[column] for column in key]
+        columns = [quote(column) for column in key]
         shared = self._connection.execute(
             "select count(*) over (),"
-            f" list_sort([min_by(place, {what}), max_by(place, {what})]) as places,"
-            f" [{', '.join(f'{column}::varchar' for column in columns)}]"
+            f" list_sort([min_by(__place, {what}), max_by(__place, {what})]) as places,"
+            f" concat_ws(', ', {', '.join(columns)})"
             f" from landed_records group by {', '.join([*among, *columns])}"
             f" having min({what}) <> max({what}) order by places limit 1"
         ).fetchone()
@@ -245,45 +228,47 @@ class _Records:
             advice += f", or if these are versions of one record, say so with --cursor {order}"
         raise LakeError(
             f"{self._found.label}: {', '.join(key)} is no key: {_place(one)} and {_place(other)} "
-            f"are different records, and both have {printable(', '.join(values))}. Only the newest "
+            f"are different records, and both have {printable(values)}. Only the newest "
             f"would be kept (such keys: {count:,}). {advice}."
         )
 
     def unique(self) -> tuple[str, ...]:
-        """The first of the columns' combinations that no two different records share."""
-        distinct = self._candidates()
-        days = {name for name in distinct if self._is_day(name)}
-        values = [f", any_value({column}) as {column}" for column in self._columns.values()]
+        """The first of the columns' combinations that no two different records share.
+
+        Raises:
+            LakeError: There is none.
+        """
+        values = "".join(f", any_value({quote(name)}) as {quote(name)}" for name in self._columns)
         self._connection.execute(
-            f"create or replace temp table distinct_records as select content{''.join(values)}"
-            " from landed_records group by content"
+            f"create or replace temp table distinct_records as select __content{values}"
+            " from landed_records group by __content"
         )
-        (records,) = self._one("count(*)", table="distinct_records")
-        if records < _ENOUGH:
-            self.failure = (
-                f"{counted(records, 'different record is', 'different records are')} too few to "
-                f"tell: {_ENOUGH} are needed, of {self.seen}"
-            )
-            return ()
-        self.failure = (
-            f"no one, two or three columns that no two different records of {self.seen} share, of "
-            f"those that are no amount, no prose and never null: {', '.join(distinct) or 'none'}"
-        )
+        (records,) = self._one("count(*)", "distinct_records")
+        candidates = self._candidates()
+        days = {name for name in candidates if self._is_day(name)}
         first = f"(from distinct_records limit {_FIRST})"
-        for width in range(1, _WIDEST + 1):
-            for columns in combinations(distinct, width):
+        for width in range(1, _WIDEST + 1 if records >= _ENOUGH else 0):
+            for columns in combinations(candidates, width):
                 if days and days.isdisjoint(columns):
                     continue
-                if prod(distinct[name] for name in columns) < records:
+                if prod(candidates[name] for name in columns) < records:
                     continue
-                if self._are_unique(columns, first) and (
-                    records <= _FIRST or self._are_unique(columns, "distinct_records")
-                ):
+                if all(self._is_unique(columns, table) for table in (first, "distinct_records")):
                     return columns
-        return ()
+        why = (
+            f"no one, two or three columns that no two different records of {self.seen} share, of "
+            f"those that are no amount, no prose and never null: {', '.join(candidates) or 'none'}"
+        )
+        if records < _ENOUGH:
+            few = counted(records, "different record is", "different records are")
+            why = f"{few} too few to tell: {_ENOUGH} are needed, of {self.seen}"
+        raise LakeError(
+            f"{self._found.label}: no key found. It has no id, and {why}. Name the columns with "
+            "--key a,b, or add it without a key (--no-key)."
+        )
 
-    def _are_unique(self, names: Iterable[str], table: str) -> bool:
-        columns = ", ".join(self._columns[name] for name in names)
+    def _is_unique(self, names: Iterable[str], table: str) -> bool:
+        columns = ", ".join(map(quote, names))
         found = self._connection.execute(
             f"select 1 from {table} group by {columns} having count(*) > 1 limit 1"
         )
@@ -292,16 +277,15 @@ class _Records:
     def _candidates(self) -> dict[str, int]:
         """The plain columns without nulls, ids and days first, with their numbers of values."""
         found = {}
-        for name, column in self._columns.items():
+        for name in self._columns:
             if name == self._cursor or not self._may_be_of_key(name):
                 continue
+            column, is_day = quote(name), self._is_day(name)
             values, nulls, texts = self._one(
                 f"count(distinct {column}), count(*) - count({column}),"
                 f" count(*) filter (try_cast({column}::varchar as double) is null)"
             )
-            is_no_amount = (
-                texts or self._is_day(name) or _NUMBERS_SOMETHING.search(plain_name(name))
-            )
+            is_no_amount = texts or is_day or _NUMBERS_SOMETHING.search(plain_name(name))
             if not nulls and is_no_amount:
                 found[name] = values
         order = sorted(
@@ -311,16 +295,15 @@ class _Records:
 
     def _may_be_of_key(self, name: str) -> bool:
         """Whether a column's name and type are those of a key."""
-        type_ = self._found.columns[name].name
-        is_plain_type = _WHOLE_NUMBER.match(type_) or _PLAIN.match(type_)
-        if not is_plain_type or name.startswith("_") or _PROSE.search(plain_name(name)):
-            return False
-        return is_plain(plain_name(name))
+        plain = plain_name(name)
+        is_key_type = bool(_TYPES.match(self._found.columns[name].name))
+        is_a_value = not (name.startswith("_") or _PROSE.search(plain))
+        return is_key_type and is_a_value and is_plain(plain)
 
     def _is_day(self, name: str) -> bool:
         return self._found.columns[name].name == "DATE" or bool(_DAY.search(plain_name(name)))
 
-    def _one(self, what: str, where: str = "", table: str = "landed_records") -> tuple[Any, ...]:
+    def _one(self, what: str, table: str = "landed_records", where: str = "") -> tuple[Any, ...]:
         row = self._connection.execute(f"select {what} from {table} {where}").fetchone()
         assert row
         return row

@@ -66,11 +66,10 @@ def choose(
             )
         if found.columns[names[column]].nested:
             raise LakeError(f"{found.label}: {column} is an object or a list; name a value.")
-    plain = {name: plain_name(names[name]) for name in filter(None, (*columns, cursor))}
-    for name, word in {found.source: found.source, found.stream: found.stream, **plain}.items():
+    for word in (found.source, found.stream, *(plain_name(names[name]) for name, _ in options)):
         if not is_plain(word):
             raise LakeError(
-                f"'{name}' is no name for SQL: letters, digits and _ only, and no word of SQL. "
+                f"'{word}' is no name for SQL: letters, digits and _ only, and no word of SQL. "
                 "Have it renamed where it comes from."
             )
     order = names[cursor] if cursor else None
@@ -87,19 +86,19 @@ def write(project: Path, found: Discovery, key: tuple[str, ...], cursor: str | N
         LakeError: A file exists already, or a list is not found. Nothing was written.
     """
     values = _values(found, key, cursor)
-    landing, processed = f"models/landing/{found.source}", f"models/processed/{found.source}"
-    staging, model = values["staging"], values["model"]
+    landing = Path("models/landing", found.source)
+    processed = Path("models/processed", found.source)
     new = {
-        f"{landing}/{staging}.py": _filled("stg.py", values),
-        f"{landing}/{staging}.yml": _filled("stg.yml", values),
+        landing / f"{values['staging']}.py": _filled("stg.py", values),
+        landing / f"{values['staging']}.yml": _filled("stg.yml", values),
     }
     if key:
-        new[f"{processed}/{model}.sql"] = _filled("int.sql", values)
-        new[f"{processed}/{model}.yml"] = _filled("int.yml", values)
+        new[processed / f"{values['model']}.sql"] = _filled("int.sql", values)
+        new[processed / f"{values['model']}.yml"] = _filled("int.yml", values)
     for path in new:
         if (project / path).exists():
             raise LakeError(f"{path} exists already. Nothing was written.")
-    sources = f"{landing}/_{found.source}__sources.yml"
+    sources = landing / f"_{found.source}__sources.yml"
     known = project / sources
     before = known.read_text(encoding="utf-8") if known.exists() else _filled("source.yml", values)
     new[sources] = f"{before.rstrip()}\n{_filled('stream.yml', values)}"
@@ -107,35 +106,32 @@ def write(project: Path, found: Discovery, key: tuple[str, ...], cursor: str | N
     for path, text in new.items():
         (project / path).parent.mkdir(parents=True, exist_ok=True)
         (project / path).write_text(text, encoding="utf-8")
-    return [Path(path) for path in new]
+    return list(new)
 
 
-def _lists(project: Path, values: dict[str, str]) -> dict[str, str]:
+def _lists(project: Path, values: dict[str, str]) -> dict[Path, str]:
     """The files that name every stream or model, with one more; those that the project has."""
-    models = "docs/models.md"
-    waiting = [
-        str(path.relative_to(project)) for path in project.glob("macros/**/after_feeding.sql")
-    ]
-    files = {
-        path: (project / path).read_text(encoding="utf-8")
-        for path in (models, *waiting)
-        if (project / path).exists()
-    }
+    models = project / "docs/models.md"
     lists = [
-        *((path, r'^ +ref\("stg_\w+"\),\n', '        ref("$staging"),\n') for path in waiting),
+        *(
+            (path, r'^ +ref\("stg_\w+"\),\n', '        ref("$staging"),\n')
+            for path in project.glob("macros/**/after_feeding.sql")
+        ),
         (models, r"^\| `\w+` \| `stg_.*\|\n", "| `$source` | `$staging` |\n"),
         (models, r"^\| `int_.*\|\n", "| `$model` | record of $stream |\n"),
     ]
+    texts: dict[Path, str] = {}
     for path, pattern, line in lists if "selected" in values else lists[:-1]:
-        if path not in files:
+        if not path.exists():
             continue
-        text = files[path]
+        name = path.relative_to(project)
+        text = texts.get(name) or path.read_text(encoding="utf-8")
         places = [match.end() for match in re.finditer(pattern, text, re.M)]
         if not places:
-            raise LakeError(f"{path} has no list to add the stream to. Nothing was written.")
+            raise LakeError(f"{name} has no list to add the stream to. Nothing was written.")
         added = Template(line).substitute(values)
-        files[path] = text[: places[-1]] + added + text[places[-1] :]
-    return files
+        texts[name] = text[: places[-1]] + added + text[places[-1] :]
+    return texts
 
 
 def columns_text(columns: dict[str, Type]) -> str:
@@ -235,12 +231,10 @@ def _unit_test(
         f"'{values[column]}'::{type_text(found.columns[column])} as {expression_of(column)}"
         for column in others
     ]
-    used = tuple(f"{expression}." for expression, _ in outputs.values())
     given += [
         f"null::{type_text(type_)} as {expression_of(name)}"
         for name, type_ in found.columns.items()
         if name not in (*names, cursor)
-        and any(expression.startswith(f"{expression_of(name)}.") for expression in used)
     ]
     if found.is_airbyte:
         given += [
@@ -250,6 +244,9 @@ def _unit_test(
             "'a' as _airbyte_raw_id",
         ]
     newer = _value(version_type, 2)
+    expected = {name: values[column] for column, name in names.items()}
+    if cursor and plain_name(cursor) in outputs:
+        expected[plain_name(cursor)] = newer
     return {
         "key": expression_of(key),
         "key_type": type_text(found.columns[key]),
@@ -259,14 +256,7 @@ def _unit_test(
         "newer": newer,
         "older_row": "2" if cursor else "1",
         "newer_row": "1" if cursor else "2",
-        "expected": "\n          ".join(
-            [f'{name}: "{values[column]}"' for column, name in names.items()]
-            + (
-                [f'{plain_name(cursor)}: "{newer}"']
-                if cursor and plain_name(cursor) in outputs
-                else []
-            )
-        ),
+        "expected": "\n          ".join(f'{name}: "{value}"' for name, value in expected.items()),
     }
 
 

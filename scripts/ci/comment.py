@@ -30,29 +30,19 @@ def main() -> int:
     """Post the report that the first argument names."""
     needed = ("GITHUB_API_URL", "GITHUB_REPOSITORY", "PULL_REQUEST", "TOKEN")
     missing = [name for name in needed if not os.environ.get(name)]
-    if missing:
-        print(f"comment: not set: {', '.join(missing)}. Set it in the step.", file=sys.stderr)
+    if missing or len(sys.argv) != 2:
+        problem = f"not set: {', '.join(missing)}" if missing else "usage: comment.py REPORT"
+        print(f"comment: {problem}", file=sys.stderr)
         return 64
-    if len(sys.argv) != 2:
-        print("comment: usage: comment.py target/pr/report.md", file=sys.stderr)
-        return 64
-    report = Path(sys.argv[1])
-    if not report.exists():
-        said = f"there is no {report}: the step before it failed. Fix what that one says."
-    else:
-        try:
-            print(f"comment: {post(report.read_text())}")
-            return 0
-        except urllib.error.HTTPError as error:
-            hint = (
-                "Let the job's token write comments (permissions: pull-requests: write)."
-                if error.code in (401, 403, 404)
-                else "Run the job again."
-            )
-            said = f"the forge answered {error.code} to {error.url}. {hint}"
-        except OSError as error:
-            said = f"the forge cannot be reached: {error}. Run the job again."
-    print(f"comment: {said}", file=sys.stderr)
+    try:
+        print(f"comment: {post(Path(sys.argv[1]).read_text())}")
+        return 0
+    except urllib.error.HTTPError as error:
+        hint = "Let the job's token write comments (permissions: pull-requests: write)."
+        print(f"comment: the forge answered {error.code} to {error.url}. {hint}", file=sys.stderr)
+    except OSError as error:
+        # The report is missing if the step before failed.
+        print(f"comment: {error}. Fix what that says, or run the job again.", file=sys.stderr)
     return 1
 
 

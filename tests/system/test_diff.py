@@ -16,9 +16,9 @@ from rich.console import Console
 
 from lotus_lake.connection import extension_file
 from lotus_lake.diff.compare import compare
-from lotus_lake.diff.relations import Side
 from lotus_lake.diff.report import markdown, page, print_report
 from lotus_lake.diff.results import LakeDiff, Problem, TableDiff
+from lotus_lake.diff.sides import Side
 from tests.system import browser
 from tests.system.browser import NARROW, WIDE, Tab
 from tests.system.conftest import SEED

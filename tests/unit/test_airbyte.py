@@ -11,9 +11,8 @@ import hcl2
 import pytest
 import yaml
 
-from lotus_lake.airbyte import catalog
-from lotus_lake.airbyte.catalog import configured_catalog
-from lotus_lake.airbyte.declared import cursor_of
+from lotus_lake import airbyte
+from lotus_lake.airbyte import configured_catalog, cursor_of
 from lotus_lake.config import LakeError
 from lotus_lake.schema.types import Type
 from lotus_lake.streams import Stream
@@ -81,30 +80,30 @@ def test_times_as_airbyte_has_them() -> None:
 
 def test_what_is_written_is_what_is_in_git(manifest: Manifest, tmp_path: Path) -> None:
     """Of every source of Airbyte and no other; and then there is nothing to complain of."""
-    catalog.update(manifest, [], tmp_path)
+    airbyte.update(manifest, tmp_path)
     texts = {file.name: file.read_text() for file in tmp_path.iterdir()}
     assert texts == {file.name: file.read_text() for file in CATALOGS.iterdir()}
     assert set(texts) == {"shopify.json", "klaviyo.json"}
-    assert catalog.stale(manifest, [], tmp_path) == []
+    assert airbyte.stale(manifest, tmp_path) == []
 
 
 def test_stale_catalogs_are_told(changed: Manifest, tmp_path: Path) -> None:
-    catalog.update(changed, [], tmp_path)
+    airbyte.update(changed, tmp_path)
     orders = source(changed, "shopify.orders")
     orders["columns"]["tips"] = {**orders["columns"]["id"], "name": "tips"}
     orders["columns"]["name"]["data_type"] = "bigint"
     del source(changed, "klaviyo.lists")["columns"]["updated"]
     source(changed, "klaviyo.lists")["config"]["meta"]["feeder"]["source_cursor"] = "id"
     (tmp_path / "amazon.json").write_text("{}")
-    told = "\n".join(catalog.stale(changed, [], tmp_path))
+    told = "\n".join(airbyte.stale(changed, tmp_path))
     klaviyo, shopify = told.split("shopify.json is stale")
     assert "klaviyo.json is stale. Run: lake catalog" in klaviyo
     assert re.search(r'^-\s+"updated"\n\+\s+"id"', klaviyo, re.M)
     assert re.search(r'^\+\s+"tips": {', shopify, re.M)
     assert "amazon.json belongs to no source" in shopify
     (tmp_path / "shopify.json").unlink()
-    assert "shopify.json is missing" in catalog.stale(changed, ["shopify"], tmp_path)[0]
-    catalog.update(changed, [], tmp_path)
+    assert "shopify.json is missing" in airbyte.stale(changed, tmp_path)[-2]
+    airbyte.update(changed, tmp_path)
     assert not (tmp_path / "amazon.json").exists()
 
 
@@ -128,7 +127,7 @@ def test_wrong_declarations(
     else:
         orders["config"]["meta"]["feeder"][name] = value
     with pytest.raises(LakeError, match=r"shopify\.orders") as wrong:
-        catalog.update(changed, [], tmp_path / "catalogs")
+        airbyte.update(changed, tmp_path / "catalogs")
     assert told in str(wrong.value)
     assert not (tmp_path / "catalogs").exists()
 

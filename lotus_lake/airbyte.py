@@ -1,22 +1,25 @@
-"""Airbyte's configured catalog of a source: what it reads of each stream, and how it writes it.
+"""Airbyte's configured catalogs, made of what the dbt sources declare: what it reads and writes.
 
-The file is a ConfiguredAirbyteCatalog of Airbyte's protocol. Terraform reads all that it needs out
-of it: the sync mode is the two modes put together, the selected fields are the schema's properties.
+A file for each source is a ConfiguredAirbyteCatalog of Airbyte's protocol. Terraform reads all that
+it needs out of it: the sync mode is the two modes put together, the selected fields are the
+schema's properties.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lotus_lake.airbyte.declared import Manifest, airbyte_streams, chosen, cursor_of, key_of
-from lotus_lake.config import LakeError
-from lotus_lake.schema.types import Type
-from lotus_lake.streams import AIRBYTE_COLUMNS, Stream
+import duckdb
 
+from lotus_lake.config import LakeError
+from lotus_lake.schema.types import Type, part_at
+from lotus_lake.streams import AIRBYTE_COLUMNS, Stream, declaration
+
+Manifest = dict[str, Any]
 Catalog = dict[str, Any]
 
 _DATE_TIME = {"type": ["null", "string"], "format": "date-time"}
@@ -37,6 +40,27 @@ _SCALARS: dict[str, dict[str, Any]] = {
 }
 
 
+def all_streams(manifest: Manifest) -> list[Stream]:
+    """The streams that dbt's manifest declares, whoever delivers them, in the order of their names.
+
+    Raises:
+        LakeError: A declaration is wrong or lacks a type; the message names it.
+    """
+    found = []
+    for node in sorted(manifest["sources"].values(), key=lambda node: str(node["name"])):
+        # Other sources are tables; the macro _declared_streams tells them apart in the same way.
+        if "feeder" not in node["config"]["meta"]:
+            continue
+        for column in node["columns"].values():
+            if not column["data_type"]:
+                raise LakeError(
+                    f"Stream {node['source_name']}.{node['name']}: column {column['name']} is "
+                    f"declared without a data_type. Give it one in {node['original_file_path']}."
+                )
+        found.append(Stream.from_declaration(declaration(node)))
+    return found
+
+
 def configured_catalog(streams: Iterable[Stream]) -> Catalog:
     """The configured catalog of a source's streams.
 
@@ -46,39 +70,30 @@ def configured_catalog(streams: Iterable[Stream]) -> Catalog:
     return {"streams": [_configured(stream) for stream in streams]}
 
 
-def update(manifest: Manifest, sources: Sequence[str], folder: Path) -> list[Path]:
-    """Write the catalogs of these sources, or of all, and remove those that are no source's.
-
-    Args:
-        manifest: dbt's, with the declared streams.
-        sources: Names; none for all.
-        folder: Of the catalogs.
-
-    Returns:
-        The files that were written.
+def update(manifest: Manifest, folder: Path) -> list[Path]:
+    """Write the catalog of each source that Airbyte delivers, and remove all others.
 
     Raises:
         LakeError: As :func:`configured_catalog`; then nothing is written.
     """
-    declared = airbyte_streams(manifest)
-    texts = _texts(declared, sources, folder)
+    texts = _texts(manifest, folder)
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in texts.items():
         file.write_text(text, encoding="utf-8")
-    for file in _orphans(declared, folder):
+    for file in set(folder.glob("*.json")) - texts.keys():
         file.unlink()
     return list(texts)
 
 
-def stale(manifest: Manifest, sources: Sequence[str], folder: Path) -> list[str]:
+def stale(manifest: Manifest, folder: Path) -> list[str]:
     """What each file says otherwise than its source's declaration, as the lines of a diff.
 
     Raises:
         LakeError: As :func:`configured_catalog`.
     """
     lines: list[str] = []
-    declared = airbyte_streams(manifest)
-    for file, should in _texts(declared, sources, folder).items():
+    texts = _texts(manifest, folder)
+    for file, should in texts.items():
         if not file.exists():
             lines.append(f"{file} is missing. Run: lake catalog")
         elif (text := file.read_text(encoding="utf-8", errors="replace")) != should:
@@ -86,28 +101,59 @@ def stale(manifest: Manifest, sources: Sequence[str], folder: Path) -> list[str]
             lines += difflib.unified_diff(
                 text.splitlines(), should.splitlines(), str(file), "declared", lineterm="", n=1
             )
-    return lines + [
-        f"{file} belongs to no source. Run: lake catalog" for file in _orphans(declared, folder)
-    ]
+    orphans = sorted(set(folder.glob("*.json")) - texts.keys())
+    return lines + [f"{file} belongs to no source. Run: lake catalog" for file in orphans]
 
 
-def _texts(
-    declared: Mapping[str, list[Stream]], sources: Sequence[str], folder: Path
-) -> dict[Path, str]:
+def cursor_of(stream: Stream) -> tuple[str, ...]:
+    """The field that Airbyte reads a stream by: the first one in the expression ``source_cursor``.
+
+    The others are what stands in for it where a record lacks it, which only the lake has to know.
+
+    Raises:
+        LakeError: There is none, or the stream does not declare it.
+    """
+    if not stream.source_cursor:
+        raise LakeError(
+            f"Stream {stream.label}: sync_mode is append, but without a source_cursor Airbyte "
+            "cannot tell what is new. Declare one, or sync_mode: overwrite."
+        )
+    # None if the expression is no SQL.
+    first = duckdb.execute(
+        "select value from json_tree(json_serialize_sql('select ' || $1 || chr(10)))"
+        " where key = 'column_names' order by id limit 1",
+        [stream.source_cursor],
+    ).fetchone()
+    path = tuple(json.loads(first[0])) if first else ()
+    column = stream.columns.get(path[0]) if path else None
+    if not column or not part_at(column, path[1:]):
+        raise LakeError(
+            f"Stream {stream.label}: its cursor, {'.'.join(path) or stream.source_cursor}, is no "
+            "column that it declares. Declare the column, or mend source_cursor."
+        )
+    return path
+
+
+def _texts(manifest: Manifest, folder: Path) -> dict[Path, str]:
+    """The file of each source that Airbyte delivers, and what it has to say."""
+    sources: dict[str, list[Stream]] = {}
+    for stream in all_streams(manifest):
+        if stream.airbyte:
+            sources.setdefault(stream.source, []).append(stream)
     return {
         folder / f"{source}.json": json.dumps(configured_catalog(streams), indent=2) + "\n"
-        for source, streams in chosen(declared, sources).items()
+        for source, streams in sorted(sources.items())
     }
 
 
-def _orphans(declared: Mapping[str, object], folder: Path) -> list[Path]:
-    """Catalogs of sources that Airbyte does not deliver, or no longer."""
-    return [file for file in sorted(folder.glob("*.json")) if file.stem not in declared]
-
-
 def _configured(stream: Stream) -> Catalog:
+    for column in stream.primary_key:
+        if column not in stream.columns:
+            raise LakeError(
+                f"Stream {stream.label}: its primary_key, {column}, is no column that it declares."
+            )
     incremental = stream.sync_mode == "append"
-    primary_key = [[column] for column in key_of(stream)]
+    primary_key = [[column] for column in stream.primary_key]
     cursor = list(cursor_of(stream)) if incremental else []
     properties = {
         name: _schema(type_, f"{stream.label}: column {name}")

@@ -1,1 +1,0 @@
-"""Airbyte's configuration, made of what the dbt sources declare."""
