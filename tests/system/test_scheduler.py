@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import io
 import json
-import os
 import shutil
 import signal
 import time
@@ -16,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.system import services
 from tests.system.conftest import SEED, once
 from tests.system.lake import PROJECT, Lake
 from tests.system.scheduling import Ticks, Webhook, webhook
@@ -482,75 +480,3 @@ def test_what_was_not_published_is_published_by_any_later_tick(shop: Shop, ticks
     fall_silent(shop, {ORDERS: 31})
     assert ticks.run().code == 0
     assert f"freshness allows: {ORDERS}." in (place / "site/status/index.html").read_text()
-
-
-# -- production ------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_production(
-    new_shop: Callable[..., Shop], postgres: services.Postgres, hook: Webhook
-) -> None:
-    """Catalog in PostgreSQL, files in S3: idle, news, lock, outages; one message each."""
-    libpq = postgres.database("scheduler")
-    with services.s3() as s3:
-        shop = new_shop(
-            environment={
-                **s3.environment,
-                **libpq,
-                "DBT_TARGET": "prod",
-                "LAKE_LANDING_URL": "s3://landing/raw",
-                "LAKE_DATA_URL": "s3://lakehouse/data/",
-                "LAKE_CATALOG": "postgres:",
-                "LAKE_ARTIFACTS_URL": "s3://lakehouse/artifacts",
-                "LAKE_ALERT_WEBHOOK": hook.url,
-                "AWS_MAX_ATTEMPTS": "2",
-            },
-            catalog=f"postgres:{services.libpq(libpq)}",
-            connect=[s3.duckdb_secret],
-        )
-        lake, ticks = shop.lake, Ticks(shop.lake)
-        shop.add_meta()
-        shop.deliver_days(1, 2, SEED)
-        for bucket in ("landing", "lakehouse"):
-            s3.client.create_bucket(Bucket=bucket)
-        s3.upload("landing", lake.landing, "raw/")
-        done = ticks.run()
-        assert done.code == 0, done.output
-        assert not done.says("WARNING"), done.lines
-        snapshot = lake.snapshot()
-        idle = ticks.command()
-        assert idle.code == 0 and idle.says("Nothing new"), idle.output
-        assert "imported []" in idle.output
-        assert lake.snapshot() == snapshot
-        keys = set(s3.keys("lakehouse"))
-        assert {"artifacts/manifest.json", "artifacts/site/index.html"} <= keys
-
-        s3.client.put_object(Bucket="landing", Key=f"raw/{BAD}", Body=b"no parquet")
-        builder = ticks.start()
-        builder.wait_for(f"{ORDERS}: 1 new file.")
-        other = ticks.command()
-        assert other.code == 30, other.output
-        assert other.says(f"pid {builder.process.pid}")
-        assert builder.wait().code == 10
-        assert [message["exit_code"] for message in hook.take()] == [10]
-
-        published = b"".join(
-            s3.client.get_object(Bucket="lakehouse", Key=key)["Body"].read()
-            for key in s3.keys("lakehouse")
-            if not key.startswith("data/")
-        )
-        printed = "".join(path.read_text() for path in lake.home.glob("tick-*.txt"))
-        for secret in (services.PG_PASSWORD, services.S3_SECRET, "t0ps3cret"):
-            assert secret.encode() not in published
-            assert secret not in printed
-
-    # S3 is gone, and with it what was told last.
-    away = ticks.command()
-    assert away.code == 40, away.output
-    assert away.says("s3://landing/raw cannot be listed"), away.output
-    assert [message["exit_code"] for message in hook.take()] == [40]
-    wrong = ticks.command(environment={"PGPASSWORD": "wrong"})
-    assert wrong.code == 40
-    assert wrong.says("PGPASSWORD")
-    assert os.environ.get("PGPASSWORD") is None
