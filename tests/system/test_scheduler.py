@@ -239,33 +239,6 @@ def test_a_stream_that_becomes_late_is_told_although_nothing_landed(
     assert ticks.command().says("Nothing new"), "it is told once"
 
 
-@pytest.mark.slow
-def test_a_duckdb_that_gave_itself_up_is_told_in_one_line(shop: Shop, ticks: Ticks) -> None:
-    """Seen when PostgreSQL goes away: every statement fails, dbt's own cleaning up included."""
-    given_up = """
-import duckdb, sys
-from dbt.adapters.duckdb.environments.local import LocalEnvironment as Local
-
-def fail(*_):
-    raise duckdb.FatalException("FATAL Error: Failed: database has been invalidated")
-
-original = Local.submit_python_job
-def submit(self, *arguments, **options):
-    Local.initialize_cursor = classmethod(fail)
-    return original(self, *arguments, **options)
-Local.submit_python_job = submit
-"""
-    shop.deliver(3, "7,Ann,A.", stream="customers")
-    done = ticks.command(first=given_up)
-    assert done.code == 20, done.output
-    assert "Traceback" not in done.output, done.output
-    assert "invalidated" in done.lines[-1] and "Type: " in done.lines[-1]
-    log = (ticks.lake.home / "logs" / "dbt.log").read_text()
-    assert "Traceback" in log
-    healed = ticks.run()
-    assert healed.code == 0, healed.output
-
-
 def test_an_undone_delivery_is_followed(ticks: Ticks) -> None:
     """What a person undoes, the next tick computes again, without any new file."""
     undone = ticks.lake.command("undo", "jaffle_shop.orders", "--delivery", "1")
@@ -333,9 +306,6 @@ def test_a_stream_that_cannot_be_listed_stops_no_other(shop: Shop, ticks: Ticks)
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
-        (["--lop", "5"], {}, "No such option"),
-        (["--loop", "0"], {}, "more than 0 seconds"),
-        (["--dry-run", "--maintain"], {}, "--dry-run"),
         (["--vars", "{a"], {}, "--vars"),
         (
             ["--full", "--vars", "{watch_weeks: abc}"],
@@ -347,7 +317,6 @@ def test_a_stream_that_cannot_be_listed_stops_no_other(shop: Shop, ticks: Ticks)
             {},
             "ERROR Variable snapshot_days is 'abc'; it has to be a whole number",
         ),
-        ([], {"LAKE_MEMORY_LIMIT": "5XB"}, "LAKE_MEMORY_LIMIT is '5XB'"),
         ([], {"LAKE_LANDING_URL": "s3://landing"}, "AWS_ACCESS_KEY_ID is not set"),
         ([], {"LAKE_GRACE_SECONDS": "soon"}, "LAKE_GRACE_SECONDS is 'soon'"),
         ([], {"LAKE_ALERT_WEBHOOK": "t0ps3cret"}, "LAKE_ALERT_WEBHOOK has to begin"),
