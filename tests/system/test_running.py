@@ -72,17 +72,6 @@ def test_tables_lie_in_the_order_of_their_keys(begun: Shop) -> None:
         assert before_the_last == 0, table
 
 
-def test_full_refresh_keeps_what_landed(begun: Shop) -> None:
-    """--full-refresh never drops staging, not even when landing was cleared since."""
-    before = begun.tables()
-    for path in begun.lake.landing.rglob("*.csv"):
-        path.unlink()
-    build = begun.lake.build_quickly("--full-refresh")
-    assert build.ok, build
-    assert not begun.lake.wrong_counts()
-    assert begun.tables() == before
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_two_feeders_at_once(kind: str, new_shop: Callable[..., Shop]) -> None:
