@@ -1,12 +1,10 @@
-"""S3 that refuses, is slow, answers 503, cuts its answers off, or has other keys since today."""
+"""S3 that is away, is slow, answers 503, or cuts its answers off."""
 
 from __future__ import annotations
 
 import itertools
 import random
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from pathlib import Path
 
 import pytest
 
@@ -114,41 +112,3 @@ def test_what_they_do_not(waiting: Shop, between: Proxy, fault: Faulty) -> None:
     between.heal()
     assert_consistent(waiting)
     assert_heals(ticks, waiting)
-
-
-def test_the_keys_are_others_since_today(tmp_path: Path, new_shop: Callable[..., Shop]) -> None:
-    """40 until the new keys are set; then the tick goes on."""
-    old = {"AWS_ACCESS_KEY_ID": "OLDKEYID0123456789", "AWS_SECRET_ACCESS_KEY": "old-s3cr3t"}
-    bucket, port = tmp_path / "server" / "buckets" / "rotated", services.free_port()
-    s3 = services.S3(f"http://127.0.0.1:{port}")
-    shop = new_shop(
-        environment={
-            **s3.environment,
-            "LAKE_LANDING_URL": "s3://rotated/raw",
-            "LAKE_DATA_URL": "s3://rotated/lake/data/",
-        },
-        connect=[s3.duckdb_secret],
-    )
-    ticks = ticks_of(shop)
-    shop.lake.landing.rmdir()
-    (bucket / "raw").mkdir(parents=True)
-    shop.lake.landing.symlink_to(bucket / "raw")
-    shop.deliver_days(1, 1, SEED)
-    with rclone(tmp_path / "server", port, *old.values()):
-        begun = ticks.run(environment=old)
-        assert begun.code == 0, begun.output
-    shop.deliver_days(2, 2, SEED)
-    with rclone(tmp_path / "server", port, services.S3_KEY, services.S3_SECRET):
-        done = ticks.run(environment=old)
-        assert_told(done, 40, "AWS_*")
-        assert "old-s3cr3t" not in done.output
-        assert_heals(ticks, shop)
-
-
-def rclone(folder: Path, port: int, key: str, secret: str) -> AbstractContextManager[None]:
-    """An S3 server over the folder `buckets`, on a port and with keys of one's choice."""
-    command = [
-        *(services.program("rclone"), "serve", "s3", str(folder / "buckets")),
-        *("--addr", f"127.0.0.1:{port}", "--config", str(folder / "rclone.conf")),
-    ]
-    return services.running(command, folder, {"RCLONE_AUTH_KEY": f'"{key},{secret}"'}, port)

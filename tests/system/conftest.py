@@ -142,17 +142,6 @@ def reference_copy(reference: Reference, shared: Path, new_lake: Callable[..., L
 
 
 @pytest.fixture(scope="session")
-def empty_lake(shared: Path, parsed: Path) -> Lake:
-    """A lake whose streams have tables and cursors, and no file yet. To be copied, not changed."""
-    lake = Lake(shared / "empty", parsed=parsed)
-    with once(shared, "empty") as mine:
-        if mine:
-            build = lake.build_quickly("--select", "lotus_lake.landing")
-            assert build.ok, build
-    return lake
-
-
-@pytest.fixture(scope="session")
 def small_project(shared: Path) -> Path:
     """The small project, and beside it a folder for what it is parsed to. Not to be changed."""
     folder = shared / "small-project"

@@ -257,15 +257,12 @@ class Lake:
             ).wait()
         )
 
-    def start_command(
-        self, *words: str, variables: Mapping[str, Any] | None = None, crash: Crash | None = None
-    ) -> Running:
+    def start_command(self, *words: str, variables: Mapping[str, Any] | None = None) -> Running:
         """Start ``lake`` and return at once.
 
         Args:
             words: What follows ``lake``.
             variables: What dbt_project.yml says under ``vars``.
-            crash: Where to die.
         """
         self._runs += 1
         environment = dict(self.environment)
@@ -275,7 +272,7 @@ class Lake:
             (project / "dbt_project.yml").write_text(json.dumps({"vars": dict(variables)}))
             environment["DBT_PROJECT_DIR"] = str(project)
         output = self.home / f"output-{self._runs}.txt"
-        process = dbt_process.start(["lake", *words], environment, output, crash)
+        process = dbt_process.start(["lake", *words], environment, output)
         return Running(process, output, self.target, time.time(), lambda: None)
 
     def command(self, *words: str, variables: Mapping[str, Any] | None = None) -> Build:

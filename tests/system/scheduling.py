@@ -125,19 +125,10 @@ class Ticks:
                 arriving.replace(kept)
         return done
 
-    def command(
-        self, *arguments: str, environment: Mapping[str, str] | None = None, first: str = ""
-    ) -> Done:
-        """Run one as a person types it, in a new Python; and say which packages it imported.
-
-        Args:
-            arguments: The scheduler's.
-            environment: More variables.
-            first: Python that runs before it, to break something.
-        """
+    def command(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Done:
+        """Run one as a person types it, in a new Python; and say which packages it imported."""
         started = time.monotonic()
         code = (
-            f"{first}\n"
             "import runpy, sys\n"
             f"sys.argv = {[str(SCRIPT), *arguments]!r}\n"
             "try:\n    runpy.run_path(sys.argv[0], run_name='__main__')\n"

@@ -20,15 +20,16 @@ def is_proven(lake: Lake) -> None:
 
 
 def test_a_clear_and_a_refresh_into_the_same_keys(shop: Shop) -> None:
-    """The lake keeps what it fed while the landing zone is empty. Then all records come once more,
-    under a key that had other content: they change what the source has changed, and no more, and a
-    record that the source has lost stays."""
+    """The lake keeps what it fed while the landing zone is empty, --full-refresh included. Then all
+    records come once more, under a key that had other content: they change what the source has
+    changed, and no more, and a record that the source has lost stays."""
     shop.deliver(2, "4,9,placed")
     assert shop.build().ok
     before = shop.tables()
     shutil.rmtree(shop.lake.landing / "jaffle_shop/orders")
-    assert shop.build().ok
-    assert shop.tables() == before
+    for arguments in ((), ("--full-refresh",)):
+        assert shop.build(*arguments).ok
+        assert shop.tables() == before
     is_proven(shop.lake)
 
     lost, *kept, old = before["int_orders"]

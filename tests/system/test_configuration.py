@@ -6,12 +6,20 @@ Which values are refused is tested in tests/unit/test_config.py and test_variabl
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 
 import pytest
 
 from tests.system.lake import PROJECT, Build, Lake
+from tests.system.small_project import Shop
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def lake(new_shop: Callable[..., Shop]) -> Lake:
+    """A lake of the small project with an empty landing zone, not built yet."""
+    return new_shop(name="new").lake
 
 
 def _assert_refused(build: Build, *words: str) -> None:
@@ -48,14 +56,12 @@ def test_wrong_environment(lake: Lake, variable: str, value: str, words: list[st
     _assert_nothing_written(lake)
 
 
-def test_a_catalog_that_is_another(lake: Lake, empty_lake: Lake) -> None:
+def test_a_catalog_that_is_another(lake: Lake, shop: Shop) -> None:
     """No catalog, one of a newer DuckLake, or one whose files lie elsewhere is left as it is."""
     lake.catalog_file.write_text("this is a text file\n" * 100)
     _assert_refused(lake.build_quickly(), "catalog.sqlite")
     assert lake.catalog_file.read_text() == "this is a text file\n" * 100
-    lake.catalog_file.unlink()
-    lake.copy_of(empty_lake)
-    elsewhere = lake.home / "elsewhere"
+    lake, elsewhere = shop.lake, shop.lake.home / "elsewhere"
     _assert_refused(lake.build_quickly(environment={"LAKE_DATA_URL": str(elsewhere)}), "LAKE_DATA_")
     assert not [path for path in elsewhere.rglob("*") if path.is_file()]
     lake.edit_catalog("update ducklake_metadata set value = '9.9' where key = 'version'")
@@ -97,8 +103,9 @@ def test_unknown_stream(lake: Lake) -> None:
     ), build
 
 
-def test_an_empty_landing_zone_builds(lake: Lake) -> None:
-    """Before the first delivery everything is there and empty, and data tests pass."""
+def test_an_empty_landing_zone_builds(new_lake: Callable[..., Lake]) -> None:
+    """Before the first delivery every table of the shop is there and empty, and data tests pass."""
+    lake = new_lake()
     build = lake.build("--exclude-resource-type", "unit_test")
     assert build.ok, build
     assert all(not table.rows for name, table in lake.tables().items())
@@ -122,9 +129,9 @@ def test_what_make_is_given_is_no_command(lake: Lake, value: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a'; touch {0}; '", "a\"}}, {{b: 'c", "--help"])
-def test_a_branch_of_any_name(lake: Lake, empty_lake: Lake, name: str) -> None:
+def test_a_branch_of_any_name(shop: Shop, name: str) -> None:
     """It is made and dropped, and nothing of its name is YAML, an option or a command."""
-    lake.copy_of(empty_lake)
+    lake = shop.lake
     touched = lake.home / "touched"
     made = lake.command("branch", "create", "--", name.format(touched))
     assert "Build on it" in made.output, made

@@ -300,13 +300,27 @@ def scheduler(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_whole_build(shop: Shop, store: Store) -> None:
-    """A tick makes everything from an empty database and an empty bucket, every test included;
-    then every table is made again."""
+    """A tick makes everything from an empty database and an empty bucket, every test included, and
+    publishes what says so, without a secret; the next one has nothing to do. Then every table is
+    made again."""
     tick = scheduler(shop.lake)
     assert tick.returncode == 0, tick.stdout[-4000:] + tick.stderr[-4000:]
+    assert "scheduler: WARNING" not in tick.stdout, tick.stdout
     shop.assert_whole()
-    published = store.client("lake").get_object(Bucket="artifacts", Key="lotus-lake/manifest.json")
-    assert b"fct_statuses" in published["Body"].read()
+    pods = store.client("lake")
+    published = {
+        key: pods.get_object(Bucket="artifacts", Key=key)["Body"].read()
+        for key in store.objects("artifacts")
+    }
+    assert b"fct_statuses" in published["lotus-lake/manifest.json"]
+    assert "lotus-lake/site/index.html" in published
+    snapshot = shop.lake.snapshot()
+    idle = scheduler(shop.lake)
+    assert idle.returncode == 0 and "Nothing new" in idle.stdout, idle.stdout + idle.stderr
+    assert shop.lake.snapshot() == snapshot
+    for secret in (PASSWORD, store.keys["lake"][1]):
+        assert secret not in tick.stdout + tick.stderr + idle.stdout + idle.stderr
+        assert not [key for key, content in published.items() if secret.encode() in content]
     build = shop.lake.build_quickly("--full-refresh")
     assert build.ok, build
     shop.assert_whole()

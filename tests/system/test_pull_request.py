@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.conftest import Reference
 from tests.system.lake import PROJECT, Lake
+from tests.system.small_project import MODELS, Shop
 
 pytestmark = pytest.mark.slow
+
+STATUSES = "models/fct_statuses.sql"
 
 
 @pytest.fixture
@@ -31,21 +35,39 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def manifest(reference: Reference, shared: Path) -> Path:
+    """What dbt parsed when it built the sample's lake."""
+    return max((shared / "reference").glob("target-*/manifest.json"))
+
+
 @pytest.fixture
-def lake(reference_copy: Lake) -> Lake:
+def lake(reference_copy: Lake, manifest: Path) -> Lake:
     """A lake that has kept the manifest of its last build, as the scheduler publishes it."""
-    lake = reference_copy
-    parsed = lake.build("--no-partial-parse", command="parse")
-    assert parsed.code == 0, parsed
+    publish(reference_copy, manifest)
+    return reference_copy
+
+
+@pytest.fixture
+def statuses(shop: Shop) -> Shop:
+    """The same of the small project, in a copy that is this lake's own."""
+    shop.write(STATUSES, MODELS[STATUSES])
+    parsed = shop.build("--no-partial-parse", "--select", "fct_statuses")
+    assert parsed.ok, parsed
+    publish(shop.lake, max(shop.lake.home.glob("target-*/manifest.json")))
+    return shop
+
+
+def publish(lake: Lake, manifest: Path) -> None:
+    """What the scheduler does after a build."""
     (lake.home / "artifacts").mkdir()
-    shutil.copy2(lake.home / "target-1" / "manifest.json", lake.home / "artifacts")
-    return lake
+    shutil.copy2(manifest, lake.home / "artifacts")
 
 
-def pr(lake: Lake, checkout: Path, name: str = "pr-1") -> subprocess.CompletedProcess[str]:
+def pr(lake: Lake, checkout: Path) -> subprocess.CompletedProcess[str]:
     """Run the command in the checkout, as CI does."""
     return subprocess.run(
-        [sys.executable, "-m", "lotus_lake", "pr", name],
+        [sys.executable, "-m", "lotus_lake", "pr", "pr-1"],
         env={**lake.environment, "PYTHONPATH": str(PROJECT)},
         cwd=checkout,
         capture_output=True,
@@ -107,36 +129,32 @@ def test_a_changed_formula(lake: Lake, checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("epoch_us(now())", "NOT THE SAME after a full refresh: main.dim_products"),
+        ("epoch_us(now())", "NOT THE SAME after a full refresh: main.fct_statuses"),
         (
             """{{ "error('never built in full')" if flags.FULL_REFRESH else "1" }}""",
-            "FAILED dim_products (full refresh): ",
+            "FAILED fct_statuses (full refresh): ",
         ),
     ],
     ids=["differs", "fails"],
 )
-def test_both_ways(lake: Lake, checkout: Path, value: str, said: str) -> None:
+def test_both_ways(statuses: Shop, value: str, said: str) -> None:
     """A column whose value depends on when it was built, and one that cannot be built in full, are
     found by the second build, and told beside what the first one changed."""
-    dimension = "models/enriched/products/dim_products"
-    amount = "cast(sums.units_sold as bigint)"
-    change(checkout, f"{dimension}.sql", amount, f"{amount} + cast({value} as bigint)")
-    tests = checkout / f"{dimension}.yml"
-    tests.write_text(tests.read_text().partition("unit_tests:")[0])
-    (checkout / "tests/integrity/integrity_dim_products.sql").unlink()
-    done = pr(lake, checkout)
+    statuses.write(
+        STATUSES, MODELS[STATUSES].replace("count(*)", f"count(*) + cast({value} as bigint)")
+    )
+    done = pr(statuses.lake, statuses.project)
     assert done.returncode == 20, done.stdout + done.stderr
     assert said in done.stdout
-    report = (lake.target / "pr" / "report.md").read_text()
-    assert "`main.dim_products`" in report
+    report = (statuses.lake.target / "pr" / "report.md").read_text()
+    assert "`main.fct_statuses`" in report
     if said.startswith("FAILED"):
-        assert "❌ `dim_products (full refresh)` failed" in report
+        assert "❌ `fct_statuses (full refresh)` failed" in report
         assert "never built in full" in report
 
 
 def test_personal_data_stays_in_the_lake(lake: Lake, checkout: Path) -> None:
-    """Its changes are counted, also where the pull request says that nothing is personal; and what
-    dbt says of a wrong value does not name it."""
+    """Its changes are counted, also where the pull request says that nothing is personal."""
     model = "models/processed/shopify/int_shopify__customers"
     described = checkout / f"{model}.yml"
     described.write_text(described.read_text().partition("unit_tests:")[0])
@@ -147,42 +165,46 @@ def test_personal_data_stays_in_the_lake(lake: Lake, checkout: Path) -> None:
         "select email, last_name from int_shopify__customers where email like '%@%'"
     )
     emails = {email for email, _ in values} | {email.upper() for email, _ in values}
-
-    def reports(code: int) -> str:
-        done = pr(lake, checkout)
-        assert done.returncode == code, done.stdout + done.stderr
-        folder = lake.target / "pr"
-        texts = [(folder / name).read_text() for name in ("report.md", "report.html")]
-        for text in texts:
-            assert not [email for email in emails if email in text]
-        return texts[0]
-
-    told = reports(0)
+    done = pr(lake, checkout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told, html = ((lake.target / "pr" / name).read_text() for name in ("report.md", "report.html"))
+    assert not [email for email in emails if email in told or email in html]
     count = lake.value("select count(*) from int_shopify__customers where email is not null")
     assert f"| `email` | {count:,} |" in told
     assert ": ••• → •••`" in told
     assert not [name for _, name in values if f"{name}!" in told]
-    change(checkout, f"{model}.sql", "upper(email)", "cast(email as bigint)::varchar")
-    assert "Could not convert string '•••' to INT64" in reports(20)
 
 
-def test_what_dbt_cannot_read(lake: Lake, checkout: Path) -> None:
+def test_what_dbt_says_of_a_wrong_value(statuses: Shop) -> None:
+    """Is told without the value."""
+    wrong = MODELS[STATUSES].replace("select status,", "select cast(status as bigint) as status,")
+    statuses.write(STATUSES, wrong)
+    done = pr(statuses.lake, statuses.project)
+    assert done.returncode == 20, done.stdout + done.stderr
+    folder = statuses.lake.target / "pr"
+    assert "Could not convert string '•••' to INT64" in (folder / "report.md").read_text()
+    for report in folder.glob("report.*"):
+        assert "placed" not in report.read_text() and "shipped" not in report.read_text()
+
+
+def test_what_dbt_cannot_read(statuses: Shop) -> None:
     """There is a report of that, too."""
-    change(checkout, "models/enriched/sales/fct_sales.sql", "select * from final", "{{ nothing")
-    done = pr(lake, checkout)
+    statuses.write(STATUSES, "{{ nothing")
+    done = pr(statuses.lake, statuses.project)
     assert done.returncode == 20, done.stdout + done.stderr
     assert "FAILED dbt build: it stopped before its first node" in done.stdout
-    assert "❌ `dbt build` failed" in (lake.target / "pr" / "report.md").read_text()
+    assert "❌ `dbt build` failed" in (statuses.lake.target / "pr" / "report.md").read_text()
 
 
-def test_nothing_changed(lake: Lake, checkout: Path) -> None:
+def test_nothing_changed(statuses: Shop) -> None:
     """A pull request that changes no model builds none; without a manifest it says what to do."""
-    done = pr(lake, checkout)
+    lake = statuses.lake
+    done = pr(lake, statuses.project)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 of" in done.stdout
     assert "Nothing." in (lake.target / "pr" / "report.md").read_text()
     shutil.rmtree(lake.home / "artifacts")
-    lost = pr(lake, checkout)
+    lost = pr(lake, statuses.project)
     assert lost.returncode == 64
     assert "There is no manifest.json at" in lost.stderr
     assert "Traceback" not in lost.stderr

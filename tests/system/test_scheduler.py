@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import io
 import json
-import os
 import shutil
 import signal
 import time
@@ -16,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.system import services
 from tests.system.conftest import SEED, once
 from tests.system.lake import PROJECT, Lake
 from tests.system.scheduling import Ticks, Webhook, webhook
@@ -241,33 +239,6 @@ def test_a_stream_that_becomes_late_is_told_although_nothing_landed(
     assert ticks.command().says("Nothing new"), "it is told once"
 
 
-@pytest.mark.slow
-def test_a_duckdb_that_gave_itself_up_is_told_in_one_line(shop: Shop, ticks: Ticks) -> None:
-    """Seen when PostgreSQL goes away: every statement fails, dbt's own cleaning up included."""
-    given_up = """
-import duckdb, sys
-from dbt.adapters.duckdb.environments.local import LocalEnvironment as Local
-
-def fail(*_):
-    raise duckdb.FatalException("FATAL Error: Failed: database has been invalidated")
-
-original = Local.submit_python_job
-def submit(self, *arguments, **options):
-    Local.initialize_cursor = classmethod(fail)
-    return original(self, *arguments, **options)
-Local.submit_python_job = submit
-"""
-    shop.deliver(3, "7,Ann,A.", stream="customers")
-    done = ticks.command(first=given_up)
-    assert done.code == 20, done.output
-    assert "Traceback" not in done.output, done.output
-    assert "invalidated" in done.lines[-1] and "Type: " in done.lines[-1]
-    log = (ticks.lake.home / "logs" / "dbt.log").read_text()
-    assert "Traceback" in log
-    healed = ticks.run()
-    assert healed.code == 0, healed.output
-
-
 def test_an_undone_delivery_is_followed(ticks: Ticks) -> None:
     """What a person undoes, the next tick computes again, without any new file."""
     undone = ticks.lake.command("undo", "jaffle_shop.orders", "--delivery", "1")
@@ -335,9 +306,6 @@ def test_a_stream_that_cannot_be_listed_stops_no_other(shop: Shop, ticks: Ticks)
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
-        (["--lop", "5"], {}, "No such option"),
-        (["--loop", "0"], {}, "more than 0 seconds"),
-        (["--dry-run", "--maintain"], {}, "--dry-run"),
         (["--vars", "{a"], {}, "--vars"),
         (
             ["--full", "--vars", "{watch_weeks: abc}"],
@@ -349,7 +317,6 @@ def test_a_stream_that_cannot_be_listed_stops_no_other(shop: Shop, ticks: Ticks)
             {},
             "ERROR Variable snapshot_days is 'abc'; it has to be a whole number",
         ),
-        ([], {"LAKE_MEMORY_LIMIT": "5XB"}, "LAKE_MEMORY_LIMIT is '5XB'"),
         ([], {"LAKE_LANDING_URL": "s3://landing"}, "AWS_ACCESS_KEY_ID is not set"),
         ([], {"LAKE_GRACE_SECONDS": "soon"}, "LAKE_GRACE_SECONDS is 'soon'"),
         ([], {"LAKE_ALERT_WEBHOOK": "t0ps3cret"}, "LAKE_ALERT_WEBHOOK has to begin"),
@@ -482,75 +449,3 @@ def test_what_was_not_published_is_published_by_any_later_tick(shop: Shop, ticks
     fall_silent(shop, {ORDERS: 31})
     assert ticks.run().code == 0
     assert f"freshness allows: {ORDERS}." in (place / "site/status/index.html").read_text()
-
-
-# -- production ------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_production(
-    new_shop: Callable[..., Shop], postgres: services.Postgres, hook: Webhook
-) -> None:
-    """Catalog in PostgreSQL, files in S3: idle, news, lock, outages; one message each."""
-    libpq = postgres.database("scheduler")
-    with services.s3() as s3:
-        shop = new_shop(
-            environment={
-                **s3.environment,
-                **libpq,
-                "DBT_TARGET": "prod",
-                "LAKE_LANDING_URL": "s3://landing/raw",
-                "LAKE_DATA_URL": "s3://lakehouse/data/",
-                "LAKE_CATALOG": "postgres:",
-                "LAKE_ARTIFACTS_URL": "s3://lakehouse/artifacts",
-                "LAKE_ALERT_WEBHOOK": hook.url,
-                "AWS_MAX_ATTEMPTS": "2",
-            },
-            catalog=f"postgres:{services.libpq(libpq)}",
-            connect=[s3.duckdb_secret],
-        )
-        lake, ticks = shop.lake, Ticks(shop.lake)
-        shop.add_meta()
-        shop.deliver_days(1, 2, SEED)
-        for bucket in ("landing", "lakehouse"):
-            s3.client.create_bucket(Bucket=bucket)
-        s3.upload("landing", lake.landing, "raw/")
-        done = ticks.run()
-        assert done.code == 0, done.output
-        assert not done.says("WARNING"), done.lines
-        snapshot = lake.snapshot()
-        idle = ticks.command()
-        assert idle.code == 0 and idle.says("Nothing new"), idle.output
-        assert "imported []" in idle.output
-        assert lake.snapshot() == snapshot
-        keys = set(s3.keys("lakehouse"))
-        assert {"artifacts/manifest.json", "artifacts/site/index.html"} <= keys
-
-        s3.client.put_object(Bucket="landing", Key=f"raw/{BAD}", Body=b"no parquet")
-        builder = ticks.start()
-        builder.wait_for(f"{ORDERS}: 1 new file.")
-        other = ticks.command()
-        assert other.code == 30, other.output
-        assert other.says(f"pid {builder.process.pid}")
-        assert builder.wait().code == 10
-        assert [message["exit_code"] for message in hook.take()] == [10]
-
-        published = b"".join(
-            s3.client.get_object(Bucket="lakehouse", Key=key)["Body"].read()
-            for key in s3.keys("lakehouse")
-            if not key.startswith("data/")
-        )
-        printed = "".join(path.read_text() for path in lake.home.glob("tick-*.txt"))
-        for secret in (services.PG_PASSWORD, services.S3_SECRET, "t0ps3cret"):
-            assert secret.encode() not in published
-            assert secret not in printed
-
-    # S3 is gone, and with it what was told last.
-    away = ticks.command()
-    assert away.code == 40, away.output
-    assert away.says("s3://landing/raw cannot be listed"), away.output
-    assert [message["exit_code"] for message in hook.take()] == [40]
-    wrong = ticks.command(environment={"PGPASSWORD": "wrong"})
-    assert wrong.code == 40
-    assert wrong.says("PGPASSWORD")
-    assert os.environ.get("PGPASSWORD") is None

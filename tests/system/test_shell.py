@@ -146,14 +146,6 @@ def test_on_a_branch(shop: Shop) -> None:
     assert "There is no branch nobody" in missing.output
 
 
-def test_without_a_lake(new_shop: Callable[..., Shop]) -> None:
-    """It says what to do."""
-    missing = shell(new_shop().lake)
-    assert missing.code == 40
-    assert "run `dbt build` first" in missing.output
-    assert "Traceback" not in missing.output
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("query", "said"),

@@ -42,24 +42,19 @@ def test_what_is_fed_and_what_waits(reference_copy: Lake) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "told", "environment"),
+    ("told", "environment"),
     [
-        (40, "dbt build", {}),
-        (40, "text.sqlite", {"LAKE_CATALOG": "sqlite:text.sqlite"}),
-        (40, "cannot be attached", {"LAKE_CATALOG": "postgres:", "PGHOST": "127.0.0.1"}),
-        (64, "LAKE_CATALOG", {"LAKE_CATALOG": "mysql:somewhere"}),
+        ("dbt build", {}),
+        ("cannot be attached", {"LAKE_CATALOG": "postgres:", "PGHOST": "127.0.0.1"}),
     ],
 )
 def test_what_cannot_be_read_is_one_line(
-    lake: Lake, code: int, told: str, environment: dict[str, str]
+    lake: Lake, told: str, environment: dict[str, str]
 ) -> None:
-    """No lake, a file that is none, a server that does not answer, a wrong environment."""
-    (lake.home / "text.sqlite").write_text("this is no database\n" * 100)
+    """No lake, a server that does not answer."""
     lake.environment |= {"PGPORT": "1", "PGPASSWORD": "very-secret", **environment}
-    catalog = lake.environment["LAKE_CATALOG"]
-    lake.environment["LAKE_CATALOG"] = catalog.replace("text", f"{lake.home}/text")
     ended = lake.command("status")
-    assert (ended.code, ended.output.count("\n")) == (code, 1), ended
+    assert (ended.code, ended.output.count("\n")) == (40, 1), ended
     assert told in ended.output and "very-secret" not in ended.output
 
 
@@ -84,18 +79,6 @@ def collect(lake: Lake) -> status.Status:
 def text(status_: status.Status) -> str:
     """What a reader sees."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", status.render(status_).split("</style>")[1]))
-
-
-def test_what_is_on_the_page(reference_copy: Lake) -> None:
-    """Every stream, the runs, the deliveries and the tables, as they are; nothing from outside."""
-    seen = collect(reference_copy)
-    assert [(row["stream"], row["rows"]) for row in seen.tables["streams"]] == reference_copy.query(
-        "select source || '.' || stream, rows_loaded from meta.feeder_cursors order by 1"
-    )
-    assert seen.tables["runs"][0]["status"] in ("success", "warn")
-    assert all(seen.tables[name] for name in ("deliveries", "durations", "rows_by_day", "tables"))
-    page = status.render(seen)
-    assert "://" not in re.sub(r"http://www.w3.org/\S+", "", page), "it asks for something outside"
 
 
 def test_what_is_wrong_stands_on_top(reference_copy: Lake) -> None:
@@ -131,6 +114,7 @@ def test_what_is_wrong_stands_on_top(reference_copy: Lake) -> None:
                 f" '{node.split('.')[0]}', '{ended}', 0, null, 1, 'Few rows', {last}"
             )
     seen = collect(reference_copy)
+    assert all(seen.tables[name] for name in ("deliveries", "durations", "rows_by_day", "tables"))
     problems = " ".join(seen.problems)
     assert "The last recorded run failed." in problems
     assert "freshness allows: klaviyo.lists." in problems
@@ -141,6 +125,7 @@ def test_what_is_wrong_stands_on_top(reference_copy: Lake) -> None:
     assert owners["sales_of_an_order"] == "shop_analytics"
     assert not {"gone", "sales_add_up"} & set(owners)
     page = status.render(seen)
+    assert "://" not in re.sub(r"http://www.w3.org/\S+", "", page), "it asks for something outside"
     assert nasty not in page and "&lt;script&gt;alert" in page and "truncated &amp; empty" in page
     assert text(seen).index("Something needs a look") < text(seen).index("Is everything fresh?")
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.system.lake import Build, Crash, Lake
+from tests.system.lake import Build, Lake
 
 pytestmark = pytest.mark.nightly
 
@@ -151,24 +151,6 @@ def refund(number: int, order_id: int, amount: str, discrepancy: str = "0.00") -
         ],
         "transactions": [{"kind": "refund", "status": "success", "amount": amount}],
     }
-
-
-@pytest.mark.parametrize(
-    "crash",
-    [
-        Crash("lotus_lake.feeder.ledger:Ledger.write_changes", after=True),
-        Crash("lotus_lake.feeder.feeding:Feeder._commit", after=True),
-    ],
-    ids=["before the commit", "after it"],
-)
-def test_a_change_is_recorded_once_whatever_kills_the_feed(crash: Crash, shop: Lake) -> None:
-    land(shop, USUAL_DAYS, ({**order, "total_price": "n/a", "tip": 1} for order in orders(0)))
-    with_tip = land(shop, USUAL_DAYS + 1, ({**order, "tip": 1} for order in orders(USUAL_DAYS)))
-    feed = ("--select", "stg_shopify__orders")
-    assert shop.build_quickly(*feed, crash=crash).code < 0
-    for _ in range(2):
-        assert shop.build_quickly(*feed).ok
-    assert shop.query(SCHEMA) == [("added", "tip", None, "BIGINT", with_tip)]
 
 
 def test_figures_that_cannot_be_are_told(shop: Lake) -> None:
