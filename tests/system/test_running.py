@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ import pytest
 from sample import Delivery
 from tests.oracle import compute
 from tests.system.conftest import SEED, Reference
-from tests.system.lake import WITHOUT_TESTS, Build, Lake, differences
+from tests.system.lake import PROJECT, WITHOUT_TESTS, Build, Lake, differences
 from tests.system.small_project import DAYS, Shop
 from tests.system.upkeep import files
 
@@ -101,19 +102,18 @@ def _both(lake: Lake, *arguments: str) -> list[Build]:
 
 @pytest.mark.nightly
 def test_a_change_of_variables_rebuilds(reference_copy: Lake, sample: Delivery) -> None:
-    """A lake built in UTC becomes, by a variable, the one that was always on Newfoundland.
+    """A lake built in UTC becomes, by a variable, the one that was always in New York; and back.
 
-    And back. Models whose code or variables changed are rebuilt whole, so that a table is what its
-    code says. There clocks change within the sample, and are half an hour off: days still add up.
+    Models whose code or variables changed are rebuilt whole, so that a table is what its code says.
     """
-    variables = {"shop_timezone": "America/St_Johns", "attribution_hours": 24}
+    variables = {"shop_timezone": "America/New_York", "attribution_hours": 24}
     before = reference_copy.tables()
-    build = reference_copy.build("--exclude-resource-type", "unit_test", variables=variables)
+    build = reference_copy.build_quickly(variables=variables)
     assert build.ok, build
     expected = compute(
         sample.out,
         files=reference_copy.loaded(),
-        timezone="America/St_Johns",
+        timezone="America/New_York",
         attribution_hours=24,
     )
     incremental = reference_copy.everything("main")
@@ -123,6 +123,18 @@ def test_a_change_of_variables_rebuilds(reference_copy: Lake, sample: Delivery) 
     assert not differences(reference_copy.everything("main"), incremental)
     assert reference_copy.build_quickly().ok
     assert not differences(reference_copy.tables(), before)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "zone", ["America/St_Johns", "Asia/Kathmandu", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
+)
+def test_days_are_those_of_the_shop(zone: str, reference_copy: Lake, sample: Delivery) -> None:
+    """In every time zone, with clocks that change or not, the days add up and are the oracle's."""
+    build = reference_copy.build(variables={"shop_timezone": zone})
+    assert build.ok, build
+    expected = compute(sample.out, files=reference_copy.loaded(), timezone=zone)
+    assert not differences(reference_copy.tables(), expected)
 
 
 def test_reconcile_says_what_is_wrong(shop: Shop) -> None:
@@ -167,6 +179,31 @@ def test_a_command_that_means_something_else(shop: Shop, words: list[str], said:
     assert wrong.output.startswith(f"lake {words[0]}: ") and said in wrong.output, wrong
     assert len(wrong.output.strip().splitlines()) == 1
     assert shop.lake.snapshot() == before
+
+
+@pytest.mark.slow
+def test_what_leaves_the_quarantine(shop: Shop) -> None:
+    """A file that is repaired, and one that is removed: nothing counts or warns of them again."""
+    check = (PROJECT / "engine/tests/watching/quarantine_is_empty.sql").read_text()
+    check = check.replace("{{ after_feeding() }}", "")
+    shop.write("tests/quarantine_is_empty.sql", "{{ config(severity='warn') }}" + check)
+    folder = "jaffle_shop/orders/year=2024/month=01/day=02"
+    repaired, removed = (
+        shop.land(f"{folder}/{name}.parquet", "no Parquet") for name in ("repaired", "removed")
+    )
+
+    def quarantined() -> tuple[int, str]:
+        assert shop.lake.build_quickly().ok
+        told = json.loads(shop.lake.command("status", "--json").output)
+        (orders,) = (one for one in told["streams"] if one["stream"] == "jaffle_shop.orders")
+        tested = shop.lake.build("--select", "quarantine_is_empty", command="test")
+        (ended,) = (how for name, how in tested.statuses.items() if "quarantine_is" in name)
+        return orders["quarantined_files"], ended
+
+    assert quarantined() == (2, "warn")
+    pq.write_table(pa.table({"id": [9], "user_id": [7], "status": ["placed"]}), repaired)
+    removed.unlink()
+    assert quarantined() == (0, "pass")
 
 
 @pytest.mark.slow
