@@ -125,6 +125,29 @@ FACTS = {
 
 STOCK = {"units_in_stock": "sum(on_hand)", "days_of_cover": "min(days_of_cover)"}
 
+# What two facts could answer: the metric, its grain, and what the other fact says.
+OTHER_FACTS = [
+    *(
+        (name, "day", name, "sale_day", "fct_daily_sales")
+        for name in (
+            *("gross_sales", "discounts", "returns", "net_sales", "shipping", "taxes"),
+            *("total_sales", "orders", "units", "returned_units", "average_order_value"),
+            *("new_customers", "returning_customers"),
+        )
+    ),
+    *(
+        (name, "day", name, "day", "fct_daily_profit")
+        for name in ("net_sales", "new_customers", "ad_spend", "customer_acquisition_cost")
+    ),
+    ("customers_with_orders", "month", "max(customers)", "cohort_month", "fct_customer_cohorts"),
+    ("customer_net_sales", "month", "sum(net_sales)", "cohort_month", "fct_customer_cohorts"),
+    (
+        *("customer_lifetime_value", "month"),
+        "max_by(cumulative_net_sales_per_customer, months_since_first)",
+        *("cohort_month", "fct_customer_cohorts"),
+    ),
+]
+
 
 @pytest.fixture(scope="module")
 def lake(reference: Reference, shared: Path) -> Lake:
@@ -158,10 +181,11 @@ def of(rows: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], Any]:
     return {row[:-1]: row[-1] for row in rows}
 
 
-def assert_same(metric: Mapping[Any, Any], sql: Mapping[Any, Any]) -> None:
+def assert_same(metric: Mapping[Any, Any], sql: Mapping[Any, Any], without: Any = (None,)) -> None:
     """Decimals are equal, and what was divided nearly; rows that say nothing may be missing."""
     asked, expected = (
-        {key: value for key, value in rows.items() if value is not None} for rows in (metric, sql)
+        {key: value for key, value in rows.items() if value not in without}
+        for rows in (metric, sql)
     )
     assert asked.keys() == expected.keys()
     for key, value in expected.items():
@@ -180,20 +204,46 @@ def test_stock(metrics: Metrics, lake: Lake) -> None:
         assert_same(by, of(lake.query(f"select sku, {what} from dim_product_variants group by 1")))
 
 
-@pytest.mark.parametrize("name", FACTS)
-def test_a_metric_is_what_the_fact_says(metrics: Metrics, lake: Lake, name: str) -> None:
-    """By currency: on each day, and of one currency in each month."""
+@pytest.mark.parametrize(
+    ("name", "grain"),
+    [
+        (name, grain)
+        for name, (_, day, _) in FACTS.items()
+        for grain in ("day", "month")
+        if grain == "month" or day != "cohort_month"
+    ],
+)
+def test_a_metric_is_what_the_fact_says(
+    metrics: Metrics, lake: Lake, name: str, grain: str
+) -> None:
+    """By currency, of all rows and of one condition's."""
     what, day, rows = FACTS[name]
-    for grain, where in (("day", ""), ("month", "currency = 'EUR'")):
-        if day == "cohort_month":
-            grain = "month"
+    for where, condition in (("", "true"), ("currency = 'EUR'", "currency = 'EUR'")):
         expected = lake.query(
             f"select cast(date_trunc('{grain}', {day}) as date) as period, currency, {what}"
-            f" from {rows} and {where or 'true'} group by all"
+            f" from {rows} and {condition} group by all"
         )
         assert expected or where
         asked = answer(metrics, lake, name, grain=grain, by=["currency"], where=where)
         assert_same(asked, of(expected))
+
+
+@pytest.mark.parametrize(("name", "grain", "what", "day", "fact"), OTHER_FACTS)
+def test_another_fact_says_the_same(
+    metrics: Metrics, lake: Lake, name: str, grain: str, what: str, day: str, fact: str
+) -> None:
+    """Its averages are rounded to cents, and it has rows of nothing."""
+    group = "" if "(" not in what else "group by all"
+    other = of(lake.query(f"select {day}, currency, {what} from {fact} {group}"))
+    asked = answer(metrics, lake, name, grain=grain, by=["currency"])
+    if name in ("average_order_value", "customer_acquisition_cost", "customer_lifetime_value"):
+        assert {key for key, value in asked.items() if value} == {
+            key for key, value in other.items() if value
+        }
+        for key, value in asked.items():
+            assert not value or abs(value - float(other[key])) < 0.005 + 1e-9
+    else:
+        assert_same(asked, other, without=(None, 0))
 
 
 def test_metrics_of_dimensions_and_days(metrics: Metrics, lake: Lake) -> None:
