@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lotus_lake.feeder.fitting import Columns, Group
+from lotus_lake.feeder.fitting import Group
 from lotus_lake.probe import CHECK_FAILED
 from lotus_lake.schema.types import Type, literal, part_at, quote
 from lotus_lake.streams import Stream, steps_of
@@ -11,28 +11,21 @@ from lotus_lake.streams import Stream, steps_of
 _NO_AMOUNT = "1e15"
 
 
-def check_sql(stream: Stream, group: Group, columns: Columns) -> str:
-    """SQL that is true of each row of a group, and stops the statement at one that is refused.
-
-    Args:
-        stream: Names its key and its amounts.
-        group: Files with their conversions.
-        columns: The columns of the staging table.
-    """
+def check_sql(stream: Stream, group: Group) -> str:
+    """SQL that is true of each row of a group, and stops the statement at one that is refused."""
     values = {name.lower(): value for name, value in group.values.items()}
-    landed = {name.lower(): type_ for name, type_ in group.schema.items()}
+    landed = {name.lower(): (quote(name), type_) for name, type_ in group.schema.items()}
     checks = []
     for column in stream.primary_key:
         if key := values.get(column.lower()):
             checks.append((f"{key} is null", literal(f", column {column} has no value")))
     for amount in stream.amounts:
         column, *steps = steps_of(amount)
-        value, type_ = values.get(column.lower()), columns.type_of(column)
-        # A file may lack fields of the column; then its values lack them until they are inserted.
-        source = landed.get(column.lower())
-        if source is None or part_at(source, tuple(steps)) is None:
-            continue
-        if value and type_ and (condition := _no_amount(value, type_, steps)):
+        # As it landed: a conversion of the whole column, once for each amount in it, is dear.
+        value, type_ = landed.get(column.lower(), ("", None))
+        if not type_ or not part_at(type_, tuple(steps)):
+            continue  # a file may lack fields of the column
+        if condition := _no_amount(value, type_, steps):
             shown = "'a value'"
             if not steps and stream.may_show(column):
                 shown = f"regexp_replace(left({value}::varchar, 40), '\\s+', ' ', 'g')"

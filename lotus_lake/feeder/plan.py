@@ -66,7 +66,7 @@ class Planner:
         groups = self._grouped(probes, columns, quarantine)
         kept = self._conversions(groups, before, columns)
         for group in groups:
-            group.check = check_sql(self.stream, group, columns)
+            group.check = check_sql(self.stream, group)
         if any(needs_writing(type_, columns.types[name]) for name, type_ in before.items()):
             # DuckLake registers nothing in a table that was made in the same transaction.
             ddl = self.staging.write_anew(kept, columns.types)

@@ -22,48 +22,46 @@ models as (
     select unnest(['first', 'last', 'linear', 'position']) as attribution_model
 ),
 
--- The last touch gets what the others leave, of the weight and of the cents, so that both add up.
-weighted as (
+-- What the first touch gets, and each of those between it and the last.
+shared as (
     select
         numbered.*,
         models.attribution_model,
-        cast(
-            case
-                when numbered.touch_number = numbered.touches then 0
-                when models.attribution_model = 'first' then if(numbered.touch_number = 1, 1, 0)
-                when models.attribution_model = 'last' then 0
-                when models.attribution_model = 'linear' then 1 / numbered.touches
-                when numbered.touches = 2 then 0.5
-                when numbered.touch_number = 1 then 0.4
-                else 0.2 / (numbered.touches - 2)
-            end as decimal(18, 8)
-        ) as given_weight
+        greatest(touches - 2, 1) as between_touches,
+        cast(case models.attribution_model
+            when 'first' then 1
+            when 'last' then 0
+            when 'linear' then 1 / touches
+            else if(touches = 2, 0.5, 0.4)
+        end as decimal(18, 8)) as first_weight,
+        cast(case models.attribution_model
+            when 'linear' then 1 / touches
+            when 'position' then 0.2 / between_touches
+            else 0
+        end as decimal(18, 8)) as middle_weight,
+        if(
+            models.attribution_model = 'linear',
+            {{ money_average('order_value', 'touches') }},
+            cast(round(order_value * first_weight, 2) as decimal(18, 2))
+        ) as first_revenue,
+        case models.attribution_model
+            when 'linear' then first_revenue
+            when 'position' then {{ money_average('order_value', '(5 * between_touches)') }}
+            else 0
+        end as middle_revenue
     from numbered
     cross join models
 ),
 
-valued as (
-    select
-        *,
-        case
-            when touch_number = touches then 0
-            when attribution_model = 'linear' then {{ money_average('order_value', 'touches') }}
-            when attribution_model = 'position' and touch_number > 1
-                then {{ money_average('order_value', '(5 * (touches - 2))') }}
-            else cast(round(order_value * given_weight, 2) as decimal(18, 2))
-        end as given_revenue
-    from weighted
-),
-
+-- The last touch gets what the others leave, of the weight and of the cents, so that both add up.
 final as (
     select
-        md5(concat_ws('|', placed_event_id, coalesce(touch_event_id, ''), attribution_model))
-            as attribution_id,
         placed_event_id,
         order_id,
         profile_id,
         placed_at,
         currency,
+        touch_number,
         touch_event_id,
         touch_at,
         touch_role,
@@ -71,19 +69,19 @@ final as (
         source_id,
         channel,
         attribution_model,
-        cast(
-            if(touch_number = touches, 1 - sum(given_weight) over order_model, given_weight)
-            as decimal(18, 8)
-        ) as weight,
-        cast(
-            if(
-                touch_number = touches,
-                order_value - sum(given_revenue) over order_model,
-                given_revenue
-            ) as decimal(18, 2)
-        ) as attributed_revenue
-    from valued
-    window order_model as (partition by placed_event_id, attribution_model)
+        cast(case
+            when touches = 1 then 1
+            when touch_number = touches then 1 - first_weight - (touches - 2) * middle_weight
+            when touch_number = 1 then first_weight
+            else middle_weight
+        end as decimal(18, 8)) as weight,
+        cast(case
+            when touches = 1 then order_value
+            when touch_number = touches then order_value - first_revenue - (touches - 2) * middle_revenue
+            when touch_number = 1 then first_revenue
+            else middle_revenue
+        end as decimal(18, 2)) as attributed_revenue
+    from shared
 )
 
 select * from final
