@@ -44,7 +44,7 @@ def build(project: Path, target: Path, out: Path) -> None:
     fresh = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         if (project / "docs/conf.py").exists():
-            write_guides(project, fresh)
+            write_guides(project, target, fresh)
         else:
             (fresh / "index.html").write_text(_FRONT, encoding="utf-8")
         _write_catalog(target, fresh / "catalog")
@@ -73,11 +73,12 @@ def write_data(lake: LakeConfig, project: Path, target: Path, out: Path) -> None
     reports.write(lake, project, target / "semantic_manifest.json", out, shown)
 
 
-def write_guides(project: Path, out: Path) -> None:
+def write_guides(project: Path, target: Path, out: Path) -> None:
     """The Markdown of the project as pages, at the places of the files; settings: docs/conf.py."""
     doctrees = out / ".doctrees"
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "--no-color"]
-    command += ["-c", str(project / "docs"), "-d", str(doctrees), str(project), str(out)]
+    command += ["-c", str(project / "docs"), "-d", str(doctrees), "-D", f"lake_target={target}"]
+    command += [str(project), str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         print(printable_lines(done.stderr.strip()), file=sys.stderr)

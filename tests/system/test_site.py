@@ -3,6 +3,7 @@ and what landed does not run in it."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import urlopen
@@ -105,6 +106,24 @@ def test_links_lead_somewhere(site: Site) -> None:
         assert (site.folder / guide.relative_to(PROJECT)).with_suffix(".html").resolve() in texts
 
 
+@pytest.mark.slow
+def test_tables_and_metrics_are_listed(site: Site) -> None:
+    """Each table of the project with the columns that it has in the lake, what landed as text; a
+    guide that names one in code leads to it."""
+    listed = (site.folder / "docs/dictionary.html").read_text()
+    columns = set(map(unescape, re.findall(r'<dt id="([^"]*)">', listed)))
+    project = json.loads((site.folder.parent / "manifest.json").read_text())
+    for node in project["nodes"].values():
+        if node["resource_type"] in ("model", "seed", "snapshot"):
+            assert f'<section id="{node["alias"]}">' in listed
+            assert {f"{node['alias']}.{name}" for name in node["columns"]} <= columns
+    assert {f"metric-{metric['name']}" for metric in project["metrics"].values()} <= columns
+    assert {f"stg_ads__spend.{name}" for name in ("id", *HOSTILE[:6])} <= columns
+    assert "<img src=x" not in listed and "<a href=javascript" not in listed
+    guide = (site.folder / "docs/analysts.html").read_text()
+    assert re.search(r'<a [^>]*href="dictionary.html#fct_sales"><code[^>]*>.*fct_sales', guide)
+
+
 def blocks(site: Site, page: str, section: str, currency: str, grain: str) -> list[list[str]]:
     """The rows of a section of a page of metrics, for a currency and a period."""
     text = (site.folder / page).read_text().partition(f"<h2>{section}</h2>")[2]
@@ -192,7 +211,7 @@ def tab() -> Iterator[Tab]:
 def test_our_pages_are_sound(site: Site, tab: Tab) -> None:
     """No errors, nothing asked of the network, no wider than a phone or a desk; pictures drawn."""
     reports = [f"{path.stem}.html" for path in (PROJECT / "pages").glob("*.yml")]
-    guides = ["README.html", "docs/index.html", "docs/models.html"]
+    guides = ["README.html", "docs/index.html", "docs/models.html", "docs/dictionary.html"]
     for page in (*reports, *guides, "status/index.html"):
         for width in (NARROW, WIDE):
             tab.resize(width)
@@ -220,6 +239,37 @@ def test_the_parts_lead_to_each_other(site: Site, tab: Tab, tmp_path: Path) -> N
     sales = f"{catalog}#!/model/model.lotus_lake.fct_sales"
     tab.open(sales, ".table-responsive tbody tr")
     expect(page.locator("body")).to_contain_text("net_sales")
+    tab.open((moved / "status/index.html").as_uri(), "h1")
+    page.get_by_role("link", name="fct_sales", exact=True).first.click()
+    assert page.url == sales
+    expect(page.locator(".table-responsive")).to_contain_text("net_sales")
+
+
+@pytest.mark.nightly
+def test_one_search(site: Site, tab: Tab) -> None:
+    """Over guides, tables, columns, metrics; a column that landed is found, and does not run."""
+    tab.resize(WIDE)
+    tab.faults()
+    for words, kind, name, place in (
+        ("fct_sales", "table", "fct_sales", "docs/dictionary.html#fct_sales"),
+        ("net_sales", "column", "fct_sales.net_sales", "docs/dictionary.html#fct_sales.net_sales"),
+        ("repeat_rate", "metric", "repeat_rate", "docs/dictionary.html#metric-repeat_rate"),
+        ("quarantine", "", "Glossary", "docs/glossary.html"),
+        ("onerror", "column", escape(f"stg_ads__spend.{HOSTILE[1]}"), ""),
+    ):
+        tab.open(site.url(f"search.html?q={words}"), "#search-results li")
+        found = tab.page.locator("#search-results li")
+        if kind:
+            found = found.filter(has_text=f"{kind}, in Data dictionary")
+        link = found.get_by_role("link", name=name, exact=True).first
+        expect(link).to_be_visible()
+        assert tab.page.evaluate("window.ran") is None
+        assert tab.faults() == [], words
+        if place:
+            link.click()
+            expect(tab.page).to_have_url(re.compile(f"/{re.escape(place)}$"))
+            if anchor := place.partition("#")[2]:
+                expect(tab.page.locator(f'[id="{anchor}"]')).to_be_in_viewport()
 
 
 @pytest.mark.nightly
