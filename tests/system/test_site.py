@@ -26,6 +26,8 @@ from tests.system.browser import NARROW, WIDE, Tab
 from tests.system.conftest import Reference
 from tests.system.lake import PROJECT, Lake
 
+# What a printer leaves of the width of a page, in CSS pixels.
+A4 = 718
 DOCS = [sys.executable, "-m", "lotus_lake", "docs"]
 
 # Names of columns that landed; what they run says that it ran.
@@ -218,6 +220,44 @@ def test_our_pages_are_sound(site: Site, tab: Tab) -> None:
             tab.open(site.url(page), "h1")
             assert tab.faults() == [], page
     tab.open(site.url("README.html"), "svg.flowchart >> text=landing zone")
+
+
+@pytest.mark.nightly
+def test_dark_and_printed(site: Site, tab: Tab) -> None:
+    """Every text is legible on a light and a dark ground; paper is light, has no navigation, and
+    is as wide as its charts."""
+    ours = [f"{path.stem}.html" for path in (PROJECT / "pages").glob("*.yml")]
+    ours.append("status/index.html")
+    chromium = tab.page.context.browser
+    assert chromium
+    for scheme, media, width in (
+        ("light", "screen", WIDE),
+        ("dark", "screen", WIDE),
+        ("dark", "screen", NARROW),
+        ("dark", "print", A4),
+    ):
+        own = Tab(chromium.new_page(color_scheme=scheme))
+        own.page.emulate_media(media=media)
+        own.resize(width)
+        for page in ours if media == "print" else [*ours, "docs/dictionary.html"]:
+            where = f"{page}, {scheme}, {media}, {width} px"
+            own.open(site.url(page), "h1")
+            ground, faint = own.colours()
+            assert ground < 0.1 if (scheme, media) == ("dark", "screen") else ground > 0.9, where
+            assert faint == [], where
+            if media == "print":
+                assert_printable(own, where)
+        own.page.close()
+
+
+def assert_printable(tab: Tab, where: str) -> None:
+    """Nothing to click is left, and no chart is cut, by the paper's width or between two pages."""
+    assert tab.page.locator("nav").count() == 1
+    assert tab.page.locator("nav:visible, form:visible, details:visible").count() == 0, where
+    for figure in tab.page.locator("figure.chart:visible").all():
+        assert figure.evaluate("figure => getComputedStyle(figure).breakInside") == "avoid", where
+        box = figure.locator("svg").bounding_box()
+        assert box and box["x"] >= 0 and box["x"] + box["width"] <= A4, where
 
 
 @pytest.mark.nightly
