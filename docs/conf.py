@@ -16,7 +16,7 @@ include_patterns = [
 # Folders that have no guides and many files.
 exclude_patterns = [".*", "target", "logs"]
 
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "lotus_lake.site.tables"]
 # Links to headings, as forges make them.
 myst_heading_anchors = 6
 # Plain Markdown only: what a forge shows as text is text here too.
@@ -24,7 +24,7 @@ myst_disable_syntax = ["myst_block_break", "myst_line_comment", "myst_role", "my
 # SQL with Jinja in it, and shell with its output, are no faults.
 suppress_warnings = ["misc.highlighting_failure"]
 
-myst_fence_as_directive = ["mermaid"]
+myst_fence_as_directive = ["mermaid", "tables"]
 
 templates_path = ["_templates"]
 html_static_path = ["_static"]

@@ -12,7 +12,7 @@ import duckdb
 
 from lotus_lake.diff.personal import Shown
 from lotus_lake.diff.results import LakeDiff, TableDiff
-from lotus_lake.diff.rows import NUMBERS, Rows
+from lotus_lake.diff.rows import NUMBERS, Rows, new_columns
 from lotus_lake.diff.sides import Side
 
 # Columns in which a run writes about itself.
@@ -109,15 +109,18 @@ def _compare_table(
         for column, kind in new.items()
         if column in old and column not in _OF_THE_RUN
     }
+    may_show = set(shown.get(table.name.partition(".")[2], ()))
     rows = Rows(
         connection,
         before.relation(table.name),
         after.relation(table.name),
         table.key if set(table.key) <= set(types) else (),
         types,
-        set(shown.get(table.name.partition(".")[2], ())),
+        may_show,
     )
     rows.compare(table)
+    came = [column for column in new if column not in old]
+    table.new_columns = new_columns(connection, after.relation(table.name), came, may_show)
     if table.added or table.removed or table.changed or table.schema:
         table.status = "changed"
 

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lotus_lake.diff.results import Delta, LakeDiff, MetricDelta, Number, TableDiff
+from lotus_lake.diff.results import Delta, LakeDiff, MetricDelta, NewColumn, Number, TableDiff
 from lotus_lake.escaping import markdown as inert
 from lotus_lake.escaping import markdown_block, plain, printable
 from lotus_lake.pages import environment, guarded
@@ -77,7 +77,7 @@ def markdown(diff: LakeDiff) -> str:
 def page(diff: LakeDiff) -> str:
     """The report as one HTML page that needs nothing else."""
     details = [(table, _details(table)) for table in diff.changed]
-    text = _render("page.html", diff, _overview(diff.tables), details)
+    text = _render("page.html", diff, _overview(diff.changed), details)
     return guarded(text)
 
 
@@ -92,7 +92,7 @@ def _overview(tables: Sequence[TableDiff]) -> Grid:
         cells = (table.name, table.status, count, *changes, columns, table.reason)
         rows.append([[cell] for cell in cells])
     heads = ("table", "status", "rows", "added", "removed", "changed", "columns", "known by")
-    return Grid("All tables", heads, range(2, 6), rows)
+    return Grid("Tables", heads, range(2, 6), rows)
 
 
 def _metrics(deltas: Sequence[MetricDelta], limit: int = 0) -> Grid:
@@ -115,11 +115,21 @@ def _details(table: TableDiff, days: int | None = None) -> list[Grid]:
     ]
     heads = ("column", "values", "delta of the sum", f"examples ({', '.join(table.key)})")
     grids = [
+        _new_columns(table.new_columns),
         Grid("Changed columns", heads, range(1, 3), columns),
         _delta_grid(table.group.removesuffix("_id"), table.by_group),
         _delta_grid("day", table.by_day, days),
     ]
     return [grid for grid in grids if grid.rows]
+
+
+def _new_columns(columns: Sequence[NewColumn]) -> Grid:
+    rows = [
+        ([new.name], [f"{new.nulls:,}"], [f"{new.distinct:,}"], [new.range], new.examples)
+        for new in columns
+    ]
+    heads = ("column", "nulls", "distinct values", "range", "examples, the most frequent first")
+    return Grid("New columns", heads, range(1, 3), rows)
 
 
 def _delta_grid(title: str, deltas: Sequence[Delta], limit: int | None = None) -> Grid:
@@ -234,6 +244,7 @@ def _render(
         unbuilt=_unbuilt(diff),
         full_refresh=_full_refresh(diff),
         overview=overview,
+        same=_overview([table for table in diff.tables if table.status == "same"]),
         metrics=_metrics(diff.metrics, 0 if name.endswith(".html") else _DAYS),
         details=details,
     )

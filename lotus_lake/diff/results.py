@@ -23,6 +23,19 @@ class ColumnDiff:
 
 
 @dataclass(frozen=True)
+class NewColumn:
+    """A column that only the second side has: null values, distinct others, and what they are."""
+
+    name: str
+    nulls: int
+    distinct: int
+    # The least and the greatest value; empty without values.
+    range: str
+    # The most frequent values first.
+    examples: list[str]
+
+
+@dataclass(frozen=True)
 class Delta:
     """Aggregate deltas of a day or a group: sum after less sum before, by column."""
 
@@ -48,6 +61,7 @@ class TableDiff:
     removed: int = 0
     changed: int = 0
     columns: list[ColumnDiff] = field(default_factory=list)
+    new_columns: list[NewColumn] = field(default_factory=list)
     # Of a fact: every day that changed, and what changed most by its first id beside the key.
     by_day: list[Delta] = field(default_factory=list)
     group: str = ""

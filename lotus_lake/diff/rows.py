@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from lotus_lake.diff.personal import HIDDEN
-from lotus_lake.diff.results import ColumnDiff, Delta, TableDiff
+from lotus_lake.diff.results import ColumnDiff, Delta, NewColumn, TableDiff
 from lotus_lake.schema.types import quote
 
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE", "FLOAT", "DECIMAL")
@@ -210,6 +210,41 @@ class Rows:
 
     def _fetch(self, sql: str) -> list[Any]:
         return self.connection.execute(sql).fetchall()
+
+
+def new_columns(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    columns: Sequence[str],
+    shown: Collection[str],
+) -> list[NewColumn]:
+    """What is in columns that a table did not have before, by one query."""
+    if not columns:
+        return []
+    # Grouped, not count(distinct …): DuckDB spills groups where memory is short.
+    profile = (
+        "select {n}, coalesce(sum(copies) filter (value is null), 0)::bigint, count(value),"
+        " {range}, {examples}"
+        " from (select {column} as value, count(*) as copies from {relation} group by value)"
+    )
+    text = "left({}::varchar, 80)"
+    ends = " || ' … ' || ".join(text.format(f"{end}(value)") for end in ("min", "max"))
+    most = f"arg_min({text.format('value')}, (-copies, value), {_EXAMPLES})"
+    values = {
+        True: {"range": ends, "examples": f"{most} filter (value is not null)"},
+        False: {"range": f"if(count(value) > 0, '{HIDDEN}', null)", "examples": "null"},
+    }
+    found = connection.execute(
+        " union all ".join(
+            profile.format(n=n, column=quote(name), relation=relation, **values[name in shown])
+            for n, name in enumerate(columns)
+        )
+        + " order by 1"
+    ).fetchall()
+    return [
+        NewColumn(columns[n], nulls, distinct, between or "", examples or [])
+        for n, nulls, distinct, between, examples in found
+    ]
 
 
 def _at(side: str, column: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -43,18 +44,20 @@ def build(project: Path, target: Path, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        if (project / "docs/conf.py").exists():
-            write_guides(project, fresh)
-        else:
-            (fresh / "index.html").write_text(_FRONT, encoding="utf-8")
-        _write_catalog(target, fresh / "catalog")
-        lineage.write(target, fresh / "lineage")
-        for page in fresh.rglob("*.html"):
+        static, data = fresh / "static", fresh / "data"
+        static.mkdir()
+        # Sphinx is a process of its own and needs a third of the time.
+        with ThreadPoolExecutor() as pool:
+            guides = pool.submit(write_guides, project, target, static)
+            _write_catalog(target, static / "catalog")
+            lineage.write(target, static / "lineage")
+            write_data(lake, project, target, data)
+            guides.result()
+        for page in static.rglob("*.html"):
             text = page.read_text(encoding="utf-8")
             page.write_text(guarded(text), encoding="utf-8")
-        write_data(lake, project, target, fresh)
-        fresh.chmod(0o755)
-        _swap(fresh, out)
+        shutil.copytree(data, static, dirs_exist_ok=True)
+        _swap(static, out)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -73,11 +76,18 @@ def write_data(lake: LakeConfig, project: Path, target: Path, out: Path) -> None
     reports.write(lake, project, target / "semantic_manifest.json", out, shown)
 
 
-def write_guides(project: Path, out: Path) -> None:
-    """The Markdown of the project as pages, at the places of the files; settings: docs/conf.py."""
+def write_guides(project: Path, target: Path, out: Path) -> None:
+    """The Markdown of the project as pages, at the places of the files; settings: docs/conf.py.
+
+    A project without these settings has no guides; its first page leads to the status.
+    """
+    if not (project / "docs/conf.py").exists():
+        (out / "index.html").write_text(_FRONT, encoding="utf-8")
+        return
     doctrees = out / ".doctrees"
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "--no-color"]
-    command += ["-c", str(project / "docs"), "-d", str(doctrees), str(project), str(out)]
+    command += ["-c", str(project / "docs"), "-d", str(doctrees), "-D", f"lake_target={target}"]
+    command += [str(project), str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         print(printable_lines(done.stderr.strip()), file=sys.stderr)

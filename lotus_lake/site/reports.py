@@ -274,7 +274,9 @@ class Reports:
                     "before": None if before is None else float(before),
                 }
             )
-        axis = {"title": None, "labelAngle": 0, "labelOverlap": True}
+        # Placing a label takes a millisecond of 30.
+        named = [point["start"] for point in points[:: len(points) // 10 + 1]]
+        axis = {"title": None, "labelAngle": 0, "labelOverlap": True, "values": named}
         x = {"field": "start", "type": "ordinal", "sort": None, "axis": axis}
         title = f"{label} by {period.grain}{f' in {currency}' if currency else ''}"
         line = {

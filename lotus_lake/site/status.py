@@ -51,6 +51,8 @@ class Status:
     tables: Tables
     problems: list[str]
     made_at: datetime
+    # Of each table of the project its place in dbt's catalog, by name.
+    catalogued: Mapping[str, str]
 
     @property
     def never_fed(self) -> list[str]:
@@ -117,7 +119,12 @@ def collect(config: LakeConfig, owners: Owners, now: datetime | None = None) -> 
         for row in tables["failures"]
         if (node := row.pop("node")) in owners
     ]
-    return Status(tables, _problems(tables), now)
+    catalogued = {
+        node.split(".")[2]: f"../catalog/index.html#!/{node.partition('.')[0]}/{node}"
+        for node in owners
+        if node.startswith(("model.", "seed.", "snapshot."))
+    }
+    return Status(tables, _problems(tables), now, catalogued)
 
 
 def render(status: Status) -> str:

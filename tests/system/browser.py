@@ -22,6 +22,38 @@ _ARGUMENTS = [
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+# The luminance of the page's ground, from 0 to 1, and the visible texts of which the contrast to
+# what is behind them is below 4.5 (WCAG 2.2, AA).
+_COLOURS = """() => {
+  const rgba = text => {
+    const [, ...parts] = text.match(/^rgba?\\(([\\d.]+), ([\\d.]+), ([\\d.]+)(?:, ([\\d.]+))?\\)$/);
+    return parts.map(part => part === undefined ? 1 : Number(part));
+  };
+  const over = ([r, g, b, alpha], below) =>
+    [r, g, b].map((part, n) => part * alpha + below[n] * (1 - alpha));
+  const ground = element => element
+    ? over(rgba(getComputedStyle(element).backgroundColor), ground(element.parentElement))
+    : [255, 255, 255];
+  const luminance = colour => {
+    const [r, g, b] = colour.map(part => part / 255)
+      .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const contrast = element => {
+    const style = getComputedStyle(element), behind = ground(element);
+    const ink = element instanceof SVGElement ? style.fill : style.color;
+    const [light, dark] = [luminance(over(rgba(ink), behind)), luminance(behind)].sort().reverse();
+    return (light + 0.05) / (dark + 0.05);
+  };
+  const texts = "h1, h2, h3, p, li, dt, dd, th, td, caption, figcaption, label, summary, a, code";
+  const faint = [...document.querySelectorAll(`${texts}, svg text`)]
+    .filter(element => element.checkVisibility() && element.textContent.trim())
+    .filter(element => contrast(element) < 4.5)
+    .map(element => `${element.tagName} ${element.textContent.trim().slice(0, 40)}`);
+  return [luminance(ground(document.body)), faint];
+}"""
+
+
 @dataclass
 class Tab:
     """A tab of the browser, and what went wrong in it.
@@ -59,6 +91,11 @@ class Tab:
         if width > (self.page.viewport_size or {"width": 0})["width"]:
             found.append(f"the page is {width} px wide")
         return found
+
+    def colours(self) -> tuple[float, list[str]]:
+        """The luminance of the page's ground, from 0 to 1, and the texts that are too faint."""
+        ground, faint = self.page.evaluate(_COLOURS)
+        return ground, faint
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):

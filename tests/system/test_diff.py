@@ -270,6 +270,56 @@ def test_columns_that_differ(lake: duckdb.DuckDBPyConnection) -> None:
     ]
 
 
+def test_new_columns(lake: duckdb.DuckDBPyConnection) -> None:
+    """Nulls, distinct values, range and the most frequent values; of a personal or unknown column
+    only counts. Every report shows them, and folds the tables that are the same."""
+    before = side(lake, "the lake")
+    lake.execute(
+        "create or replace table fct_sales as select *, units - 3 as margin, note || '' as note_2,"
+        ' if(order_id = 7, null, order_id % 2) as "e""mail", {\'a\': units} as nested,'
+        f" null::date as empty from ({FACT})"
+    )
+    shown = {"fct_sales": SHOWN | {"margin", "empty", "note_2"}}
+    diff = compare(lake, before, side(lake), {"fct_sales": ["order_id"]}, shown)
+    (table,) = diff.changed
+    told = {new.name: (new.nulls, new.distinct, new.range) for new in table.new_columns}
+    assert told == {
+        "margin": (0, 7, "-3 … 3"),
+        "note_2": (ROWS // 4, ROWS * 3 // 4, "note 1 … note 999"),
+        'e"mail': (1, 2, "•••"),
+        "nested": (0, 7, "•••"),
+        "empty": (ROWS, 0, ""),
+    }
+    examples = {new.name: new.examples for new in table.new_columns}
+    assert examples.pop("margin") == [
+        str(margin)
+        for (margin,) in lake.execute(
+            "select margin from fct_sales group by 1 order by count(*) desc, 1 limit 5"
+        ).fetchall()
+    ]
+    assert examples.pop("note_2") == ["note 1", "note 10", "note 1001", "note 1002", "note 1003"]
+    assert examples == {'e"mail': [], "nested": [], "empty": []}
+    console = Console(file=StringIO(), width=200)
+    print_report(diff, console)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert re.search(r"note_2 +750 +2,250 +note 1 … note 999 +note 1\b", printed)
+    assert "1 of 2 tables differs, 1 the same." in printed
+    cells = [
+        "`note_2`",
+        "750",
+        "2,250",
+        "`note 1 … note 999`",
+        "`note 1`<br>`note 10`<br>`note 1001`",
+    ]
+    assert f"| {' | '.join(cells)} |" in markdown(diff)
+    assert "main.dim" not in printed + markdown(diff)
+    html = page(diff)
+    assert '<td class="n">2,250</td><td>note 1 … note 999</td><td>note 1<br>note 10<br>' in html
+    folded = html.partition("<details>")[2].partition("</details>")[0]
+    assert folded.startswith("<summary>The same: 1 of 2</summary>")
+    assert "main.dim" in folded and "main.dim" not in html.replace(folded, "")
+
+
 def test_tables_that_came_and_went(lake: duckdb.DuckDBPyConnection) -> None:
     """Tables that only one side has."""
     before = side(lake, "the lake")
@@ -285,7 +335,7 @@ def told_of(
     lake: duckdb.DuckDBPyConnection, before: Side, name: str = "a", message: str = "1\nline 2"
 ) -> LakeDiff:
     """A report of everything: differences, a failed test, an unbuilt model, a full refresh."""
-    shown = {"fct_sales": {*SHOWN, HOSTILE, f"{HOSTILE}2"}}
+    shown = {"fct_sales": {*SHOWN, HOSTILE, f"{HOSTILE}2", f"{HOSTILE}3"}}
     diff = compare(lake, before, side(lake, "branch x"), {"fct_sales": ["order_id"]}, shown)
     diff.full_refresh = LakeDiff(before, before, [TableDiff(name, status="changed")])
     diff.unbuilt = [name]
@@ -323,6 +373,8 @@ def test_data_is_inert_in_reports(lake: duckdb.DuckDBPyConnection) -> None:
     )
     lake.execute(f'create table "{HOSTILE}" as select 1 as id')
     lake.execute("alter table fct_sales add column more struct(a int)")
+    lake.execute(f'alter table fct_sales add column "{HOSTILE}3" varchar')
+    lake.execute(f'update fct_sales set "{HOSTILE}3" = ?', [HOSTILE])
     diff = told_of(lake, before, HOSTILE, HOSTILE)
     _assert_inert(markdown(diff))
     html = page(diff)

@@ -3,6 +3,7 @@ and what landed does not run in it."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import urlopen
@@ -25,6 +26,8 @@ from tests.system.browser import NARROW, WIDE, Tab
 from tests.system.conftest import Reference
 from tests.system.lake import PROJECT, Lake
 
+# What a printer leaves of the width of a page, in CSS pixels.
+A4 = 718
 DOCS = [sys.executable, "-m", "lotus_lake", "docs"]
 
 # Names of columns that landed; what they run says that it ran.
@@ -103,6 +106,24 @@ def test_links_lead_somewhere(site: Site) -> None:
     assert dead == []
     for guide in PROJECT.glob("docs/**/*.md"):
         assert (site.folder / guide.relative_to(PROJECT)).with_suffix(".html").resolve() in texts
+
+
+@pytest.mark.slow
+def test_tables_and_metrics_are_listed(site: Site) -> None:
+    """Each table of the project with the columns that it has in the lake, what landed as text; a
+    guide that names one in code leads to it."""
+    listed = (site.folder / "docs/dictionary.html").read_text()
+    columns = set(map(unescape, re.findall(r'<dt id="([^"]*)">', listed)))
+    project = json.loads((site.folder.parent / "manifest.json").read_text())
+    for node in project["nodes"].values():
+        if node["resource_type"] in ("model", "seed", "snapshot"):
+            assert f'<section id="{node["alias"]}">' in listed
+            assert {f"{node['alias']}.{name}" for name in node["columns"]} <= columns
+    assert {f"metric-{metric['name']}" for metric in project["metrics"].values()} <= columns
+    assert {f"stg_ads__spend.{name}" for name in ("id", *HOSTILE[:6])} <= columns
+    assert "<img src=x" not in listed and "<a href=javascript" not in listed
+    guide = (site.folder / "docs/analysts.html").read_text()
+    assert re.search(r'<a [^>]*href="dictionary.html#fct_sales"><code[^>]*>.*fct_sales', guide)
 
 
 def blocks(site: Site, page: str, section: str, currency: str, grain: str) -> list[list[str]]:
@@ -192,13 +213,51 @@ def tab() -> Iterator[Tab]:
 def test_our_pages_are_sound(site: Site, tab: Tab) -> None:
     """No errors, nothing asked of the network, no wider than a phone or a desk; pictures drawn."""
     reports = [f"{path.stem}.html" for path in (PROJECT / "pages").glob("*.yml")]
-    guides = ["README.html", "docs/index.html", "docs/models.html"]
+    guides = ["README.html", "docs/index.html", "docs/models.html", "docs/dictionary.html"]
     for page in (*reports, *guides, "status/index.html"):
         for width in (NARROW, WIDE):
             tab.resize(width)
             tab.open(site.url(page), "h1")
             assert tab.faults() == [], page
     tab.open(site.url("README.html"), "svg.flowchart >> text=landing zone")
+
+
+@pytest.mark.nightly
+def test_dark_and_printed(site: Site, tab: Tab) -> None:
+    """Every text is legible on a light and a dark ground; paper is light, has no navigation, and
+    is as wide as its charts."""
+    ours = [f"{path.stem}.html" for path in (PROJECT / "pages").glob("*.yml")]
+    ours.append("status/index.html")
+    chromium = tab.page.context.browser
+    assert chromium
+    for scheme, media, width in (
+        ("light", "screen", WIDE),
+        ("dark", "screen", WIDE),
+        ("dark", "screen", NARROW),
+        ("dark", "print", A4),
+    ):
+        own = Tab(chromium.new_page(color_scheme=scheme))
+        own.page.emulate_media(media=media)
+        own.resize(width)
+        for page in ours if media == "print" else [*ours, "docs/dictionary.html"]:
+            where = f"{page}, {scheme}, {media}, {width} px"
+            own.open(site.url(page), "h1")
+            ground, faint = own.colours()
+            assert ground < 0.1 if (scheme, media) == ("dark", "screen") else ground > 0.9, where
+            assert faint == [], where
+            if media == "print":
+                assert_printable(own, where)
+        own.page.close()
+
+
+def assert_printable(tab: Tab, where: str) -> None:
+    """Nothing to click is left, and no chart is cut, by the paper's width or between two pages."""
+    assert tab.page.locator("nav").count() == 1
+    assert tab.page.locator("nav:visible, form:visible, details:visible").count() == 0, where
+    for figure in tab.page.locator("figure.chart:visible").all():
+        assert figure.evaluate("figure => getComputedStyle(figure).breakInside") == "avoid", where
+        box = figure.locator("svg").bounding_box()
+        assert box and box["x"] >= 0 and box["x"] + box["width"] <= A4, where
 
 
 @pytest.mark.nightly
@@ -220,6 +279,37 @@ def test_the_parts_lead_to_each_other(site: Site, tab: Tab, tmp_path: Path) -> N
     sales = f"{catalog}#!/model/model.lotus_lake.fct_sales"
     tab.open(sales, ".table-responsive tbody tr")
     expect(page.locator("body")).to_contain_text("net_sales")
+    tab.open((moved / "status/index.html").as_uri(), "h1")
+    page.get_by_role("link", name="fct_sales", exact=True).first.click()
+    assert page.url == sales
+    expect(page.locator(".table-responsive")).to_contain_text("net_sales")
+
+
+@pytest.mark.nightly
+def test_one_search(site: Site, tab: Tab) -> None:
+    """Over guides, tables, columns, metrics; a column that landed is found, and does not run."""
+    tab.resize(WIDE)
+    tab.faults()
+    for words, kind, name, place in (
+        ("fct_sales", "table", "fct_sales", "docs/dictionary.html#fct_sales"),
+        ("net_sales", "column", "fct_sales.net_sales", "docs/dictionary.html#fct_sales.net_sales"),
+        ("repeat_rate", "metric", "repeat_rate", "docs/dictionary.html#metric-repeat_rate"),
+        ("quarantine", "", "Glossary", "docs/glossary.html"),
+        ("onerror", "column", escape(f"stg_ads__spend.{HOSTILE[1]}"), ""),
+    ):
+        tab.open(site.url(f"search.html?q={words}"), "#search-results li")
+        found = tab.page.locator("#search-results li")
+        if kind:
+            found = found.filter(has_text=f"{kind}, in Data dictionary")
+        link = found.get_by_role("link", name=name, exact=True).first
+        expect(link).to_be_visible()
+        assert tab.page.evaluate("window.ran") is None
+        assert tab.faults() == [], words
+        if place:
+            link.click()
+            expect(tab.page).to_have_url(re.compile(f"/{re.escape(place)}$"))
+            if anchor := place.partition("#")[2]:
+                expect(tab.page.locator(f'[id="{anchor}"]')).to_be_in_viewport()
 
 
 @pytest.mark.nightly

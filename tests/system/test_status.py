@@ -126,6 +126,7 @@ def test_what_is_wrong_stands_on_top(reference_copy: Lake) -> None:
     assert not {"gone", "sales_add_up"} & set(owners)
     page = status.render(seen)
     assert "://" not in re.sub(r"http://www.w3.org/\S+", "", page), "it asks for something outside"
+    assert 'model/model.lotus_lake.fct_sales">fct_sales</a>' in page
     assert nasty not in page and "&lt;script&gt;alert" in page and "truncated &amp; empty" in page
     assert text(seen).index("Something needs a look") < text(seen).index("Is everything fresh?")
 
