@@ -13,12 +13,15 @@ from tests.system.conftest import (  # noqa: F401
     SEED,
     begun,
     built_shops,
+    marts,
     new_shop,
     parsed,
     postgres,
     postgres_lake,
     s3,
+    serving,
     shared,
+    shop,
     small_project,
 )
 from tests.system.small_project import BEGUN, Shop
@@ -43,7 +46,7 @@ def production(
     """A lake with the catalog in PostgreSQL and everything else in one bucket; the first days have
     landed, and are not fed yet. What lands in its own folder has to be uploaded."""
     libpq = postgres.database(tmp_path.name)
-    shop = new_shop(
+    made = new_shop(
         name="production",
         environment={
             **s3.environment,
@@ -56,6 +59,6 @@ def production(
         catalog=f"postgres:{services.libpq(libpq)}",
         connect=[s3.duckdb_secret],
     )
-    shop.deliver_days(1, BEGUN, SEED)
-    s3.upload(bucket, shop.lake.landing, "raw/")
-    return shop
+    made.deliver_days(1, BEGUN, SEED)
+    s3.upload(bucket, made.lake.landing, "raw/")
+    return made

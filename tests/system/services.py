@@ -79,20 +79,32 @@ def postgres_program(name: str) -> Path:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """Start a PostgreSQL server on a socket of its own, and stop it at the end."""
+def postgres(address: str = "", folder: Path | None = None) -> Iterator[Postgres]:
+    """Start a PostgreSQL server on a socket of its own, and stop it at the end.
+
+    Args:
+        address: An address of this machine's loopback, for clients that know no sockets.
+        folder: Where it keeps its data, instead of a new folder that is removed at the end.
+    """
     pgserver = _pgserver()
     # Not below pytest's folder: the path of a socket has to be short.
-    folder = Path(tempfile.mkdtemp(prefix="lotus-pg-"))
+    folder = folder or Path(tempfile.mkdtemp(prefix="lotus-pg-"))
     server = pgserver.get_server(folder / "data", cleanup_mode="stop")
     try:
         password = PG_PASSWORD.replace("'", "''")
         server.psql(f"create role lake login password '{password}';")
         (folder / "data" / "pg_hba.conf").write_text(
             "local all postgres trust\nlocal all all scram-sha-256\n"
+            "host all all 127.0.0.0/8 scram-sha-256\n"
         )
         server.psql("select pg_reload_conf();")
-        yield Postgres(server, str(server.get_postmaster_info().socket_dir))
+        socket_dir = str(server.get_postmaster_info().socket_dir)
+        if address:
+            options = ("-D", server.pgdata, "-l", server.log, "-o", f"-h {address} -k {socket_dir}")
+            restart = [postgres_program("pg_ctl"), *options, "--silent", "restart"]
+            subprocess.run(restart, user=server.system_user, check=True)
+            server.ensure_postgres_running()
+        yield Postgres(server, socket_dir)
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
