@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,13 @@ from tests.system.conftest import (  # noqa: F401
     small_project,
 )
 from tests.system.small_project import BEGUN, Shop
+
+
+@pytest.fixture
+def restarted(postgres: services.Postgres) -> Iterator[services.Postgres]:  # noqa: F811
+    """The server, which runs again at the end in any case."""
+    yield postgres
+    postgres.start()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -53,6 +54,19 @@ class Postgres:
             "PGDATABASE": name,
         }
 
+    def crash(self) -> None:
+        """End it at once and without a word to its clients: `pg_ctl stop -m immediate`."""
+        os.kill(self.server.get_pid(), signal.SIGQUIT)
+        for _ in range(600):
+            if not (self.server.pgdata / "postmaster.pid").exists():
+                return
+            time.sleep(0.05)
+        raise AssertionError("the server does not stop")
+
+    def start(self) -> None:
+        """Start it again, unless it runs."""
+        self.server.ensure_postgres_running()
+
 
 def libpq(environment: dict[str, str]) -> str:
     """The same as a connection string, for a process with another environment."""
@@ -79,16 +93,15 @@ def postgres_program(name: str) -> Path:
 
 
 @contextmanager
-def postgres(address: str = "", folder: Path | None = None) -> Iterator[Postgres]:
+def postgres(address: str = "") -> Iterator[Postgres]:
     """Start a PostgreSQL server on a socket of its own, and stop it at the end.
 
     Args:
         address: An address of this machine's loopback, for clients that know no sockets.
-        folder: Where it keeps its data, instead of a new folder that is removed at the end.
     """
     pgserver = _pgserver()
     # Not below pytest's folder: the path of a socket has to be short.
-    folder = folder or Path(tempfile.mkdtemp(prefix="lotus-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="lotus-pg-"))
     server = pgserver.get_server(folder / "data", cleanup_mode="stop")
     try:
         password = PG_PASSWORD.replace("'", "''")
