@@ -46,6 +46,11 @@ models:
     config: {meta: {publish: true}}
     columns:
       - {name: order_id, data_tests: [unique, not_null]}
+      - {name: customer_id}
+      - {name: status}
+      - {name: net_sales}
+      - {name: order_day}
+      - {name: currency}
 """
 COMMAND = [str(Path(DBT).with_name("lake")), "publish"]
 

@@ -414,16 +414,18 @@ class Marts:
         columns = ", ".join(f"{quote(name)} {definition.types[name]}" for name in definition.block)
         self._run(f"create table {changes} ({columns})")
         schema, _, name = definition.inputs[0].partition(".")
-        changed = (
-            f"select distinct {block} from ducklake_table_changes('{ALIAS}', {literal(schema)},"
-            f" {literal(name)}, {old.snapshot_id + 1}, {self._snapshot_id})"
+        # Computed once, and of a size that DuckDB knows: the join below reads few other rows.
+        self._connection.execute(
+            f"create or replace temp table changes as select distinct {block}"
+            f" from ducklake_table_changes('{ALIAS}', {literal(schema)}, {literal(name)},"
+            f" {old.snapshot_id + 1}, {self._snapshot_id})"
         )
         self._connection.execute("call pg_clear_cache()")
-        self._connection.execute(f"insert into {_SERVING}.{changes} {changed}")
+        self._connection.execute(f"insert into {_SERVING}.{changes} from changes")
         same = " and ".join(f"rows.{name} = changes.{name}" for name in block.split(", "))
         self._run(f"delete from {table} as rows using {changes} as changes where {same}")
         self._run(f"drop table {changes}")
-        return self._insert(definition, f"semi join ({changed}) using ({block})")
+        return self._insert(definition, f"semi join changes using ({block})")
 
     def _insert(self, definition: Definition, condition: str = "") -> int:
         values = ", ".join(
