@@ -194,6 +194,7 @@ def publish(full: bool, dry_run: bool, as_json: bool) -> None:
     the tables with meta publish: true and the saved queries of the metrics, in one transaction,
     only what changed. A tick that ended well does the same (docs/serving.md).
     """
+    from lotus_lake.connection import connect
     from lotus_lake.publication.publish import publish as publish_marts
     from lotus_lake.scheduler.pending import code_digest
 
@@ -205,7 +206,8 @@ def publish(full: bool, dry_run: bool, as_json: bool) -> None:
         )
     config, project = LakeConfig.from_env(), project_folder()
     code = code_digest(project, config.target, None)
-    steps = publish_marts(config, url, code, parsed, full=full, dry_run=dry_run)
+    with connect(config) as connection:
+        steps = publish_marts(config, connection, url, code, parsed, full=full, dry_run=dry_run)
     if as_json:
         print_json([asdict(step) for step in steps])
         return

@@ -129,6 +129,7 @@ class Written:
 
 def publish(
     config: LakeConfig,
+    connection: duckdb.DuckDBPyConnection,
     url: str,
     code: str,
     manifest: Callable[[], Path],
@@ -140,6 +141,7 @@ def publish(
 
     Args:
         config: The lake.
+        connection: A connection to it (``connect``).
         url: The database, as libpq takes it: ``postgresql://…`` or ``host=… dbname=…``.
         code: A digest of the project; another one than last time means other definitions.
         manifest: Gives dbt's ``manifest.json`` of that project; called only if it is needed.
@@ -153,25 +155,24 @@ def publish(
     """
     if config.branch:
         raise LakeError("A branch is never published: unset LAKE_BRANCH, and DBT_TARGET=pr.")
-    with connect(config) as connection:
-        marts = Marts(connection, url)
-        with marts.transaction(keep=not dry_run):
-            published = marts.published()
-            existing = {name: row for name, row in published.items() if row.exists}
-            changed = dict.fromkeys(existing, False) if full else marts.changed(existing)
-            is_same_code = all(row.code == code for row in published.values())
-            if published and existing == published and is_same_code and not changed:
-                return []
-            definitions = [marts.with_types(table) for table in read_definitions(manifest())]
-            steps = []
-            for definition in definitions:
-                name, old = definition.name, existing.get(definition.name)
-                if not old or old.definition != definition or name in changed:
-                    steps.append(marts.write(definition, old, changed.get(name)))
-            removed = set(published) - {definition.name for definition in definitions}
-            steps += [marts.drop(name) for name in sorted(removed)]
-            marts.remember(code)
-            return steps
+    marts = Marts(connection, url)
+    with marts.transaction(keep=not dry_run):
+        published = marts.published()
+        existing = {name: row for name, row in published.items() if row.exists}
+        changed = dict.fromkeys(existing, False) if full else marts.changed(existing)
+        is_same_code = all(row.code == code for row in published.values())
+        if published and existing == published and is_same_code and not changed:
+            return []
+        definitions = [marts.with_types(table) for table in read_definitions(manifest())]
+        steps = []
+        for definition in definitions:
+            name, old = definition.name, existing.get(definition.name)
+            if not old or old.definition != definition or name in changed:
+                steps.append(marts.write(definition, old, changed.get(name)))
+        removed = set(published) - {definition.name for definition in definitions}
+        steps += [marts.drop(name) for name in sorted(removed)]
+        marts.remember(code)
+        return steps
 
 
 def compare(config: LakeConfig, url: str) -> Iterator[tuple[str, list[str]]]:
@@ -413,16 +414,18 @@ class Marts:
         columns = ", ".join(f"{quote(name)} {definition.types[name]}" for name in definition.block)
         self._run(f"create table {changes} ({columns})")
         schema, _, name = definition.inputs[0].partition(".")
-        changed = (
-            f"select distinct {block} from ducklake_table_changes('{ALIAS}', {literal(schema)},"
-            f" {literal(name)}, {old.snapshot_id + 1}, {self._snapshot_id})"
+        # Computed once, and of a size that DuckDB knows: the join below reads few other rows.
+        self._connection.execute(
+            f"create or replace temp table changes as select distinct {block}"
+            f" from ducklake_table_changes('{ALIAS}', {literal(schema)}, {literal(name)},"
+            f" {old.snapshot_id + 1}, {self._snapshot_id})"
         )
         self._connection.execute("call pg_clear_cache()")
-        self._connection.execute(f"insert into {_SERVING}.{changes} {changed}")
+        self._connection.execute(f"insert into {_SERVING}.{changes} from changes")
         same = " and ".join(f"rows.{name} = changes.{name}" for name in block.split(", "))
         self._run(f"delete from {table} as rows using {changes} as changes where {same}")
         self._run(f"drop table {changes}")
-        return self._insert(definition, f"semi join ({changed}) using ({block})")
+        return self._insert(definition, f"semi join changes using ({block})")
 
     def _insert(self, definition: Definition, condition: str = "") -> int:
         values = ", ".join(

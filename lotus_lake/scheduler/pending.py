@@ -232,7 +232,7 @@ class Lake:
     """A reading connection to the lake, for ``with``; LakeError says why there is none."""
 
     def __init__(self, config: LakeConfig) -> None:
-        self._connection = connect(config)
+        self.connection = connect(config)
         try:
             rows = self._rows(_LAST_BUILD)
         except (duckdb.BinderException, duckdb.CatalogException):
@@ -244,7 +244,7 @@ class Lake:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        self.connection.close()
 
     def streams(self) -> list[Stream]:
         """The streams of the project as it was last built."""
@@ -317,7 +317,7 @@ class Lake:
 
     def _rows(self, sql: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
         try:
-            return self._connection.execute(sql, values).fetchall()
+            return self.connection.execute(sql, values).fetchall()
         except (duckdb.BinderException, duckdb.CatalogException):
             raise
         except duckdb.Error as error:

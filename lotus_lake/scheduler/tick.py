@@ -262,29 +262,28 @@ class Scheduler:
         if self._stop.requested or not (self._artifacts_url or self._serving_url):
             return
         try:
-            with Lake(self._config) as lake:
-                last = lake.last
+            lake = Lake(self._config)
         except NoLakeError:
             return
         except LakeError as error:
             self._log.warn(f"Nothing is published: {error} The next tick tries again.")
             return
-        if not last:
-            return
-        if self._artifacts_url:
-            try:
-                artifacts.publish_build(self._artifacts_url, self._config, last, self._dbt)
-            except LakeError as error:
-                self._log.warn(f"LAKE_ARTIFACTS_URL: {error} The next tick tries again.")
-        if self._serving_url and not last.failed:
-            self._publish_marts(last.code)
+        with lake:
+            last = lake.last
+            if last and self._artifacts_url:
+                try:
+                    artifacts.publish_build(self._artifacts_url, self._config, last, self._dbt)
+                except LakeError as error:
+                    self._log.warn(f"LAKE_ARTIFACTS_URL: {error} The next tick tries again.")
+            if last and self._serving_url and not last.failed:
+                self._publish_marts(lake, last.code)
 
-    def _publish_marts(self, code: str) -> None:
+    def _publish_marts(self, lake: Lake, code: str) -> None:
         """Bring the tables that BI tools read to what the last build left."""
         from lotus_lake.publication.publish import publish
 
         try:
-            steps = publish(self._config, self._serving_url, code, self._manifest)
+            steps = publish(self._config, lake.connection, self._serving_url, code, self._manifest)
         except LakeError as error:
             self._log.warn(f"Not published: {error} The next tick tries again.")
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +13,25 @@ from tests.system.conftest import (  # noqa: F401
     SEED,
     begun,
     built_shops,
+    marts,
     new_shop,
     parsed,
     postgres,
     postgres_lake,
     s3,
+    serving,
     shared,
+    shop,
     small_project,
 )
 from tests.system.small_project import BEGUN, Shop
+
+
+@pytest.fixture
+def restarted(postgres: services.Postgres) -> Iterator[services.Postgres]:  # noqa: F811
+    """The server, which runs again at the end in any case."""
+    yield postgres
+    postgres.start()
 
 
 @pytest.fixture
@@ -43,7 +53,7 @@ def production(
     """A lake with the catalog in PostgreSQL and everything else in one bucket; the first days have
     landed, and are not fed yet. What lands in its own folder has to be uploaded."""
     libpq = postgres.database(tmp_path.name)
-    shop = new_shop(
+    made = new_shop(
         name="production",
         environment={
             **s3.environment,
@@ -56,6 +66,6 @@ def production(
         catalog=f"postgres:{services.libpq(libpq)}",
         connect=[s3.duckdb_secret],
     )
-    shop.deliver_days(1, BEGUN, SEED)
-    s3.upload(bucket, shop.lake.landing, "raw/")
-    return shop
+    made.deliver_days(1, BEGUN, SEED)
+    s3.upload(bucket, made.lake.landing, "raw/")
+    return made

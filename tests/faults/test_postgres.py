@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import duckdb
 import pytest
@@ -35,29 +32,6 @@ def waiting(new_shop: Callable[..., Shop]) -> Shop:
     return shop
 
 
-def stop(postgres: services.Postgres) -> None:
-    """End the server at once and without a word to its clients: `pg_ctl stop -m immediate`."""
-    server = postgres.server
-    os.kill(server.get_pid(), signal.SIGQUIT)
-    for _ in range(600):
-        if not (server.pgdata / "postmaster.pid").exists():
-            return
-        time.sleep(0.05)
-    raise AssertionError("the server does not stop")
-
-
-def start(postgres: services.Postgres) -> None:
-    """Start it again."""
-    postgres.server.ensure_postgres_running()
-
-
-@pytest.fixture
-def stopped(postgres: services.Postgres) -> Iterator[Callable[[], None]]:
-    """Stops the server, which runs again at the end in any case."""
-    yield lambda: stop(postgres)
-    start(postgres)
-
-
 @pytest.mark.parametrize(
     ("moment", "comes_back"),
     [
@@ -67,8 +41,7 @@ def stopped(postgres: services.Postgres) -> Iterator[Callable[[], None]]:
 )
 def test_the_server_crashes(
     waiting: Shop,
-    postgres: services.Postgres,
-    stopped: Callable[[], None],
+    restarted: services.Postgres,
     moment: str,
     comes_back: bool,
 ) -> None:
@@ -76,12 +49,12 @@ def test_the_server_crashes(
     ticks = ticks_of(waiting)
     running = ticks.start()
     running.wait_for(moment)
-    stopped()
+    restarted.crash()
     if comes_back:
-        start(postgres)
+        restarted.start()
     done = running.wait()
     if not comes_back:
-        start(postgres)
+        restarted.start()
     if not (comes_back and done.code == 0):
         assert_told(done, 40, "PostgreSQL", "catalog")
     assert_consistent(waiting)

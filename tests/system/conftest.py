@@ -18,6 +18,7 @@ from sample import Delivery, generate
 from tests.oracle import Table, compute
 from tests.system import services
 from tests.system.lake import Lake
+from tests.system.serving import MARTS, Serving
 from tests.system.small_project import BEGUN, Shop, make_project
 
 # Another sample with every run is one variable away; the seed stands in each failure's report.
@@ -236,3 +237,18 @@ def postgres_lake(tmp_path: Path, parsed: Path, postgres: services.Postgres) -> 
         )
 
     return make
+
+
+@pytest.fixture
+def serving(postgres: services.Postgres, tmp_path: Path) -> Serving:
+    """An empty one."""
+    return Serving(postgres, f"serving_{tmp_path.name}")
+
+
+@pytest.fixture
+def marts(shop: Shop, serving: Serving) -> Shop:
+    """A lake of the small project, two tables of which are published there."""
+    shop.write("models/marts.yml", MARTS)
+    shop.lake.environment["LAKE_SERVING_URL"] = serving.url
+    assert shop.build().ok
+    return shop

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -53,6 +54,19 @@ class Postgres:
             "PGDATABASE": name,
         }
 
+    def crash(self) -> None:
+        """End it at once and without a word to its clients: `pg_ctl stop -m immediate`."""
+        os.kill(self.server.get_pid(), signal.SIGQUIT)
+        for _ in range(600):
+            if not (self.server.pgdata / "postmaster.pid").exists():
+                return
+            time.sleep(0.05)
+        raise AssertionError("the server does not stop")
+
+    def start(self) -> None:
+        """Start it again, unless it runs."""
+        self.server.ensure_postgres_running()
+
 
 def libpq(environment: dict[str, str]) -> str:
     """The same as a connection string, for a process with another environment."""
@@ -79,8 +93,12 @@ def postgres_program(name: str) -> Path:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """Start a PostgreSQL server on a socket of its own, and stop it at the end."""
+def postgres(address: str = "") -> Iterator[Postgres]:
+    """Start a PostgreSQL server on a socket of its own, and stop it at the end.
+
+    Args:
+        address: An address of this machine's loopback, for clients that know no sockets.
+    """
     pgserver = _pgserver()
     # Not below pytest's folder: the path of a socket has to be short.
     folder = Path(tempfile.mkdtemp(prefix="lotus-pg-"))
@@ -90,9 +108,16 @@ def postgres() -> Iterator[Postgres]:
         server.psql(f"create role lake login password '{password}';")
         (folder / "data" / "pg_hba.conf").write_text(
             "local all postgres trust\nlocal all all scram-sha-256\n"
+            "host all all 127.0.0.0/8 scram-sha-256\n"
         )
         server.psql("select pg_reload_conf();")
-        yield Postgres(server, str(server.get_postmaster_info().socket_dir))
+        socket_dir = str(server.get_postmaster_info().socket_dir)
+        if address:
+            options = ("-D", server.pgdata, "-l", server.log, "-o", f"-h {address} -k {socket_dir}")
+            restart = [postgres_program("pg_ctl"), *options, "--silent", "restart"]
+            subprocess.run(restart, user=server.system_user, check=True)
+            server.ensure_postgres_running()
+        yield Postgres(server, socket_dir)
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)

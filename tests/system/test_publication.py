@@ -2,114 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import psycopg2
 import pytest
 import sqlalchemy
 
-from tests.deployment import DEPLOY
-from tests.system import services
 from tests.system.lake import Lake
 from tests.system.scheduling import Ticks
+from tests.system.serving import MARTS, Serving, publish, same
 from tests.system.small_project import Shop
 
 pytestmark = pytest.mark.slow
-
-PASSWORD = "it's a\\secret"
-MARTS = """\
-models:
-  - name: dim_customers
-    description: Who bought.
-    config: {meta: {publish: true, indexes: [orders]}}
-    columns:
-      - {name: customer_id, description: Who., data_tests: [unique, not_null]}
-      - {name: first_name, config: {meta: {personal: true}}}
-      - {name: orders, description: It's how many.}
-  - name: fct_statuses
-    config: {meta: {publish: true}}
-    columns:
-      - {name: status, data_tests: [unique]}
-      - {name: orders}
-"""
-
-
-class Serving:
-    """A database for BI, with the roles that the deployment has."""
-
-    def __init__(self, server: services.Postgres, name: str) -> None:
-        self.server, self.name = server, name
-        server.server.psql(f'create database "{name}"')
-        self.run((DEPLOY / "postgres/serving.sql").read_text(), "postgres")
-        for role in ("publisher", "bi"):
-            self.run(f"alter role {role} password '{PASSWORD.replace(chr(39), chr(39) * 2)}'")
-
-    @property
-    def url(self) -> str:
-        """The publisher's."""
-        return f"postgresql://publisher:it%27s%20a%5Csecret@/{self.name}?host={self.server.host}"
-
-    def connect(self, role: str) -> Any:
-        """A connection of a role's own, in autocommit mode."""
-        password = {} if role == "postgres" else {"password": PASSWORD}
-        connection = psycopg2.connect(
-            host=self.server.host, dbname=self.name, user=role, **password
-        )
-        connection.autocommit = True
-        return connection
-
-    def run(self, sql: str, role: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run statements; the rows of the last one."""
-        connection = self.connect(role)
-        try:
-            cursor = connection.cursor()
-            cursor.execute(sql)
-            return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
-
-    def rows(self, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
-        """What a BI tool reads of a table."""
-        return sorted(self.run(f"select {columns} from marts.{table}", "bi"), key=repr)
-
-    def versions(self, table: str) -> set[tuple[str, ...]]:
-        """The transactions that wrote a table's rows."""
-        return set(self.run(f"select xmin::text from marts.{table}"))
-
-
-@pytest.fixture
-def serving(postgres: services.Postgres, tmp_path: Path) -> Serving:
-    """An empty one."""
-    return Serving(postgres, f"serving_{tmp_path.name}")
-
-
-@pytest.fixture
-def marts(shop: Shop, serving: Serving) -> Shop:
-    """A lake of the small project, two tables of which are published there."""
-    shop.write("models/marts.yml", MARTS)
-    shop.lake.environment["LAKE_SERVING_URL"] = serving.url
-    assert shop.build().ok
-    return shop
-
-
-def publish(lake: Lake, *words: str) -> dict[str, Any]:
-    """Run `lake publish`; how each table that it wrote was written, and how many rows."""
-    done = lake.command("publish", "--json", *words)
-    assert done.code == 0, done.output
-    steps = json.loads(done.output.splitlines()[-1])
-    return {step["table"]: (step["how"], step["written"]) for step in steps}
-
-
-def same(lake: Lake, serving: Serving, table: str, columns: str = "*") -> bool:
-    """Whether a BI tool reads what the lake has."""
-    there = sorted(lake.query(f"select {columns} from {table}"), key=repr)
-    return bool(there) and serving.rows(table, columns) == there
 
 
 def test_the_shop(reference_copy: Lake, serving: Serving) -> None:

@@ -53,7 +53,7 @@ def workloads(documents: tuple[Document, ...]) -> list[Document]:
 
 
 @pytest.mark.parametrize(
-    "folder", [*(f"overlays/{name}" for name in ENVIRONMENTS), "flux", "airbyte/flux"]
+    "folder", [*(f"overlays/{name}" for name in ENVIRONMENTS), "flux", "airbyte/flux", "postgrest"]
 )
 def test_every_document_is_valid(folder: str) -> None:
     """By Kubernetes' published schemas, unknown fields refused."""
@@ -82,6 +82,18 @@ def test_pods_have_no_rights_that_they_do_not_need(documents: tuple[Document, ..
     assert not [document["kind"] for document in documents if "Role" in document["kind"]]
     for namespace in of_kind(documents, "Namespace").values():
         assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_postgrest_reads_the_marts_as_bi() -> None:
+    """An example that no overlay has: with no more rights than the pods that they have."""
+    documents = render("postgrest")
+    test_pods_have_no_rights_that_they_do_not_need(documents)
+    container = container_of(one(documents, "Deployment", "postgrest"))
+    secrets = {"postgrest": {"username": "postgrest", "password": "secret"}}
+    values = environment(container, documents, secrets)
+    assert (values["PGRST_DB_SCHEMAS"], values["PGRST_DB_ANON_ROLE"]) == ("marts", "bi")
+    assert values["PGSSLMODE"] == "verify-full" and "secret" not in values["PGRST_DB_URI"]
+    assert re.fullmatch(r"postgrest/postgrest:v\d+\.\d+\.\d+", container["image"])
 
 
 def test_what_runs_is_pinned(documents: tuple[Document, ...]) -> None:
