@@ -23,11 +23,7 @@ class LostRace(Exception):
 
 
 class FileChanged(LostRace):
-    """A file was written again since it was listed: plan again.
-
-    Args:
-        path: The file.
-    """
+    """A file was written again since it was listed: plan again."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)

@@ -46,14 +46,7 @@ def find_batch(
     cursor: Cursor,
     changing: Collection[str] = (),
 ) -> Batch:
-    """List the landing zone, and take what is new.
-
-    Args:
-        landing: The landing zone.
-        ledger: What the lake remembers of the stream.
-        stream: The stream.
-        cursor: How far it is fed.
-        changing: Paths of files that are still written: they are left for the next run.
+    """List the landing zone, and take what is new; ``changing`` are paths still being written.
 
     Raises:
         LakeError: The landing zone cannot be read.

@@ -133,13 +133,7 @@ class Outcome:
 
 
 class Feeder:
-    """Feeds one stream.
-
-    Args:
-        connection: DuckDB connection with the lake attached; no transaction open.
-        stream: The stream.
-        landing: Where its files land.
-    """
+    """Feeds one stream."""
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, stream: Stream, landing: Landing

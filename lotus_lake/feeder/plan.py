@@ -16,13 +16,7 @@ from lotus_lake.streams import Stream
 
 @dataclass(frozen=True)
 class Plan:
-    """What a feed writes into the staging table.
-
-    Args:
-        groups: The files that are fed.
-        columns: The table's columns after it.
-        ddl: The statements that make them.
-    """
+    """What a feed writes into the staging table."""
 
     groups: list[Group]
     columns: dict[str, Type]
@@ -41,13 +35,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans the feeds of a stream.
-
-    Args:
-        stream: The stream.
-        staging: Its staging table.
-        fitter: What tells the files that fit.
-    """
+    """Plans the feeds of a stream."""
 
     stream: Stream
     staging: Staging
