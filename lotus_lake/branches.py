@@ -102,17 +102,10 @@ _RECORD_SIZE = 4000
 
 @dataclass(frozen=True)
 class Branch:
-    """A branch that is there.
-
-    Args:
-        name: Its name.
-        base_snapshot: The lake's newest snapshot at the moment of copying: what both share.
-        created_at: When it was made.
-        created_by: By whom, as the environment or the system calls them.
-    """
+    """A branch that is there."""
 
     name: str
-    base_snapshot: int
+    base_snapshot: int  # the lake's newest one at the moment of copying: what both share
     created_at: datetime
     created_by: str
 
@@ -195,11 +188,8 @@ def drop(lake: LakeConfig, name: str) -> None:
 
 
 def branches(lake: LakeConfig) -> tuple[list[Branch], list[str]]:
-    """The branches of a lake, oldest first; of a branch, those of the lake it is of.
-
-    Returns:
-        The branches, and a line about each thing in their place that is none: anybody who can put
-        something there must not be able to stop or hold maintenance with it.
+    """The branches of a lake, or of the lake that a branch is of, oldest first; and a line about
+    each thing in their place that is none: whoever can put it there must not hold maintenance.
 
     Raises:
         Unreachable: The catalog does not answer.

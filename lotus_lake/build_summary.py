@@ -74,12 +74,7 @@ def summary(config: LakeConfig, counts: dict[str, Counter[str]]) -> Table:
 
 
 def show(config: LakeConfig, target: Path) -> None:
-    """Print the table.
-
-    Args:
-        config: Where the lake lies.
-        target: dbt's folder of artifacts.
-    """
+    """Print the table."""
     counts = outcomes(target / "run_results.json")
     console = Console(highlight=False)
     if counts and not any(ended["failed"] for ended in counts.values()):

@@ -46,23 +46,13 @@ _MEGABYTES = {"M": 1, "G": 1_000, "T": 1_000_000}
 
 @dataclass(frozen=True)
 class LakeConfig:
-    """The places a lake is made of.
+    """The places a lake is made of."""
 
-    Args:
-        landing_url: Where Airbyte writes: a local folder or ``s3://bucket/prefix``, without a
-            closing slash.
-        catalog: What follows ``ducklake:`` (``sqlite:PATH`` or ``postgres:CONNECTION``).
-        data_url: Where DuckLake writes its files, with a closing slash.
-        target: The dbt target, ``local``, ``prod`` or ``pr``.
-        branch_of: For a branch, the lake that it is a branch of.
-        branch: For a branch, its name.
-    """
-
-    landing_url: str
-    catalog: str
-    data_url: str
+    landing_url: str  # a local folder or s3://bucket/prefix, without a closing slash
+    catalog: str  # what follows ducklake:, sqlite:PATH or postgres:CONNECTION
+    data_url: str  # with a closing slash
     target: str = "local"
-    branch_of: LakeConfig | None = None
+    branch_of: LakeConfig | None = None  # of a branch, the lake; and its own name
     branch: str = ""
 
     @classmethod
@@ -97,10 +87,8 @@ class LakeConfig:
         return config
 
     def of_branch(self, name: str) -> LakeConfig:
-        """The places of a branch of this lake; whether there is such a branch is not asked.
-
-        Args:
-            name: Its name; what is no letter or digit becomes ``_``, as in ``pr_12``.
+        """The places of a branch of this lake, whether or not there is one: in its name, what is no
+        letter or digit becomes ``_``.
 
         Raises:
             LakeError: The name, or this lake's data path, cannot be used for it.

@@ -51,23 +51,14 @@ class Declared:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of metrics.
-
-    Args:
-        metrics: Their names.
-        by: Dimensions, each as in ``customer__segment``, or by its last part where that is enough;
-            one of time may end with a grain, as in ``metric_time__month``.
-        where: A condition in SQL, in which dimensions are named in the same way.
-        grain: Of ``GRAINS``, to group by the metrics' own time; empty for none.
-        first: The first day, or None for all.
-        last: The last day, or None for all.
-        limit: Row limit, or None for all.
-    """
+    """What is asked of metrics."""
 
     metrics: Sequence[str]
+    # Dimensions, as customer__segment, or by their last part where that is enough; one of time may
+    # end with a grain, as metric_time__month.
     by: Sequence[str] = ()
-    where: str = ""
-    grain: str = ""
+    where: str = ""  # in SQL, with dimensions named in the same way
+    grain: str = ""  # to group by the metrics' own time
     first: date | None = None
     last: date | None = None
     limit: int | None = None
@@ -92,10 +83,7 @@ class Answer:
 
 
 class Metrics:
-    """The metrics of a project.
-
-    Args:
-        manifest: The ``semantic_manifest.json`` that dbt wrote.
+    """The metrics of a project, of the ``semantic_manifest.json`` that dbt wrote.
 
     Raises:
         LakeError: The project declares none.

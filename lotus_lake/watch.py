@@ -41,9 +41,6 @@ class ProjectFiles(DefaultFilter):
 def on_branch(lake: LakeConfig) -> str:
     """Let what runs in this process from now on work on a branch, which is made if it is not there.
 
-    Returns:
-        Its name: that of the environment, else ``watch_`` and the user's name.
-
     Raises:
         LakeError: There is no lake to branch.
     """
@@ -62,10 +59,6 @@ def on_branch(lake: LakeConfig) -> str:
 
 def run(lake: LakeConfig, select: str) -> int:
     """Build once, then after each save, until Ctrl-C.
-
-    Args:
-        lake: Where the lake lies.
-        select: What to build, as for dbt's ``--select``.
 
     Raises:
         LakeError: What is named selects nothing at the start, or there is no lake.

@@ -162,11 +162,7 @@ def metric(
 
 
 def _declared_metrics() -> Metrics:
-    """The project's metrics.
-
-    Raises:
-        LakeError: MetricFlow is not installed, or dbt cannot parse the project.
-    """
+    """The project's metrics."""
     from lotus_lake.config import LakeError
 
     try:

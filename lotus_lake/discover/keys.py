@@ -57,12 +57,7 @@ _DAY = re.compile(r"(^|_)(date|day)$")
 
 @dataclass(frozen=True)
 class Key:
-    """Columns that identify a record; none of a stream without a key.
-
-    Args:
-        columns: Their names, as they landed.
-        reason: Why these, for people.
-    """
+    """Columns that identify a record, and why these; none of a stream without a key."""
 
     columns: tuple[str, ...]
     reason: str
@@ -75,14 +70,10 @@ def find_key(
     cursor: str | None,
     names_cursor: bool,
 ) -> Key:
-    """The key as given, or one that what landed proposes.
+    """The key as given, or, for None, one that what landed proposes.
 
-    Args:
-        connection: Where landed files can be read; it gets a temporary table.
-        found: The stream, with its probed files.
-        given: The columns of the key; None to have one proposed.
-        cursor: The column that orders versions, or None.
-        names_cursor: Whether a person named the cursor.
+    The connection can read landed files, and gets temporary tables. ``names_cursor``: a person
+    named the cursor, so what has other values of it are versions.
 
     Raises:
         LakeError: The key is null somewhere, or different records share it; or none is found.
@@ -178,12 +169,7 @@ class _Records:
         return f"no two different records of a {self._delivery} share it: {self.seen}"
 
     def check(self, key: Sequence[str], are_versions: bool, is_id: bool) -> None:
-        """Refuse a key.
-
-        Args:
-            key: Its columns.
-            are_versions: Whether records with other values of the cursor may be versions.
-            is_id: Whether it is the stream's own id.
+        """Refuse a key; ``are_versions``: of records with other values of the cursor.
 
         Raises:
             LakeError: It is null somewhere, different records of a delivery share it, or it

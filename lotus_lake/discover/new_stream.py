@@ -32,13 +32,8 @@ def choose(
     key: Sequence[str] | None,
     cursor: str | None,
 ) -> tuple[Key, str | None]:
-    """The columns that identify a record and order its versions, proposed where not named.
-
-    Args:
-        connection: Where landed files can be read.
-        found: The stream.
-        key: Columns of its key; empty for a stream without one, None to have it proposed.
-        cursor: The column that orders versions, or None.
+    """The columns that identify a record and order its versions, proposed where they are None; an
+    empty key is that of a stream without one.
 
     Raises:
         LakeError: The stream is declared already, a column is missing, a name is not plain, or the

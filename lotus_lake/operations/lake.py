@@ -23,17 +23,11 @@ FILES = f"{ALIAS}.meta.feeder_files"
 
 @dataclass(frozen=True)
 class Lake:
-    """A lake and its landing zone.
-
-    Args:
-        connection: Has the lake attached; no transaction is open.
-        config: Where it lies.
-        run: What signs its commits; None within dbt, which is a run by itself.
-    """
+    """A lake, attached, with no transaction open; and its landing zone."""
 
     connection: duckdb.DuckDBPyConnection
     config: LakeConfig
-    run: races.Run | None = None
+    run: races.Run | None = None  # signs its commits; None within dbt, which is a run by itself
 
     @cached_property
     def landing(self) -> Landing:
@@ -79,10 +73,7 @@ class Lake:
 
 @contextmanager
 def opened(command: str) -> Iterator[Lake]:
-    """Open the lake that the environment names, for a command that may change it.
-
-    Args:
-        command: Its name, such as ``undo``, which signs what it commits.
+    """Open the lake that the environment names, for a command, such as ``undo``, that may change it.
 
     Raises:
         LakeError: The environment is wrong, or the lake was never built.

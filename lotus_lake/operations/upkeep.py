@@ -86,20 +86,10 @@ def maintain(
     dry_run: bool = False,
     keep_landed: bool = False,
 ) -> Iterator[Step]:
-    """Prune run history, flush, rewrite and merge files, expire snapshots and delete files.
+    """Prune run history, flush, rewrite and merge files, expire snapshots and delete files, as
+    ``settings.of_project`` says; it is recorded in meta.invocations, beside dbt's runs.
 
-    It is recorded in meta.invocations, beside dbt's runs.
-
-    Args:
-        lake: The lake.
-        given: Settings that say what to keep (``settings.of_project``).
-        warn: Takes warnings about schemas that look like branches and are none.
-        dry_run: Whether nothing is changed.
-        keep_landed: Whether files that are not the lake's own are taken off the list of files to
-            delete, and stay where they lie.
-
-    Yields:
-        Each step, when it is done.
+    ``keep_landed``: files that are not the lake's own are taken off the list of files to delete.
 
     Raises:
         LakeError: A file that is not the lake's own waits for deletion; nothing was deleted.
@@ -155,14 +145,9 @@ def keep_up(lake: Lake, **given: int) -> None:
 def remove_orphans(
     lake: Lake, days: int, branch_hold_days: int, warn: Callable[[str], None], dry_run: bool
 ) -> list[str]:
-    """Delete files below the data path that the catalog does not know: what a killed run left, or
-    what was written after the point that a catalog was restored to.
-
-    Those younger than some days are left alone: a running build writes files before it commits
-    them.
-
-    Returns:
-        The files' paths.
+    """Delete files below the data path that the catalog does not know, and return their paths:
+    what a killed run left, or what was written after a backup that was restored. Younger ones stay:
+    a running build writes files before it commits them.
 
     Raises:
         LakeError: A branch may use such files, or a file that is not the lake's own waits for
@@ -224,15 +209,7 @@ def check_deletions(lake: Lake, keep_landed: bool = False) -> None:
 
 @dataclass(frozen=True)
 class _Upkeep:
-    """The steps.
-
-    Args:
-        lake: The lake.
-        given: What to keep, and most files to rewrite, and most to merge; one table may have more.
-        dry_run: Whether nothing is changed.
-        least_files: A table with fewer small files is left alone. Above 2, steps that are not worth
-            while yet are left out, too.
-    """
+    """The steps."""
 
     lake: Lake
     given: Mapping[str, int]

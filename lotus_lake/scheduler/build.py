@@ -141,12 +141,8 @@ def _result(outcome: Any) -> Result:
 
 
 def _trace_to_the_file_only() -> None:
-    """Keep dbt's traceback out of the scheduler's lines.
-
-    dbt prints one when DuckDB gives itself up in the middle (its PostgreSQL client does when the
-    server goes away at certain moments). What happened is in the lines above it, and what to do in
-    the scheduler's last line, which a person called at night should not have to look for.
-    """
+    """Keep dbt's traceback out of the scheduler's lines: dbt prints one when DuckDB's PostgreSQL
+    client gives up in the middle, below the line that says what happened."""
     from dbt.events.types import MainStackTrace
     from dbt_common.events.base_types import EventLevel
 
