@@ -13,8 +13,8 @@ Within 14 days every file is listed in every tick; over more days the older ones
 
 from __future__ import annotations
 
-import argparse
 import contextlib
+import operator
 import os
 import shutil
 import statistics
@@ -24,27 +24,22 @@ from datetime import date, timedelta
 from itertools import cycle, islice
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.harness import DBT, PROJECT, Spent, lake, run
+from benchmarks.harness import DBT, PROJECT, Spent, lake, parser, run, show
 from sample import generate
 
 # So that one round feeds everything; as options they would count as a change of the project.
 ALL_AT_ONCE = "{feed_max_files: 1000000, feed_max_bytes: 100000000000}"
 
 
+TICK = [sys.executable, str(PROJECT / "scripts" / "scheduler.py")]
+
+
 def main() -> None:
-    """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--files", type=int, default=10_000)
-    parser.add_argument("--days", type=int, nargs="+", default=[14, 400])
-    parser.add_argument("--repeat", type=int, default=10)
-    parser.add_argument("--work", type=Path, default=Path(".lake/benchmark"))
-    parser.add_argument("--no-services", action="store_true", help="embedded lakes only")
-    arguments = parser.parse_args()
+    options = parser(__doc__, repeat=10)
+    options.add_argument("--files", type=int, default=10_000)
+    options.add_argument("--days", type=int, nargs="+", default=[14, 400])
+    options.add_argument("--no-services", action="store_true", help="embedded lakes only")
+    arguments = options.parse_args()
     work = arguments.work.resolve()
 
     with contextlib.ExitStack() as servers:
@@ -60,8 +55,10 @@ def main() -> None:
         for name, environment in cases.items():
             print(f"feeding: {name} ...", flush=True)
             run([DBT, "--quiet", "build", "--vars", ALL_AT_ONCE], environment)
-            run(scheduler(), environment)
-        show(measure(cases, arguments.repeat))
+            run(TICK, environment)
+        seconds = measure(cases, arguments.repeat)
+    columns = ("what", "seconds", "ratio to dbt --version", "processor seconds", "ratio")
+    show("a tick with nothing new, whole processes, medians", columns, rows(seconds))
 
 
 def make_landing(work: Path, files: int, days: int) -> Path:
@@ -103,32 +100,22 @@ def measure(cases: dict[str, dict[str, str]], repeat: int) -> dict[str, list[Spe
     for turn in range(repeat):
         seconds["dbt --version"].append(run([DBT, "--version"], dict(os.environ)))
         for name, environment in cases.items():
-            seconds.setdefault(name, []).append(run(scheduler(), environment))
+            seconds.setdefault(name, []).append(run(TICK, environment))
         print(f"turn {turn + 1} of {repeat}", flush=True)
     return seconds
 
 
-def scheduler() -> list[str]:
-    """The command of a tick."""
-    return [sys.executable, str(PROJECT / "scripts" / "scheduler.py")]
-
-
-def show(seconds: dict[str, list[Spent]]) -> None:
-    """Print the medians, and their ratios to ``dbt --version``."""
-    table = Table(title="a tick with nothing new, whole processes, medians")
-    for column in ("what", "seconds", "ratio to dbt --version", "processor seconds", "ratio"):
-        table.add_column(column, justify="left" if column == "what" else "right")
-    base = seconds["dbt --version"]
-    for name, figures in seconds.items():
+def rows(seconds: dict[str, list[Spent]]) -> Iterator[list[str]]:
+    """Medians, and their ratios to ``dbt --version``."""
+    for name in seconds:
         row = [name]
         for kind in ("passed", "used"):
-            pairs = [
-                (getattr(a, kind), getattr(b, kind)) for a, b in zip(figures, base, strict=True)
-            ]
-            row.append(f"{statistics.median(one for one, _ in pairs):.3f}")
-            row.append(f"{statistics.median(one / other for one, other in pairs):.3f}")
-        table.add_row(*row)
-    Console().print(table)
+            own, base = (
+                [getattr(one, kind) for one in seconds[of]] for of in (name, "dbt --version")
+            )
+            row.append(f"{statistics.median(own):.3f}")
+            row.append(f"{statistics.median(map(operator.truediv, own, base)):.3f}")
+        yield row
 
 
 if __name__ == "__main__":

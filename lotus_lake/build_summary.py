@@ -48,7 +48,6 @@ def outcomes(results: Path) -> dict[str, Counter[str]]:
 
 
 def summary(config: LakeConfig, counts: dict[str, Counter[str]]) -> Table:
-    """The closing table."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -74,7 +73,6 @@ def summary(config: LakeConfig, counts: dict[str, Counter[str]]) -> Table:
 
 
 def show(config: LakeConfig, target: Path) -> None:
-    """Print the table."""
     counts = outcomes(target / "run_results.json")
     console = Console(highlight=False)
     if counts and not any(ended["failed"] for ended in counts.values()):

@@ -108,6 +108,19 @@ class LakeConfig:
             branch=usable,
         )
 
+    @property
+    def branch_environment(self) -> dict[str, str]:
+        """What lets another process, or dbt in this one, work on this branch; its lake's own
+        places, because the defaults of the lake's target are not those of target pr."""
+        assert self.branch_of
+        return {
+            "DBT_TARGET": "pr",
+            "LAKE_BRANCH": self.branch,
+            "LAKE_LANDING_URL": self.branch_of.landing_url,
+            "LAKE_CATALOG": self.branch_of.catalog,
+            "LAKE_DATA_URL": self.branch_of.data_url,
+        }
+
     def beside_data(self, name: str) -> str:
         """A folder beside the lake's data, and never inside it, with a closing slash.
 
@@ -153,7 +166,6 @@ class LakeConfig:
 
     @property
     def uses_s3(self) -> bool:
-        """Whether any of the places is an S3 bucket."""
         return is_s3(self.landing_url) or is_s3(self.data_url)
 
     @property
@@ -175,7 +187,6 @@ class LakeConfig:
 
 
 def is_s3(url: str) -> bool:
-    """Whether a URL points into S3."""
     return url.startswith("s3://")
 
 

@@ -71,7 +71,6 @@ def look(table: str, at: str, where: str, manifest: Path) -> dict[str, Any]:
 
 
 def show(found: dict[str, Any]) -> None:
-    """Print it."""
     # Paths are for copying: nothing is broken into lines.
     console = Console(highlight=False, soft_wrap=True)
     then, now, steps = found["then"], found["now"], found["steps"]

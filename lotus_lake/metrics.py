@@ -51,8 +51,6 @@ class Declared:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of metrics."""
-
     metrics: Sequence[str]
     # Dimensions, as customer__segment, or by their last part where that is enough; one of time may
     # end with a grain, as metric_time__month.
@@ -103,7 +101,6 @@ class Metrics:
         self._metrics: dict[str, Metric] = {metric.name: metric for metric in metrics}
 
     def declared(self) -> list[Declared]:
-        """All of them, by name."""
         return [
             Declared(
                 name,
@@ -253,7 +250,6 @@ class _Dimensions:
         return sorted(nearest.values(), key=lambda name: (name != _TIME, _links(name), name))
 
     def listed(self) -> str:
-        """Their names, for a message."""
         return ", ".join(self.names())
 
     def resolve(self, name: str) -> str:

@@ -58,7 +58,6 @@ class Lake:
         return chosen
 
     def fetch(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """Rows of a query."""
         return self.connection.execute(sql, parameters).fetchall()
 
     def commit(self, sql: str, message: str) -> None:
@@ -73,7 +72,7 @@ class Lake:
 
 @contextmanager
 def opened(command: str) -> Iterator[Lake]:
-    """Open the lake that the environment names, for a command, such as ``undo``, that may change it.
+    """Open the lake that the environment names, for a command that may change it.
 
     Raises:
         LakeError: The environment is wrong, or the lake was never built.

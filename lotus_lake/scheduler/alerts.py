@@ -27,8 +27,6 @@ _PATIENCE = 5
 
 @dataclass(frozen=True)
 class Report:
-    """What a tick did."""
-
     code: Exit
     reason: str  # what is wrong, or what was done, in one line
     command: str = "lake tick --dry-run"

@@ -43,7 +43,6 @@ class Problem:
 
     @property
     def exit(self) -> Exit:
-        """What a tick with this problem exits with."""
         if self.refused or _REFUSED.search(self.message):
             return Exit.USAGE
         return Exit.UNREACHABLE if _AWAY.search(self.message) else Exit.FAILED
@@ -75,8 +74,6 @@ class Problem:
 
 @dataclass(frozen=True)
 class Result:
-    """What one dbt command did."""
-
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)  # tests of severity error that warned
     nodes: int = 0

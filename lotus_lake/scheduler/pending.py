@@ -100,7 +100,6 @@ class Stream:
 
     @property
     def label(self) -> str:
-        """The stream as messages name it."""
         return f"{self.source}.{self.name}"
 
     def bad_files(self, landing: Landing) -> list[LandedFile]:

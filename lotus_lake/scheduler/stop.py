@@ -26,7 +26,6 @@ class Stop:
         self._wake = threading.Event()
 
     def listen(self) -> None:
-        """Handle the signals from now on."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_request)
 

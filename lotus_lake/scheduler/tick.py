@@ -118,7 +118,6 @@ class Scheduler:
         return code
 
     def _code(self) -> str:
-        """The digest of what a build would be made with now."""
         return code_digest(project_folder(), self._config.target, self._variables)
 
     # -- around the work ---------------------------------------------------------------------------
@@ -244,7 +243,6 @@ class Scheduler:
         return Report(Exit.OK, "Maintained.", idle=True)
 
     def _publish(self) -> None:
-        """Publish the last build's artifacts and marts."""
         if self._stop.requested or not (self._artifacts_url or self._serving_url):
             return
         with self._or_next_tick("Nothing is published"):
@@ -275,7 +273,6 @@ class Scheduler:
 
 
 def build_arguments(selectors: Iterable[str]) -> list[str]:
-    """dbt's arguments for a build."""
     arguments = ["build", "--exclude-resource-type", "unit_test"]
     return arguments if EVERYTHING in selectors else [*arguments, "--select", *selectors]
 
