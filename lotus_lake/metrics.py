@@ -132,10 +132,10 @@ class Metrics:
                     raise
                 raise LakeError(f"--where cannot be used: {_first_line(error)}") from error
 
-    def is_kept_apart(self, name: str) -> bool:
-        """Whether a metric is never added up over some dimension, as amounts over currencies."""
+    def kept_apart(self, name: str) -> list[str]:
+        """The dimensions over which a metric is never added up, as amounts over currencies."""
         config = self._metrics[name].config
-        return bool(config and config.meta.get("always_by"))
+        return list(config.meta.get("always_by", ())) if config else []
 
     def saved_query(self, name: str) -> tuple[list[str], str]:
         """The columns of a saved query, its dimensions first, and the SQL that has them."""
@@ -155,7 +155,13 @@ class Metrics:
         by = [f"{_TIME}__{question.grain}"] if question.grain else []
         named = [dimensions.resolve(name) for name in question.by]
         conditions = [dimensions.condition(question.where)] if question.where else []
-        apart = self._kept_apart(question.metrics, " ".join([*named, *conditions]))
+        asked = " ".join([*named, *conditions])
+        apart = [
+            dimension
+            for name in question.metrics
+            for dimension in self.kept_apart(name)
+            if not re.search(rf"\b{re.escape(dimension)}\b", asked)
+        ]
         by = list(dict.fromkeys([*by, *named, *apart]))
         conditions += [
             f"{_template(_TIME, 'TimeDimension', 'day')} {comparison} '{day}'"
@@ -175,26 +181,16 @@ class Metrics:
             raise LakeError(_message(error)) from error
         return [*by, *question.metrics], explained.sql_statement.without_descriptions.sql
 
-    def _kept_apart(self, metrics: Sequence[str], named: str) -> list[str]:
-        """The dimensions over which metrics are never added up, but for those that are named."""
-        configs = [self._metrics[name].config for name in metrics]
-        return [
-            dimension
-            for config in configs
-            for dimension in (config.meta.get("always_by", []) if config else [])
-            if not re.search(rf"\b{re.escape(dimension)}\b", named)
-        ]
-
     def _dimensions(self, metrics: Sequence[str]) -> _Dimensions:
         found = {}
         for item in self._engine.list_group_bys(metric_names=list(metrics)):
             if isinstance(item, Entity):
-                found[item.name] = _Kind("Entity")
+                found[item.name] = ("Entity", "")
             elif item.type is DimensionType.TIME and item.type_params:
                 grain = item.type_params.time_granularity.value
-                found[item.granularity_free_dunder_name] = _Kind("TimeDimension", grain)
+                found[item.granularity_free_dunder_name] = ("TimeDimension", grain)
             else:
-                found[item.granularity_free_dunder_name] = _Kind("Dimension")
+                found[item.granularity_free_dunder_name] = ("Dimension", "")
         return _Dimensions(found)
 
 
@@ -229,18 +225,10 @@ class _DuckDb:
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """What a dimension is in MetricFlow's templates, and of a time its own grain."""
-
-    template: str
-    grain: str = ""
-
-
-@dataclass(frozen=True)
 class _Dimensions:
     """What metrics have in common to be grouped by, by name."""
 
-    kinds: dict[str, _Kind]
+    kinds: dict[str, tuple[str, str]]  # in MetricFlow's templates; and of a time its own grain
 
     def names(self) -> list[str]:
         """Their names, without the longer of two ways to a column."""
@@ -275,7 +263,7 @@ class _Dimensions:
             if name[0] in "'\"{" or ((name.lower(),) in keywords and not self._ways(name)):
                 return name
             full, grain = self._find(name)
-            return _template(full, self.kinds[full].template, grain)
+            return _template(full, self.kinds[full][0], grain)
 
         written = _WORDS.sub(template, where)
         if "{{" not in written:
@@ -290,7 +278,7 @@ class _Dimensions:
         nearest = [way for way in ways if _links(way) == min(map(_links, ways))]
         if not nearest:
             time, _, other = base.rpartition("__")
-            if any(self.kinds[way].grain for way in self._ways(time)):
+            if any(self.kinds[way][1] for way in self._ways(time)):
                 raise LakeError(f"{other} is no grain of {time}: take {', '.join(GRAINS)}.")
             near = _near(base, self.names())
             raise LakeError(
@@ -298,7 +286,7 @@ class _Dimensions:
             )
         if len(nearest) > 1:
             raise LakeError(f"{name} is ambiguous: say which of {', '.join(sorted(nearest))}.")
-        own = self.kinds[nearest[0]].grain
+        own = self.kinds[nearest[0]][1]
         if grain and not own:
             raise LakeError(f"{nearest[0]} is no time and has no grain: leave __{grain} out.")
         return nearest[0], grain or own
