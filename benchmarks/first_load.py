@@ -1,7 +1,5 @@
 """First load of a large landing zone: the lake against two floors, in one run, as ratios.
 
-    python -m benchmarks.first_load [--orders 1000000] [--days 60] [--repeat 2] [--work DIR]
-
 Writes a sample landing zone once, then loads it with `benchmarks/floor.py` (plain DuckDB written
 by hand, and only its reading and writing of staging) and with the lake, in turns, each in a process
 of its own and into an empty lake. Ratios are of processor time in the same turn; dbt's start-up is

@@ -1,19 +1,14 @@
 """A tick with nothing new, with 10,000 files in ledger and landing zone, against `dbt --version`.
 
-    python -m benchmarks.idle_tick [--files 10000] [--days 14 400] [--repeat 10] [--work DIR]
-                                   [--no-services]
-
-Makes lakes whose landing zones hold that many files, of all streams alike, over that many days,
-and feeds them: embedded ones, and some with catalogs in PostgreSQL and files in S3 (the servers of
-the tests). Then runs `scripts/scheduler.py` and `dbt --version` in turns, whole processes from
-start to end, and reports medians, and the medians of the turns' ratios: of the time that passed,
-and of the processor time that the process took, which other load on the machine does not change.
+Makes embedded lakes whose landing zones hold that many files, of all streams alike, over that many
+days, and feeds them. Then runs `scripts/scheduler.py` and `dbt --version` in turns, whole processes
+from start to end, and reports medians, and the medians of the turns' ratios: of the time that
+passed, and of the processor time, which other load on the machine does not change.
 Within 14 days every file is listed in every tick; over more days the older ones are not.
 """
 
 from __future__ import annotations
 
-import contextlib
 import operator
 import os
 import shutil
@@ -29,8 +24,6 @@ from sample import generate
 
 # So that one round feeds everything; as options they would count as a change of the project.
 ALL_AT_ONCE = "{feed_max_files: 1000000, feed_max_bytes: 100000000000}"
-
-
 TICK = [sys.executable, str(PROJECT / "scripts" / "scheduler.py")]
 
 
@@ -38,26 +31,18 @@ def main() -> None:
     options = parser(__doc__, repeat=10)
     options.add_argument("--files", type=int, default=10_000)
     options.add_argument("--days", type=int, nargs="+", default=[14, 400])
-    options.add_argument("--no-services", action="store_true", help="embedded lakes only")
     arguments = options.parse_args()
     work = arguments.work.resolve()
-
-    with contextlib.ExitStack() as servers:
-        cases: dict[str, dict[str, str]] = {}
-        for days in arguments.days:
-            landing = make_landing(work, arguments.files, days)
-            where = f"{arguments.files:,} files of {days} days"
-            cases[f"SQLite, local, {where}"] = lake(work, landing, name=f"idle_{days}")
-            if not arguments.no_services:
-                name = f"idle_production_{days}"
-                environment = servers.enter_context(production(work, landing, name))
-                cases[f"PostgreSQL, S3, {where}"] = environment
-        for name, environment in cases.items():
-            print(f"feeding: {name} ...", flush=True)
-            run([DBT, "--quiet", "build", "--vars", ALL_AT_ONCE], environment)
-            run(TICK, environment)
-        seconds = measure(cases, arguments.repeat)
+    cases: dict[str, dict[str, str]] = {}
+    for days in arguments.days:
+        landing = make_landing(work, arguments.files, days)
+        name = f"{arguments.files:,} files of {days} days"
+        cases[name] = lake(work, landing, name=f"idle_{days}")
+        print(f"feeding: {name} ...", flush=True)
+        run([DBT, "--quiet", "build", "--vars", ALL_AT_ONCE], cases[name])
+        run(TICK, cases[name])
     columns = ("what", "seconds", "ratio to dbt --version", "processor seconds", "ratio")
+    seconds = measure(cases, arguments.repeat)
     show("a tick with nothing new, whole processes, medians", columns, rows(seconds))
 
 
@@ -75,23 +60,6 @@ def make_landing(work: Path, files: int, days: int) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, folder / f"part_{number}.parquet")
     return landing
-
-
-@contextlib.contextmanager
-def production(work: Path, landing: Path, name: str) -> Iterator[dict[str, str]]:
-    """The environment of a lake on a PostgreSQL and an S3 server, with this landing zone."""
-    from tests.system import services
-
-    with services.postgres() as postgres, services.s3() as s3:
-        for bucket in ("landing", "lakehouse"):
-            s3.client.create_bucket(Bucket=bucket)
-        print(f"uploading {landing.name} ...", flush=True)
-        s3.upload("landing", landing, "raw/")
-        environment = lake(work, landing, name)
-        for variable in ("LAKE_LANDING_URL", "LAKE_CATALOG", "LAKE_DATA_URL"):
-            del environment[variable]
-        database = postgres.database("lake")
-        yield {**environment, **s3.environment, **database, "DBT_TARGET": "prod"}
 
 
 def measure(cases: dict[str, dict[str, str]], repeat: int) -> dict[str, list[Spent]]:

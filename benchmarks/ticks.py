@@ -1,7 +1,5 @@
 """What a tick costs: beside trivial models, with nothing new, and as the lake grows older.
 
-    python -m benchmarks.ticks [--ticks 10 100] [--orders-per-day 20] [--repeat 3] [--work DIR]
-
 A day of a sample shop lands for each tick, as real small files with new rows, and one `dbt build`
 without unit tests takes it. Then, on the oldest lake: ticks with news in one stream beside a cold
 dbt project of as many trivial incremental models on DuckLake, and builds with nothing new beside

@@ -136,11 +136,7 @@ class LakeConfig:
         return f"{parent}{slash}{name}/"
 
     def check(self) -> None:
-        """Refuse what could never work, or would destroy landed files.
-
-        Raises:
-            LakeError: See above.
-        """
+        """Refuse what could never work, or would destroy landed files."""
         if not self.sqlite_path and _PASSWORD.search(self.catalog):
             raise LakeError(
                 "LAKE_CATALOG holds a password, which messages, logs and lists of processes would "

@@ -153,11 +153,7 @@ class _Past:
         self._shown = None if where else shown.get(self._table, ())
 
     def number_at(self, text: str) -> int:
-        """The snapshot of a moment, see :func:`look`.
-
-        Raises:
-            LakeError: It is none, or the lake does not reach there.
-        """
+        """The snapshot of a moment, see :func:`look`."""
         number = int(text) if re.fullmatch(r"\d{1,7}|\d{9,15}", text) else self._last_until(text)
         if number < self.oldest:
             oldest = _name(self.snapshots[self.oldest])
@@ -172,11 +168,7 @@ class _Past:
         return number
 
     def at(self, number: int) -> dict[str, Any]:
-        """A snapshot, with the number of rows that match in it; the newest one first.
-
-        Raises:
-            LakeError: The table was not there, or the condition does not fit it.
-        """
+        """A snapshot, with the number of rows that match in it; the newest one first."""
         sql = f"select count(*) from ({self._matching('*', number)})"
         try:
             if len(duckdb.extract_statements(sql)) > 1:

@@ -241,20 +241,12 @@ class _Dimensions:
         return ", ".join(self.names())
 
     def resolve(self, name: str) -> str:
-        """The full name of a dimension, that of a time with its grain.
-
-        Raises:
-            LakeError: There is none of the name, or several, or it has no grain.
-        """
+        """The full name of a dimension, that of a time with its grain."""
         full, grain = self._find(name)
         return f"{full}__{grain}" if grain else full
 
     def condition(self, where: str) -> str:
-        """A condition with MetricFlow's templates in place of the dimensions' names.
-
-        Raises:
-            LakeError: It names something that is no dimension, or nothing.
-        """
+        """A condition with MetricFlow's templates in place of the dimensions' names."""
         with duckdb.connect() as connection:
             keywords = connection.execute("select keyword_name from duckdb_keywords()").fetchall()
 

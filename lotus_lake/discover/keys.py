@@ -151,12 +151,7 @@ class _Records:
                 )
 
     def check(self, key: Sequence[str], names_cursor: bool, is_id: bool) -> None:
-        """Refuse a key.
-
-        Raises:
-            LakeError: It is null somewhere, different records of a delivery share it, or it
-                leaves out a day.
-        """
+        """Refuse a key."""
         for column in key:
             place, count = self._one(
                 "min(__place), count(*)", where=f"where {quote(column)} is null"
@@ -201,11 +196,7 @@ class _Records:
         )
 
     def unique(self) -> tuple[str, ...]:
-        """The first of the columns' combinations that no two different records share.
-
-        Raises:
-            LakeError: There is none.
-        """
+        """The first of the columns' combinations that no two different records share."""
         values = "".join(f", any_value({quote(name)}) as {quote(name)}" for name in self._columns)
         self._connection.execute(
             f"create or replace temp table distinct_records as select __content{values}"
