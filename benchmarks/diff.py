@@ -15,10 +15,8 @@ import time
 from pathlib import Path
 
 import duckdb
-from rich.console import Console
-from rich.table import Table
 
-from lotus_lake.connection import extension_file
+from benchmarks.harness import plain_lake, show
 from lotus_lake.diff.compare import compare
 from lotus_lake.diff.sides import Side
 
@@ -63,32 +61,24 @@ def changes(rows: int) -> dict[str, str]:
 
 
 def main() -> None:
-    """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--memory", default="3GB")
     options = parser.parse_args()
-    table = Table("what differs", "scan s", "diff s", "ratio", "added", "removed", "changed")
+    rows = []
     for name, change in changes(options.rows).items():
         with tempfile.TemporaryDirectory() as folder:
-            table.add_row(name, *measure(Path(folder), options, change))
+            rows.append([name, *measure(Path(folder), options, change)])
         print(f"{name}: done", flush=True)
-    Console().print(table)
+    columns = ("what differs", "scan s", "diff s", "ratio", "added", "removed", "changed")
+    show("a diff beside full scans", columns, rows)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     print(f"peak memory {peak:.1f} GB, limit {options.memory}")
 
 
 def measure(folder: Path, options: argparse.Namespace, change: str) -> list[str]:
     """Build both sides, scan them, compare them."""
-    connection = duckdb.connect(
-        config={"memory_limit": options.memory, "temp_directory": str(folder)}
-    )
-    for extension in ("sqlite_scanner", "ducklake"):
-        connection.execute(f"load '{extension_file(extension)}'")
-    connection.execute(
-        f"attach 'ducklake:sqlite:{folder}/catalog.sqlite' as lake (data_path '{folder}/data/');"
-        "call lake.set_option('data_inlining_row_limit', 0); use lake"
-    )
+    connection = plain_lake(folder, options.memory)
     sides = [make(connection, fact(options.rows)), make(connection, change)]
     # What was just written would still be on its way to the disk while the clock runs.
     os.sync()
@@ -115,9 +105,11 @@ def make(connection: duckdb.DuckDBPyConnection, rows: str) -> Side:
         f" set preserve_insertion_order = false; insert into fct_sales {rows};"
         " reset preserve_insertion_order; commit"
     )
-    row = connection.execute("select max(snapshot_id) from ducklake_snapshots('lake')").fetchone()
+    row = connection.execute(
+        "select max(snapshot_id) from ducklake_snapshots('lakehouse')"
+    ).fetchone()
     assert row
-    return Side("lake", row[0], f"snapshot {row[0]}")
+    return Side("lakehouse", row[0], f"snapshot {row[0]}")
 
 
 def scan(connection: duckdb.DuckDBPyConnection, side: Side, columns: list[str]) -> float:

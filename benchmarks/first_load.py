@@ -1,7 +1,5 @@
 """First load of a large landing zone: the lake against two floors, in one run, as ratios.
 
-    python -m benchmarks.first_load [--orders 1000000] [--days 60] [--repeat 2] [--work DIR]
-
 Writes a sample landing zone once, then loads it with `benchmarks/floor.py` (plain DuckDB written
 by hand, and only its reading and writing of staging) and with the lake, in turns, each in a process
 of its own and into an empty lake. Ratios are of processor time in the same turn; dbt's start-up is
@@ -10,7 +8,6 @@ not counted. Needs about 5 GB of disk for a million orders.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
@@ -18,10 +15,8 @@ from datetime import date
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.harness import fresh, lake, run
+from benchmarks.harness import fresh, lake, parser, run, show
 from sample import Delivery, generate
 
 NO_UNIT_TESTS = ["--exclude-resource-type", "unit_test"]
@@ -34,15 +29,10 @@ RUNS = {
 
 
 def main() -> None:
-    """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--orders", type=int, default=1_000_000)
-    parser.add_argument("--days", type=int, default=60)
-    parser.add_argument("--repeat", type=int, default=2, help="turns of floors and lake")
-    parser.add_argument("--work", type=Path, default=Path(".lake/benchmark"))
-    arguments = parser.parse_args()
+    options = parser(__doc__, repeat=2)
+    options.add_argument("--orders", type=int, default=1_000_000)
+    options.add_argument("--days", type=int, default=60)
+    arguments = options.parse_args()
     work = arguments.work.resolve()
     landing = work / f"landing_{arguments.orders}_{arguments.days}"
     if not landing.exists():
@@ -60,7 +50,9 @@ def main() -> None:
     for turn in range(arguments.repeat):
         turns.append({name: measure(name, work, landing) for name in RUNS})
         print(f"turn {turn + 1}: {turns[-1]}", flush=True)
-    show(turns, arguments.orders)
+    title = f"first load of {arguments.orders:,} orders, medians of {len(turns)} turns"
+    columns = ("what", "seconds", "processor s", "ratio", "rounds", "peak MB", "total sales")
+    show(title, columns, (figures(name, turns) for name in RUNS))
 
 
 def remove_odd_files(delivery: Delivery) -> None:
@@ -85,29 +77,22 @@ def measure(name: str, work: Path, landing: Path) -> dict[str, float]:
         tests = ["--exclude-resource-type", "test"] if name == "tables" else []
         command = ["-m", "benchmarks.lake", "build", *NO_UNIT_TESTS, *tests]
         done = run([sys.executable, *command], lake(work, landing))
-    figures: dict[str, float] = json.loads(done.output.strip().splitlines()[-1])
-    return figures
+    found: dict[str, float] = json.loads(done.output.strip().splitlines()[-1])
+    return found
 
 
-def show(turns: list[dict[str, dict[str, float]]], orders: int) -> None:
-    """Print the medians over the turns."""
-    table = Table("what", title=f"first load of {orders:,} orders, medians of {len(turns)} turns")
-    for column in ("seconds", "processor s", "ratio", "rounds", "peak memory, MB", "total sales"):
-        table.add_column(column, justify="right")
-    for name, label in RUNS.items():
-        ratios = [
-            turn[name]["processor_seconds"] / turn["floor"]["processor_seconds"] for turn in turns
-        ]
-        table.add_row(
-            label,
-            f"{statistics.median(turn[name]['seconds'] for turn in turns):.1f}",
-            f"{statistics.median(turn[name]['processor_seconds'] for turn in turns):.1f}",
-            f"{statistics.median(ratios):.2f}",
-            f"{turns[0][name].get('rounds', '')}",
-            f"{max(turn[name]['peak_mb'] for turn in turns):,.0f}",
-            f"{turns[0][name].get('total_sales', '')}",
-        )
-    Console().print(table)
+def figures(name: str, turns: list[dict[str, dict[str, float]]]) -> list[str]:
+    """A row of the table: medians over the turns."""
+    runs, used = [turn[name] for turn in turns], "processor_seconds"
+    return [
+        RUNS[name],
+        f"{statistics.median(run['seconds'] for run in runs):.1f}",
+        f"{statistics.median(run[used] for run in runs):.1f}",
+        f"{statistics.median(turn[name][used] / turn['floor'][used] for turn in turns):.2f}",
+        f"{runs[0].get('rounds', '')}",
+        f"{max(run['peak_mb'] for run in runs):,.0f}",
+        f"{runs[0].get('total_sales', '')}",
+    ]
 
 
 if __name__ == "__main__":

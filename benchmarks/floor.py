@@ -13,24 +13,14 @@ import sys
 import time
 from pathlib import Path
 
-import duckdb
-
-from benchmarks.harness import peak_memory
-from lotus_lake.connection import extension_file
+from benchmarks.harness import peak_memory, plain_lake
 
 
 def main(landing: Path, lake: Path, physical: bool) -> None:
-    """Load everything, and say what it took."""
     lake.mkdir(parents=True)
-    connection = duckdb.connect(config={"memory_limit": "3GB", "temp_directory": str(lake / "tmp")})
-    for extension in ("sqlite_scanner", "ducklake"):
-        connection.execute(f"load '{extension_file(extension)}'")
+    connection = plain_lake(lake, "3GB")
     started, used = time.perf_counter(), time.process_time()
-    connection.execute(
-        f"attach 'ducklake:sqlite:{lake}/catalog.sqlite' as lakehouse"
-        f" (data_path '{lake}/data/', data_inlining_row_limit 0)"
-    )
-    connection.execute("use lakehouse; create schema staging")
+    connection.execute("create schema staging")
     connection.execute("set TimeZone = 'UTC'; set preserve_insertion_order = false")
     for folder in sorted(landing.glob("*/*")):
         connection.execute(

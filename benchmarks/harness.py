@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+
+from lotus_lake.config import LakeConfig
+from lotus_lake.connection import connect, extension_file
 
 PROJECT = Path(__file__).resolve().parent.parent
 DBT = str(Path(sys.executable).with_name("dbt"))
@@ -22,6 +31,45 @@ class Spent:
     passed: float
     used: float
     output: str
+
+
+def parser(description: str | None, repeat: int) -> argparse.ArgumentParser:
+    """The options that benchmarks share."""
+    options = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawTextHelpFormatter
+    )
+    options.add_argument("--repeat", type=int, default=repeat, help="measurements of each kind")
+    options.add_argument("--work", type=Path, default=PROJECT / ".lake/benchmark")
+    return options
+
+
+def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table, of figures but for its first column."""
+    table = Table(title=title)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def ask(query: str, environment: Mapping[str, str] = os.environ) -> float:
+    """What a SELECT of one number gives, from the lake of an environment."""
+    with connect(LakeConfig.from_env(environment)) as connection:
+        row = connection.execute(f"select {query}").fetchone()
+    return float(row[0]) if row else 0
+
+
+def plain_lake(place: Path, memory: str) -> duckdb.DuckDBPyConnection:
+    """An empty DuckLake in a folder, as plain DuckDB has it."""
+    connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": f"{place}/tmp"})
+    for extension in ("sqlite_scanner", "ducklake"):
+        connection.execute(f"load '{extension_file(extension)}'")
+    connection.execute(
+        f"attach 'ducklake:sqlite:{place}/catalog.sqlite' as lakehouse"
+        f" (data_path '{place}/data/', data_inlining_row_limit 0); use lakehouse"
+    )
+    return connection
 
 
 def fresh(place: Path) -> Path:

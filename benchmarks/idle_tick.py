@@ -1,20 +1,15 @@
 """A tick with nothing new, with 10,000 files in ledger and landing zone, against `dbt --version`.
 
-    python -m benchmarks.idle_tick [--files 10000] [--days 14 400] [--repeat 10] [--work DIR]
-                                   [--no-services]
-
-Makes lakes whose landing zones hold that many files, of all streams alike, over that many days,
-and feeds them: embedded ones, and some with catalogs in PostgreSQL and files in S3 (the servers of
-the tests). Then runs `scripts/scheduler.py` and `dbt --version` in turns, whole processes from
-start to end, and reports medians, and the medians of the turns' ratios: of the time that passed,
-and of the processor time that the process took, which other load on the machine does not change.
+Makes embedded lakes whose landing zones hold that many files, of all streams alike, over that many
+days, and feeds them. Then runs `scripts/scheduler.py` and `dbt --version` in turns, whole processes
+from start to end, and reports medians, and the medians of the turns' ratios: of the time that
+passed, and of the processor time, which other load on the machine does not change.
 Within 14 days every file is listed in every tick; over more days the older ones are not.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
+import operator
 import os
 import shutil
 import statistics
@@ -24,44 +19,31 @@ from datetime import date, timedelta
 from itertools import cycle, islice
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.harness import DBT, PROJECT, Spent, lake, run
+from benchmarks.harness import DBT, PROJECT, Spent, lake, parser, run, show
 from sample import generate
 
 # So that one round feeds everything; as options they would count as a change of the project.
 ALL_AT_ONCE = "{feed_max_files: 1000000, feed_max_bytes: 100000000000}"
+TICK = [sys.executable, str(PROJECT / "scripts" / "scheduler.py")]
 
 
 def main() -> None:
-    """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--files", type=int, default=10_000)
-    parser.add_argument("--days", type=int, nargs="+", default=[14, 400])
-    parser.add_argument("--repeat", type=int, default=10)
-    parser.add_argument("--work", type=Path, default=Path(".lake/benchmark"))
-    parser.add_argument("--no-services", action="store_true", help="embedded lakes only")
-    arguments = parser.parse_args()
+    options = parser(__doc__, repeat=10)
+    options.add_argument("--files", type=int, default=10_000)
+    options.add_argument("--days", type=int, nargs="+", default=[14, 400])
+    arguments = options.parse_args()
     work = arguments.work.resolve()
-
-    with contextlib.ExitStack() as servers:
-        cases: dict[str, dict[str, str]] = {}
-        for days in arguments.days:
-            landing = make_landing(work, arguments.files, days)
-            where = f"{arguments.files:,} files of {days} days"
-            cases[f"SQLite, local, {where}"] = lake(work, landing, name=f"idle_{days}")
-            if not arguments.no_services:
-                name = f"idle_production_{days}"
-                environment = servers.enter_context(production(work, landing, name))
-                cases[f"PostgreSQL, S3, {where}"] = environment
-        for name, environment in cases.items():
-            print(f"feeding: {name} ...", flush=True)
-            run([DBT, "--quiet", "build", "--vars", ALL_AT_ONCE], environment)
-            run(scheduler(), environment)
-        show(measure(cases, arguments.repeat))
+    cases: dict[str, dict[str, str]] = {}
+    for days in arguments.days:
+        landing = make_landing(work, arguments.files, days)
+        name = f"{arguments.files:,} files of {days} days"
+        cases[name] = lake(work, landing, name=f"idle_{days}")
+        print(f"feeding: {name} ...", flush=True)
+        run([DBT, "--quiet", "build", "--vars", ALL_AT_ONCE], cases[name])
+        run(TICK, cases[name])
+    columns = ("what", "seconds", "ratio to dbt --version", "processor seconds", "ratio")
+    seconds = measure(cases, arguments.repeat)
+    show("a tick with nothing new, whole processes, medians", columns, rows(seconds))
 
 
 def make_landing(work: Path, files: int, days: int) -> Path:
@@ -80,55 +62,28 @@ def make_landing(work: Path, files: int, days: int) -> Path:
     return landing
 
 
-@contextlib.contextmanager
-def production(work: Path, landing: Path, name: str) -> Iterator[dict[str, str]]:
-    """The environment of a lake on a PostgreSQL and an S3 server, with this landing zone."""
-    from tests.system import services
-
-    with services.postgres() as postgres, services.s3() as s3:
-        for bucket in ("landing", "lakehouse"):
-            s3.client.create_bucket(Bucket=bucket)
-        print(f"uploading {landing.name} ...", flush=True)
-        s3.upload("landing", landing, "raw/")
-        environment = lake(work, landing, name)
-        for variable in ("LAKE_LANDING_URL", "LAKE_CATALOG", "LAKE_DATA_URL"):
-            del environment[variable]
-        database = postgres.database("lake")
-        yield {**environment, **s3.environment, **database, "DBT_TARGET": "prod"}
-
-
 def measure(cases: dict[str, dict[str, str]], repeat: int) -> dict[str, list[Spent]]:
     """What every run took, in turns, of lakes given by their environments."""
     seconds: dict[str, list[Spent]] = {"dbt --version": []}
     for turn in range(repeat):
         seconds["dbt --version"].append(run([DBT, "--version"], dict(os.environ)))
         for name, environment in cases.items():
-            seconds.setdefault(name, []).append(run(scheduler(), environment))
+            seconds.setdefault(name, []).append(run(TICK, environment))
         print(f"turn {turn + 1} of {repeat}", flush=True)
     return seconds
 
 
-def scheduler() -> list[str]:
-    """The command of a tick."""
-    return [sys.executable, str(PROJECT / "scripts" / "scheduler.py")]
-
-
-def show(seconds: dict[str, list[Spent]]) -> None:
-    """Print the medians, and their ratios to ``dbt --version``."""
-    table = Table(title="a tick with nothing new, whole processes, medians")
-    for column in ("what", "seconds", "ratio to dbt --version", "processor seconds", "ratio"):
-        table.add_column(column, justify="left" if column == "what" else "right")
-    base = seconds["dbt --version"]
-    for name, figures in seconds.items():
+def rows(seconds: dict[str, list[Spent]]) -> Iterator[list[str]]:
+    """Medians, and their ratios to ``dbt --version``."""
+    for name in seconds:
         row = [name]
         for kind in ("passed", "used"):
-            pairs = [
-                (getattr(a, kind), getattr(b, kind)) for a, b in zip(figures, base, strict=True)
-            ]
-            row.append(f"{statistics.median(one for one, _ in pairs):.3f}")
-            row.append(f"{statistics.median(one / other for one, other in pairs):.3f}")
-        table.add_row(*row)
-    Console().print(table)
+            own, base = (
+                [getattr(one, kind) for one in seconds[of]] for of in (name, "dbt --version")
+            )
+            row.append(f"{statistics.median(own):.3f}")
+            row.append(f"{statistics.median(map(operator.truediv, own, base)):.3f}")
+        yield row
 
 
 if __name__ == "__main__":

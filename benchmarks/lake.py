@@ -16,17 +16,14 @@ import time
 
 from dbt.cli.main import dbtRunner
 
-from benchmarks.harness import peak_memory
-from lotus_lake.config import LakeConfig
-from lotus_lake.connection import connect
+from benchmarks.harness import ask, peak_memory
 
 
 def main(command: str, arguments: list[str]) -> None:
-    """Run rounds until the backlog is empty, and say what they took."""
     seconds, used, rounds = 0.0, 0.0, 0
     with open(os.devnull, "w") as silence, contextlib.redirect_stdout(silence):
         runner = dbtRunner(manifest=dbtRunner().invoke(["--quiet", "parse"]).result)
-        while rounds == 0 or number("sum(backlog_files) from lakehouse.meta.feeder_cursors"):
+        while rounds == 0 or ask("sum(backlog_files) from lakehouse.meta.feeder_cursors"):
             started = time.process_time()
             result = runner.invoke(["--quiet", command, *arguments])
             if not result.success:
@@ -39,17 +36,9 @@ def main(command: str, arguments: list[str]) -> None:
         "processor_seconds": round(used, 2),
         "rounds": rounds,
         "peak_mb": peak_memory(),
-        "total_sales": number("sum(total_sales) from lakehouse.main.fct_sales"),
+        "total_sales": ask("sum(total_sales) from lakehouse.main.fct_sales"),
     }
     print(json.dumps(figures))
-
-
-def number(query: str) -> float:
-    """Return what a SELECT of one number from the lake gives."""
-    connection = connect(LakeConfig.from_env())
-    row = connection.execute(f"select {query}").fetchone()
-    connection.close()
-    return float(row[0]) if row else 0
 
 
 if __name__ == "__main__":

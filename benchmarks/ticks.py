@@ -1,7 +1,5 @@
 """What a tick costs: beside trivial models, with nothing new, and as the lake grows older.
 
-    python -m benchmarks.ticks [--ticks 10 100] [--orders-per-day 20] [--repeat 3] [--work DIR]
-
 A day of a sample shop lands for each tick, as real small files with new rows, and one `dbt build`
 without unit tests takes it. Then, on the oldest lake: ticks with news in one stream beside a cold
 dbt project of as many trivial incremental models on DuckLake, and builds with nothing new beside
@@ -10,37 +8,27 @@ dbt project of as many trivial incremental models on DuckLake, and builds with n
 
 from __future__ import annotations
 
-import argparse
-import os
 import shutil
 import statistics
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.harness import DBT, PROJECT, Spent, fresh, lake, run
-from lotus_lake.config import LakeConfig
-from lotus_lake.connection import connect
+from benchmarks.harness import DBT, PROJECT, Spent, ask, fresh, lake, parser, run, show
 from sample import Delivery, generate
 
 START = date(2015, 1, 1)
 BUILD = [DBT, "--quiet", "build", "--exclude-resource-type", "unit_test"]
+NEWEST = "max(snapshot_id) from ducklake_snapshots('lakehouse')"
 # What news in one stream rebuilds.
 ONE_STREAM = "stg_klaviyo__events+"
 
 
 def main() -> None:
-    """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--ticks", type=int, nargs=2, default=[10, 100], help="which to compare")
-    parser.add_argument("--orders-per-day", type=int, default=20, help="how much is in a file")
-    parser.add_argument("--repeat", type=int, default=3, help="measurements of each kind")
-    parser.add_argument("--work", type=Path, default=Path(".lake/benchmark"))
-    options = parser.parse_args()
+    arguments = parser(__doc__, repeat=3)
+    arguments.add_argument("--ticks", type=int, nargs=2, default=[10, 100], help="to compare")
+    arguments.add_argument("--orders-per-day", type=int, default=20, help="how much is in a file")
+    options = arguments.parse_args()
     work = options.work.resolve()
     young, old = options.ticks
     days = old + 7
@@ -62,10 +50,10 @@ def main() -> None:
     results = {
         f"tick {number}": ticks[max(0, number - options.repeat) : number] for number in (young, old)
     }
-    before = newest_snapshot(environment)
+    before = ask(NEWEST, environment)
     repeat = range(options.repeat)
     results["nothing new"] = [run(BUILD, environment) for _ in repeat]
-    written = newest_snapshot(environment) - before
+    written = ask(NEWEST, environment) - before
     results["dbt parse"] = [run([DBT, "--quiet", "parse"], environment) for _ in repeat]
     results["news in one stream"] = []
     for number in repeat:
@@ -74,9 +62,13 @@ def main() -> None:
     models = run([DBT, "--quiet", "ls", "--select", ONE_STREAM, "--resource-type", "model"])
     count = len(models.output.splitlines())
     results["trivial models"] = trivial(work, count, options.repeat)
-    show(results, [(f"tick {old}", f"tick {young}"), ("nothing new", "dbt parse"),
-                   ("news in one stream", "trivial models")])  # fmt: skip
-    print(f"{count} models follow {ONE_STREAM}; builds with nothing new wrote {written} snapshots")
+    bases = {f"tick {old}": f"tick {young}", "nothing new": "dbt parse"}
+    bases["news in one stream"] = "trivial models"
+    columns = ("what", "seconds", "processor s", "ratio of processor time")
+    show("whole processes, medians", columns, rows(results, bases))
+    print(
+        f"{count} models follow {ONE_STREAM}; builds with nothing new wrote {written:g} snapshots"
+    )
 
 
 def deliver(delivery: Delivery, landing: Path, number: int, folder: str = "") -> None:
@@ -86,16 +78,6 @@ def deliver(delivery: Delivery, landing: Path, number: int, folder: str = "") ->
         if file.arrived_at.date() == day and file.path.startswith(folder):
             (landing / file.path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(delivery.out / file.path, landing / file.path)
-
-
-def newest_snapshot(environment: dict[str, str]) -> int:
-    """Return the lake's newest snapshot."""
-    connection = connect(LakeConfig.from_env({**os.environ, **environment}))
-    row = connection.execute(
-        "select max(snapshot_id) from ducklake_snapshots('lakehouse')"
-    ).fetchone()
-    connection.close()
-    return int(row[0]) if row else 0
 
 
 def trivial(work: Path, count: int, repeat: int) -> list[Spent]:
@@ -115,21 +97,14 @@ def trivial(work: Path, count: int, repeat: int) -> list[Spent]:
     return runs[1:]  # the first makes the tables
 
 
-def show(results: dict[str, list[Spent]], pairs: list[tuple[str, str]]) -> None:
-    """Print medians, and the ratio of the first of each pair to the second."""
-    table = Table("what", title="whole processes, medians")
-    for column in ("seconds", "processor s", "ratio of processor time"):
-        table.add_column(column, justify="right")
+def rows(results: dict[str, list[Spent]], bases: dict[str, str]) -> Iterator[list[str]]:
+    """Medians, and the ratio of some to others."""
     used = {name: statistics.median(spent.used for spent in runs) for name, runs in results.items()}
     for name, runs in results.items():
-        base = dict(pairs).get(name)
-        table.add_row(
-            name,
-            f"{statistics.median(spent.passed for spent in runs):.1f}",
-            f"{used[name]:.1f}",
-            f"{used[name] / used[base]:.2f} × {base}" if base else "",
-        )
-    Console().print(table)
+        base = bases.get(name)
+        ratio = f"{used[name] / used[base]:.2f} × {base}" if base else ""
+        passed = statistics.median(spent.passed for spent in runs)
+        yield [name, f"{passed:.1f}", f"{used[name]:.1f}", ratio]
 
 
 if __name__ == "__main__":

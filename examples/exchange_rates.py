@@ -37,12 +37,7 @@ def daily_rates(
         "updated_at", initial_value="2020-01-01T00:00:00Z"
     ),
 ) -> Iterator[list[dict[str, Any]]]:
-    """Rates that changed since the last run, page by page.
-
-    Args:
-        url: The API's address.
-        updated: How far the last run came; dlt keeps it beside the landed files.
-    """
+    """Rates that changed since the last run, page by page."""
     page: str | None = f"{url}?updated_since={updated.last_value}"
     while page:
         answer = requests.get(page).json()

@@ -36,64 +36,6 @@ from lotus_lake.connection import with_copied_catalog
 from lotus_lake.escaping import printable
 from lotus_lake.exits import Unreachable
 
-# Both databases understand these. Full paths instead of those below schema, table and data path;
-# what waits for deletion is the lake's own business.
-_MOVE_FILES = """
-create temporary table file_places as
-select distinct
-    tables.table_id,
-    case when tables.path_is_relative then
-        case when schemas.path_is_relative then (
-            select value from {schema}ducklake_metadata
-            where key = 'data_path' and scope is null
-        ) else '' end
-        || coalesce(schemas.path, '')
-    else '' end || coalesce(tables.path, '') as place
-from {schema}ducklake_table as tables
-inner join {schema}ducklake_schema as schemas on schemas.schema_id = tables.schema_id;
-update {schema}ducklake_data_file set
-    path = (
-        select place from file_places
-        where file_places.table_id = {schema}ducklake_data_file.table_id
-    ) || path,
-    path_is_relative = false
-where path_is_relative;
-update {schema}ducklake_delete_file set
-    path = (
-        select place from file_places
-        where file_places.table_id = {schema}ducklake_delete_file.table_id
-    ) || path,
-    path_is_relative = false
-where path_is_relative;
-drop table file_places;
-delete from {schema}ducklake_files_scheduled_for_deletion;
-update {schema}ducklake_metadata set value = '{branch_url}'
-where key = 'data_path' and scope is null;
-"""
-
-_KEEP_FILES_SQLITE = """
-create trigger keep_files_of_the_lake before insert on ducklake_files_scheduled_for_deletion
-when not new.path_is_relative and substr(new.path, 1, {length}) <> '{branch_url}'
-begin
-    select raise(ignore);
-end;
-"""
-
-_KEEP_FILES_POSTGRES = """
-create function {schema}keep_files_of_the_lake() returns trigger language plpgsql as $$
-begin
-    if new.path_is_relative or pg_catalog.starts_with(new.path, '{branch_url}') then
-        return new;
-    end if;
-    return null;
-end
-$$;
-create trigger keep_files_of_the_lake
-before insert on {schema}ducklake_files_scheduled_for_deletion
-for each row execute function {schema}keep_files_of_the_lake();
-"""
-
-
 _NAME = re.compile(r"[a-z0-9_]{1,40}")
 
 # More of a record is not read; one of ours has about 200 characters.
@@ -102,23 +44,13 @@ _RECORD_SIZE = 4000
 
 @dataclass(frozen=True)
 class Branch:
-    """A branch that is there.
-
-    Args:
-        name: Its name.
-        base_snapshot: The lake's newest snapshot at the moment of copying: what both share.
-        created_at: When it was made.
-        created_by: By whom, as the environment or the system calls them.
-    """
-
     name: str
-    base_snapshot: int
+    base_snapshot: int  # the lake's newest one at the moment of copying: what both share
     created_at: datetime
     created_by: str
 
     @property
     def age(self) -> timedelta:
-        """How long ago it was made."""
         return datetime.now(UTC) - self.created_at
 
     @classmethod
@@ -146,7 +78,6 @@ class Branch:
         return made
 
     def to_json(self) -> str:
-        """The branch as text."""
         return json.dumps({**asdict(self), "created_at": self.created_at.isoformat()})
 
 
@@ -195,11 +126,8 @@ def drop(lake: LakeConfig, name: str) -> None:
 
 
 def branches(lake: LakeConfig) -> tuple[list[Branch], list[str]]:
-    """The branches of a lake, oldest first; of a branch, those of the lake it is of.
-
-    Returns:
-        The branches, and a line about each thing in their place that is none: anybody who can put
-        something there must not be able to stop or hold maintenance with it.
+    """The branches of a lake, or of the lake that a branch is of, oldest first; and a line about
+    each thing in their place that is none: whoever can put it there must not hold maintenance.
 
     Raises:
         Unreachable: The catalog does not answer.
@@ -277,7 +205,6 @@ def _by() -> str:
 
 
 def user() -> str:
-    """The user of this process."""
     try:
         return os.environ.get("USER") or getpass.getuser()
     except (ImportError, KeyError, OSError):  # a container's user without a name
@@ -286,12 +213,12 @@ def user() -> str:
         return str(os.getuid())
 
 
-def _filled(sql: str, config: LakeConfig, schema: str = "") -> str:
-    return sql.format(
-        schema=schema,
-        branch_url=config.data_url.replace("'", "''"),
-        length=len(config.data_url),
-    )
+def _own_files_sql(config: LakeConfig, kind: str, schema: str = "") -> str:
+    """What makes a copied catalog one of a branch."""
+    folder = Path(__file__).parent
+    sql = "".join((folder / f"{name}.sql").read_text() for name in ("branches", f"branches_{kind}"))
+    url = config.data_url.replace("'", "''")
+    return sql.format(schema=schema, branch_url=url, length=len(config.data_url))
 
 
 # -- SQLite ----------------------------------------------------------------------------------------
@@ -318,7 +245,7 @@ def _create_in_sqlite(config: LakeConfig) -> Branch:
     _delete_catalog(path)
     with_copied_catalog(config.branch_of, path)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as catalog:
-        script = _filled(_MOVE_FILES + _KEEP_FILES_SQLITE, config)
+        script = _own_files_sql(config, "sqlite")
         catalog.executescript(f"pragma synchronous = off; begin; {script} commit;")
         catalog.execute("pragma journal_mode = wal")
         (newest,) = catalog.execute("select max(snapshot_id) from ducklake_snapshot").fetchone()
@@ -354,7 +281,7 @@ def _create_in_postgres(config: LakeConfig) -> Branch:
         for table in tables:
             cursor.execute(f'create table {branch}"{table}" (like {lake}"{table}" including all)')
             cursor.execute(f'insert into {branch}"{table}" select * from {lake}"{table}"')
-        cursor.execute(_filled(_MOVE_FILES + _KEEP_FILES_POSTGRES, config, branch))
+        cursor.execute(_own_files_sql(config, "postgres", branch))
     return made
 
 

@@ -10,22 +10,16 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import duckdb
 from rich.console import Console
 from rich.table import Table
 
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.connection import connect
 from lotus_lake.escaping import plain
 from lotus_lake.pull_request import keep_manifest
+from lotus_lake.status import read
 
 # How a node ended, in the words of the table.
 _ENDED = {"success": "built", "error": "failed", "fail": "failed", "runtime error": "failed"}
-_FED = """
-    select count(*), sum(files_loaded), sum(rows_loaded), sum(backlog_files),
-        (select count(*) from lakehouse.meta.quarantine)
-    from lakehouse.meta.feeder_cursors
-"""
 
 
 def outcomes(results: Path) -> dict[str, Counter[str]]:
@@ -48,20 +42,22 @@ def outcomes(results: Path) -> dict[str, Counter[str]]:
 
 
 def summary(config: LakeConfig, counts: dict[str, Counter[str]]) -> Table:
-    """The closing table."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("landing", plain(config.landing_url))
     try:
-        with connect(config) as connection:
-            streams, files, rows, waiting, bad = connection.execute(_FED).fetchall()[0]
-    except (LakeError, duckdb.Error):
+        streams = read(config)["streams"]
+    except LakeError:
         pass
     else:
+        files, rows, waiting, bad = (
+            sum(stream[name] for stream in streams)
+            for name in ("files_loaded", "rows_loaded", "backlog_files", "quarantined_files")
+        )
         more = f", {waiting:,} waiting for the next run" if waiting else ""
         more += f", [bold red]{bad:,} in quarantine[/]" if bad else ""
-        table.add_row("streams", f"{streams:,}")
+        table.add_row("streams", f"{len(streams):,}")
         table.add_row("files fed", f"{files:,}{more}")
         table.add_row("rows", f"{rows:,}")
     for kind, ended in counts.items():
@@ -74,12 +70,6 @@ def summary(config: LakeConfig, counts: dict[str, Counter[str]]) -> Table:
 
 
 def show(config: LakeConfig, target: Path) -> None:
-    """Print the table.
-
-    Args:
-        config: Where the lake lies.
-        target: dbt's folder of artifacts.
-    """
     counts = outcomes(target / "run_results.json")
     console = Console(highlight=False)
     if counts and not any(ended["failed"] for ended in counts.values()):

@@ -46,23 +46,13 @@ _MEGABYTES = {"M": 1, "G": 1_000, "T": 1_000_000}
 
 @dataclass(frozen=True)
 class LakeConfig:
-    """The places a lake is made of.
+    """The places a lake is made of."""
 
-    Args:
-        landing_url: Where Airbyte writes: a local folder or ``s3://bucket/prefix``, without a
-            closing slash.
-        catalog: What follows ``ducklake:`` (``sqlite:PATH`` or ``postgres:CONNECTION``).
-        data_url: Where DuckLake writes its files, with a closing slash.
-        target: The dbt target, ``local``, ``prod`` or ``pr``.
-        branch_of: For a branch, the lake that it is a branch of.
-        branch: For a branch, its name.
-    """
-
-    landing_url: str
-    catalog: str
-    data_url: str
+    landing_url: str  # a local folder or s3://bucket/prefix, without a closing slash
+    catalog: str  # what follows ducklake:, sqlite:PATH or postgres:CONNECTION
+    data_url: str  # with a closing slash
     target: str = "local"
-    branch_of: LakeConfig | None = None
+    branch_of: LakeConfig | None = None  # of a branch, the lake; and its own name
     branch: str = ""
 
     @classmethod
@@ -97,10 +87,8 @@ class LakeConfig:
         return config
 
     def of_branch(self, name: str) -> LakeConfig:
-        """The places of a branch of this lake; whether there is such a branch is not asked.
-
-        Args:
-            name: Its name; what is no letter or digit becomes ``_``, as in ``pr_12``.
+        """The places of a branch of this lake, whether or not there is one: in its name, what is no
+        letter or digit becomes ``_``.
 
         Raises:
             LakeError: The name, or this lake's data path, cannot be used for it.
@@ -120,6 +108,19 @@ class LakeConfig:
             branch=usable,
         )
 
+    @property
+    def branch_environment(self) -> dict[str, str]:
+        """What lets another process, or dbt in this one, work on this branch; its lake's own
+        places, because the defaults of the lake's target are not those of target pr."""
+        assert self.branch_of
+        return {
+            "DBT_TARGET": "pr",
+            "LAKE_BRANCH": self.branch,
+            "LAKE_LANDING_URL": self.branch_of.landing_url,
+            "LAKE_CATALOG": self.branch_of.catalog,
+            "LAKE_DATA_URL": self.branch_of.data_url,
+        }
+
     def beside_data(self, name: str) -> str:
         """A folder beside the lake's data, and never inside it, with a closing slash.
 
@@ -135,11 +136,7 @@ class LakeConfig:
         return f"{parent}{slash}{name}/"
 
     def check(self) -> None:
-        """Refuse what could never work, or would destroy landed files.
-
-        Raises:
-            LakeError: See above.
-        """
+        """Refuse what could never work, or would destroy landed files."""
         if not self.sqlite_path and _PASSWORD.search(self.catalog):
             raise LakeError(
                 "LAKE_CATALOG holds a password, which messages, logs and lists of processes would "
@@ -165,7 +162,6 @@ class LakeConfig:
 
     @property
     def uses_s3(self) -> bool:
-        """Whether any of the places is an S3 bucket."""
         return is_s3(self.landing_url) or is_s3(self.data_url)
 
     @property
@@ -187,7 +183,6 @@ class LakeConfig:
 
 
 def is_s3(url: str) -> bool:
-    """Whether a URL points into S3."""
     return url.startswith("s3://")
 
 

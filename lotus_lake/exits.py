@@ -19,7 +19,6 @@ class Exit(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """In a few words."""
         return _MEANINGS[self]
 
 

@@ -51,23 +51,12 @@ class Declared:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of metrics.
-
-    Args:
-        metrics: Their names.
-        by: Dimensions, each as in ``customer__segment``, or by its last part where that is enough;
-            one of time may end with a grain, as in ``metric_time__month``.
-        where: A condition in SQL, in which dimensions are named in the same way.
-        grain: Of ``GRAINS``, to group by the metrics' own time; empty for none.
-        first: The first day, or None for all.
-        last: The last day, or None for all.
-        limit: Row limit, or None for all.
-    """
-
     metrics: Sequence[str]
+    # Dimensions, as customer__segment, or by their last part where that is enough; one of time may
+    # end with a grain, as metric_time__month.
     by: Sequence[str] = ()
-    where: str = ""
-    grain: str = ""
+    where: str = ""  # in SQL, with dimensions named in the same way
+    grain: str = ""  # to group by the metrics' own time
     first: date | None = None
     last: date | None = None
     limit: int | None = None
@@ -92,10 +81,7 @@ class Answer:
 
 
 class Metrics:
-    """The metrics of a project.
-
-    Args:
-        manifest: The ``semantic_manifest.json`` that dbt wrote.
+    """The metrics of a project, of the ``semantic_manifest.json`` that dbt wrote.
 
     Raises:
         LakeError: The project declares none.
@@ -115,7 +101,6 @@ class Metrics:
         self._metrics: dict[str, Metric] = {metric.name: metric for metric in metrics}
 
     def declared(self) -> list[Declared]:
-        """All of them, by name."""
         return [
             Declared(
                 name,
@@ -147,10 +132,10 @@ class Metrics:
                     raise
                 raise LakeError(f"--where cannot be used: {_first_line(error)}") from error
 
-    def is_kept_apart(self, name: str) -> bool:
-        """Whether a metric is never added up over some dimension, as amounts over currencies."""
+    def kept_apart(self, name: str) -> list[str]:
+        """The dimensions over which a metric is never added up, as amounts over currencies."""
         config = self._metrics[name].config
-        return bool(config and config.meta.get("always_by"))
+        return list(config.meta.get("always_by", ())) if config else []
 
     def saved_query(self, name: str) -> tuple[list[str], str]:
         """The columns of a saved query, its dimensions first, and the SQL that has them."""
@@ -170,7 +155,13 @@ class Metrics:
         by = [f"{_TIME}__{question.grain}"] if question.grain else []
         named = [dimensions.resolve(name) for name in question.by]
         conditions = [dimensions.condition(question.where)] if question.where else []
-        apart = self._kept_apart(question.metrics, " ".join([*named, *conditions]))
+        asked = " ".join([*named, *conditions])
+        apart = [
+            dimension
+            for name in question.metrics
+            for dimension in self.kept_apart(name)
+            if not re.search(rf"\b{re.escape(dimension)}\b", asked)
+        ]
         by = list(dict.fromkeys([*by, *named, *apart]))
         conditions += [
             f"{_template(_TIME, 'TimeDimension', 'day')} {comparison} '{day}'"
@@ -190,26 +181,16 @@ class Metrics:
             raise LakeError(_message(error)) from error
         return [*by, *question.metrics], explained.sql_statement.without_descriptions.sql
 
-    def _kept_apart(self, metrics: Sequence[str], named: str) -> list[str]:
-        """The dimensions over which metrics are never added up, but for those that are named."""
-        configs = [self._metrics[name].config for name in metrics]
-        return [
-            dimension
-            for config in configs
-            for dimension in (config.meta.get("always_by", []) if config else [])
-            if not re.search(rf"\b{re.escape(dimension)}\b", named)
-        ]
-
     def _dimensions(self, metrics: Sequence[str]) -> _Dimensions:
         found = {}
         for item in self._engine.list_group_bys(metric_names=list(metrics)):
             if isinstance(item, Entity):
-                found[item.name] = _Kind("Entity")
+                found[item.name] = ("Entity", "")
             elif item.type is DimensionType.TIME and item.type_params:
                 grain = item.type_params.time_granularity.value
-                found[item.granularity_free_dunder_name] = _Kind("TimeDimension", grain)
+                found[item.granularity_free_dunder_name] = ("TimeDimension", grain)
             else:
-                found[item.granularity_free_dunder_name] = _Kind("Dimension")
+                found[item.granularity_free_dunder_name] = ("Dimension", "")
         return _Dimensions(found)
 
 
@@ -244,18 +225,10 @@ class _DuckDb:
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """What a dimension is in MetricFlow's templates, and of a time its own grain."""
-
-    template: str
-    grain: str = ""
-
-
-@dataclass(frozen=True)
 class _Dimensions:
     """What metrics have in common to be grouped by, by name."""
 
-    kinds: dict[str, _Kind]
+    kinds: dict[str, tuple[str, str]]  # in MetricFlow's templates; and of a time its own grain
 
     def names(self) -> list[str]:
         """Their names, without the longer of two ways to a column."""
@@ -265,24 +238,15 @@ class _Dimensions:
         return sorted(nearest.values(), key=lambda name: (name != _TIME, _links(name), name))
 
     def listed(self) -> str:
-        """Their names, for a message."""
         return ", ".join(self.names())
 
     def resolve(self, name: str) -> str:
-        """The full name of a dimension, that of a time with its grain.
-
-        Raises:
-            LakeError: There is none of the name, or several, or it has no grain.
-        """
+        """The full name of a dimension, that of a time with its grain."""
         full, grain = self._find(name)
         return f"{full}__{grain}" if grain else full
 
     def condition(self, where: str) -> str:
-        """A condition with MetricFlow's templates in place of the dimensions' names.
-
-        Raises:
-            LakeError: It names something that is no dimension, or nothing.
-        """
+        """A condition with MetricFlow's templates in place of the dimensions' names."""
         with duckdb.connect() as connection:
             keywords = connection.execute("select keyword_name from duckdb_keywords()").fetchall()
 
@@ -291,7 +255,7 @@ class _Dimensions:
             if name[0] in "'\"{" or ((name.lower(),) in keywords and not self._ways(name)):
                 return name
             full, grain = self._find(name)
-            return _template(full, self.kinds[full].template, grain)
+            return _template(full, self.kinds[full][0], grain)
 
         written = _WORDS.sub(template, where)
         if "{{" not in written:
@@ -306,7 +270,7 @@ class _Dimensions:
         nearest = [way for way in ways if _links(way) == min(map(_links, ways))]
         if not nearest:
             time, _, other = base.rpartition("__")
-            if any(self.kinds[way].grain for way in self._ways(time)):
+            if any(self.kinds[way][1] for way in self._ways(time)):
                 raise LakeError(f"{other} is no grain of {time}: take {', '.join(GRAINS)}.")
             near = _near(base, self.names())
             raise LakeError(
@@ -314,7 +278,7 @@ class _Dimensions:
             )
         if len(nearest) > 1:
             raise LakeError(f"{name} is ambiguous: say which of {', '.join(sorted(nearest))}.")
-        own = self.kinds[nearest[0]].grain
+        own = self.kinds[nearest[0]][1]
         if grain and not own:
             raise LakeError(f"{nearest[0]} is no time and has no grain: leave __{grain} out.")
         return nearest[0], grain or own

@@ -137,16 +137,7 @@ class PullRequest:
                 *arguments,
                 *("--state", str(self._state), "--target-path", str(self._out)),
             ],
-            env={
-                **os.environ,
-                "DBT_TARGET": "pr",
-                "LAKE_BRANCH": self._branch.branch,
-                "DBT_USE_COLORS": "false",
-                # The defaults of the lake's target are not those of target pr.
-                "LAKE_LANDING_URL": self._lake.landing_url,
-                "LAKE_CATALOG": self._lake.catalog,
-                "LAKE_DATA_URL": self._lake.data_url,
-            },
+            env={**os.environ, **self._branch.branch_environment, "DBT_USE_COLORS": "false"},
             stdout=stdout,
             text=True,
             check=False,

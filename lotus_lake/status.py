@@ -29,10 +29,7 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
 def read(config: LakeConfig) -> dict[str, Any]:
-    """Read the lake's own bookkeeping, all as of one moment.
-
-    Returns:
-        ``at``, and the rows of ``streams``, ``quarantine`` and ``deliveries``.
+    """Read the lake's own bookkeeping, all as of one moment, ``at``: the rows of ``_PARTS``.
 
     Raises:
         Unreachable: There is none, or it cannot be read.

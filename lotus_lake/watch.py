@@ -10,24 +10,17 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from watchfiles import Change, DefaultFilter, watch
 
 from lotus_lake import branches
 from lotus_lake.config import LakeConfig, LakeError
 from lotus_lake.escaping import printable
-from lotus_lake.exits import Exit
 from lotus_lake.scheduler.build import close_duckdb
 from lotus_lake.settings import folders, project_folder
 
-if TYPE_CHECKING:
-    from dbt.cli.main import dbtRunner, dbtRunnerResult
-
-# Editors write a file in several steps; a pause of this many milliseconds ends a save.
-_DEBOUNCE = 300
 _WAITING = "Waiting for a save; Ctrl-C leaves."
-_SUFFIXES = (".sql", ".yml", ".yaml", ".csv", ".md")
 
 
 class ProjectFiles(DefaultFilter):
@@ -35,46 +28,27 @@ class ProjectFiles(DefaultFilter):
 
     def __call__(self, change: Change, path: str) -> bool:
         """Whether the change of a file is one of the project."""
-        return path.endswith(_SUFFIXES) and super().__call__(change, path)
+        return path.endswith((".sql", ".yml", ".yaml", ".csv", ".md")) and super().__call__(
+            change, path
+        )
 
 
-def on_branch(lake: LakeConfig) -> str:
-    """Let what runs in this process from now on work on a branch, which is made if it is not there.
-
-    Returns:
-        Its name: that of the environment, else ``watch_`` and the user's name.
+def run(lake: LakeConfig, select: str) -> None:
+    """Build what dbt's ``--select`` names once, then after each save, until Ctrl-C: on the branch
+    of the environment, else on one called ``watch_`` and the user's name, which is made if needed.
 
     Raises:
-        LakeError: There is no lake to branch.
+        LakeError: What is named selects nothing at the start, or there is no lake to branch.
     """
+    branch = lake if lake.branch else lake.of_branch(f"watch_{branches.user()}")
     if lake.branch:
-        return branches.require(lake).name
-    config = lake.of_branch(f"watch_{branches.user()}")
-    if not branches.find(config):
-        branches.create(lake, config.branch)
-    # The defaults of the lake's target are not those of target pr.
-    os.environ |= {
-        **{"DBT_TARGET": "pr", "LAKE_BRANCH": config.branch, "LAKE_LANDING_URL": lake.landing_url},
-        **{"LAKE_CATALOG": lake.catalog, "LAKE_DATA_URL": lake.data_url},
-    }
-    return config.branch
-
-
-def run(lake: LakeConfig, select: str) -> int:
-    """Build once, then after each save, until Ctrl-C.
-
-    Args:
-        lake: Where the lake lies.
-        select: What to build, as for dbt's ``--select``.
-
-    Raises:
-        LakeError: What is named selects nothing at the start, or there is no lake.
-    """
-    branch = on_branch(lake)
-    print(
-        f"Building {select} on branch {branch}, now and on each save. "
-        f"To drop it: lake branch drop {branch}",
-        flush=True,
+        branches.require(branch)
+    elif not branches.find(branch):
+        branches.create(lake, branch.branch)
+    os.environ |= branch.branch_environment
+    _say(
+        f"Building {select} on branch {branch.branch}, now and on each save. "
+        f"To drop it: lake branch drop {branch.branch}"
     )
     project = project_folder()
     watched = [project / name for paths in folders(project).values() for name in paths]
@@ -89,7 +63,8 @@ def run(lake: LakeConfig, select: str) -> int:
         saves = watch(
             *(path for path in watched if path.exists()),
             watch_filter=ProjectFiles(),
-            debounce=_DEBOUNCE,
+            # Editors write a file in several steps; a pause of this many milliseconds ends a save.
+            debounce=300,
             step=100,
             rust_timeout=200,
             yield_on_timeout=True,
@@ -98,19 +73,17 @@ def run(lake: LakeConfig, select: str) -> int:
         done = _build(runner, select)
         if done.success and not getattr(done.result, "results", ()):
             raise LakeError(f"{select} selects nothing; `dbt ls` lists what there is.")
-        print(_WAITING, flush=True)
+        _say(_WAITING)
         for changed in filter(None, saves):
             names = sorted({Path(path).name for _, path in changed})
-            print(f"\nSaved: {printable(', '.join(names))}", flush=True)
+            _say(f"\nSaved: {printable(', '.join(names))}")
             _build(runner, select)
-            print(_WAITING, flush=True)
+            _say(_WAITING)
     except KeyboardInterrupt:
-        pass
-    print("\nNo longer watching.")
-    return Exit.OK
+        _say("\nNo longer watching.")
 
 
-def _build(runner: dbtRunner, select: str) -> dbtRunnerResult:
+def _build(runner: Any, select: str) -> Any:
     """Run ``dbt build`` in this process; what was parsed before is parsed only where it changed."""
     result = runner.invoke(["build", "--select", select])
     # dbt-duckdb keeps its DuckDB for the process's life: it would hold the catalog's file open.
@@ -118,3 +91,7 @@ def _build(runner: dbtRunner, select: str) -> dbtRunnerResult:
     if isinstance(result.exception, KeyboardInterrupt):
         raise result.exception
     return result
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

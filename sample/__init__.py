@@ -44,12 +44,10 @@ class DeliveredFile:
 
     @property
     def source(self) -> str:
-        """The first folder."""
         return self.path.split("/")[0]
 
     @property
     def stream(self) -> str:
-        """The second folder."""
         return self.path.split("/")[1]
 
 

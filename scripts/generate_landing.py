@@ -19,7 +19,6 @@ from sample import LandingError, generate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="directory to write")
     parser.add_argument("--orders", type=int, default=3_000, help="default %(default)s")

@@ -46,7 +46,6 @@ class Command(click.Command):
             fail(ctx.command_path, problem.line, problem.exit)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples."""
         with formatter.section("Examples"):
             for example in self.examples:
                 formatter.write(f"{'':{formatter.current_indent}}{example}\n")
@@ -82,7 +81,6 @@ class Lake(click.Group):
         sys.exit(int(code or 0))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the sections."""
         for title, names in self.sections.items():
             with formatter.section(title):
                 formatter.write_dl(

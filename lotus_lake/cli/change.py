@@ -170,7 +170,7 @@ def pr(branch: str) -> int:
 
 @command("lake watch fct_orders", "lake watch fct_orders+")
 @click.argument("select", nargs=-1, required=True)
-def watch(select: tuple[str, ...]) -> int:
+def watch(select: tuple[str, ...]) -> None:
     """Build models and their tests, now and on each save, until Ctrl-C.
 
     SELECT is what to build, as for dbt's --select. It builds on a branch of the lake, called
@@ -180,7 +180,7 @@ def watch(select: tuple[str, ...]) -> int:
     """
     from lotus_lake import watch as watching
 
-    return watching.run(LakeConfig.from_env(), " ".join(select))
+    watching.run(LakeConfig.from_env(), " ".join(select))
 
 
 # -- streams ---------------------------------------------------------------------------------------
@@ -269,13 +269,13 @@ def _add(
     from lotus_lake import airbyte
     from lotus_lake.discover.new_stream import choose, write
 
-    key, cursor = choose(connection, found, given, cursor)
-    files = write(project_folder(), found, key.columns, cursor)
+    key, why, cursor = choose(connection, found, given, cursor)
+    files = write(project_folder(), found, key, cursor)
     how = f"newest by {cursor}" if cursor else "newest by the file that came last"
     if found.is_airbyte and not cursor:
         how = "sent whole, so the newest generation is the truth"
-    say(f"{found.label}: key {', '.join(key.columns)}, {how}." if key.columns else found.label)
-    say(f"Why: {key.reason}.")
+    say(f"{found.label}: key {', '.join(key)}, {how}." if key else found.label)
+    say(f"Why: {why}.")
     say("Written or changed:")
     if found.is_airbyte:
         files += airbyte.update(*_manifest_and_catalogs())

@@ -81,13 +81,13 @@ def as_of(table: str, at: str, where: str, as_json: bool) -> None:
     AT is a date (its 00:00), a time (UTC unless it says) or a snapshot's number. Each change is
     told with its run and the landed files or the code that caused it.
     """
-    from lotus_lake.history import command
+    from lotus_lake import history
 
-    found = command.look(table, at, where, target_folder() / "manifest.json")
+    found = history.look(table, at, where, target_folder() / "manifest.json")
     if as_json:
         print_json(found)
     else:
-        command.show(found)
+        history.show(found)
 
 
 @command("lake metrics", "lake metrics --json | jq '.[].name'")
@@ -162,11 +162,7 @@ def metric(
 
 
 def _declared_metrics() -> Metrics:
-    """The project's metrics.
-
-    Raises:
-        LakeError: MetricFlow is not installed, or dbt cannot parse the project.
-    """
+    """The project's metrics."""
     from lotus_lake.config import LakeError
 
     try:

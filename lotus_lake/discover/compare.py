@@ -47,7 +47,6 @@ class Discovery:
 
     @property
     def label(self) -> str:
-        """The stream as messages name it."""
         return f"{self.source}.{self.stream}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -123,7 +122,6 @@ def _scan(
     files: Sequence[LandedFile],
     found: Discovery,
 ) -> None:
-    """Fill in what the files hold."""
     declared = {
         name: type_
         for name, type_ in (stream.columns if stream else {}).items()

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations, groupby
 from math import prod
 from typing import Any
@@ -55,55 +54,33 @@ _PROSE = re.compile(
 _DAY = re.compile(r"(^|_)(date|day)$")
 
 
-@dataclass(frozen=True)
-class Key:
-    """Columns that identify a record; none of a stream without a key.
-
-    Args:
-        columns: Their names, as they landed.
-        reason: Why these, for people.
-    """
-
-    columns: tuple[str, ...]
-    reason: str
-
-
 def find_key(
     connection: duckdb.DuckDBPyConnection,
     found: Discovery,
     given: Sequence[str] | None,
     cursor: str | None,
     names_cursor: bool,
-) -> Key:
-    """The key as given, or one that what landed proposes.
+) -> tuple[tuple[str, ...], str]:
+    """The key as given, or, for None, one that what landed proposes; and why it is one.
 
-    Args:
-        connection: Where landed files can be read; it gets a temporary table.
-        found: The stream, with its probed files.
-        given: The columns of the key; None to have one proposed.
-        cursor: The column that orders versions, or None.
-        names_cursor: Whether a person named the cursor.
+    The connection can read landed files, and gets temporary tables. ``names_cursor``: a person
+    named the cursor, so what has other values of it are versions.
 
     Raises:
         LakeError: The key is null somewhere, or different records share it; or none is found.
     """
     records = _Records(connection, found, given, cursor)
-    ids = _ids(found)
-    if given is not None:
-        is_id = len(given) == 1 and given[0] in ids
-        records.check(given, names_cursor or is_id, is_id)
-        return Key(tuple(given), f"as given, and {records.verdict()}")
-    if ids:
-        records.check(ids[:1], are_versions=True, is_id=True)
-        return Key(tuple(ids[:1]), f"by its name, and {records.verdict()}")
-    return Key(records.unique(), f"no two different records of {records.seen} share it")
-
-
-def _ids(found: Discovery) -> list[str]:
-    """The columns that are called as the stream's own id is."""
     names = ("id", f"{record_of(found.stream)}_id", f"{found.stream}_id")
     by_name = {plain_name(name): name for name in found.columns}
-    return [by_name[name] for name in names if name in by_name]
+    ids = [by_name[name] for name in names if name in by_name]
+    if given is None and not ids:
+        return records.unique(), f"no two different records of {records.seen} share it"
+    key = tuple(ids[:1] if given is None else given)
+    records.check(key, names_cursor, is_id=len(key) == 1 and key[0] in ids)
+    said = "by its name" if given is None else "as given"
+    return key, (
+        f"{said}, and no two different records of a {records.delivery} share it: {records.seen}"
+    )
 
 
 class _Records:
@@ -119,7 +96,7 @@ class _Records:
         self._connection = connection
         self._found = found
         self._cursor = cursor
-        self._delivery = "sync" if found.is_airbyte and not cursor else "file"
+        self.delivery = "sync" if found.is_airbyte and not cursor else "file"
         self._columns = [
             name
             for name in found.columns
@@ -162,7 +139,7 @@ class _Records:
                 }
                 own = [value for name, value in value_of.items() if not name.startswith("_")]
                 delivery = path
-                if self._delivery == "sync":
+                if self.delivery == "sync":
                     sync = f"({value_of['_airbyte_meta']}).sync_id"
                     generation = value_of["_airbyte_generation_id"]
                     delivery = f"coalesce({generation} || ' ' || {sync}, {path})"
@@ -173,22 +150,8 @@ class _Records:
                     f" from {prober.relation(group.probes)}"
                 )
 
-    def verdict(self) -> str:
-        """What is known of a key that was not refused."""
-        return f"no two different records of a {self._delivery} share it: {self.seen}"
-
-    def check(self, key: Sequence[str], are_versions: bool, is_id: bool) -> None:
-        """Refuse a key.
-
-        Args:
-            key: Its columns.
-            are_versions: Whether records with other values of the cursor may be versions.
-            is_id: Whether it is the stream's own id.
-
-        Raises:
-            LakeError: It is null somewhere, different records of a delivery share it, or it
-                leaves out a day.
-        """
+    def check(self, key: Sequence[str], names_cursor: bool, is_id: bool) -> None:
+        """Refuse a key."""
         for column in key:
             place, count = self._one(
                 "min(__place), count(*)", where=f"where {quote(column)} is null"
@@ -198,6 +161,8 @@ class _Records:
                     f"{self._found.label}: {column} can be in no key: it has no value in "
                     f"{_place(place)} (rows without one: {count:,})."
                 )
+        # Records of one key with other values of the cursor.
+        are_versions = names_cursor or is_id
         versions = [quote(self._cursor)] if self._cursor and are_versions else []
         order = None if are_versions else self._cursor
         self._refuse_shared(key, ["__delivery", *versions], "__content", order)
@@ -208,10 +173,8 @@ class _Records:
     def _refuse_shared(
         self, key: Sequence[str], among: Sequence[str], what: str, order: str | None
     ) -> None:
-        """Refuse a key that rows share which differ in something, and agree in other columns.
-
-        ``order`` is the column that may tell which of them is the newest.
-        """
+        """Refuse a key that rows share which differ in something, and agree in other columns;
+        ``order`` may tell which of them is the newest."""
         columns = [quote(column) for column in key]
         shared = self._connection.execute(
             "select count(*) over (),"
@@ -233,11 +196,7 @@ class _Records:
         )
 
     def unique(self) -> tuple[str, ...]:
-        """The first of the columns' combinations that no two different records share.
-
-        Raises:
-            LakeError: There is none.
-        """
+        """The first of the columns' combinations that no two different records share."""
         values = "".join(f", any_value({quote(name)}) as {quote(name)}" for name in self._columns)
         self._connection.execute(
             f"create or replace temp table distinct_records as select __content{values}"

@@ -17,7 +17,7 @@ import yaml
 
 from lotus_lake.config import LakeError
 from lotus_lake.discover.compare import Discovery, type_text
-from lotus_lake.discover.keys import Key, find_key
+from lotus_lake.discover.keys import find_key
 from lotus_lake.discover.names import expression_of, is_plain, plain_name, record_of
 from lotus_lake.schema.types import Type
 
@@ -31,14 +31,9 @@ def choose(
     found: Discovery,
     key: Sequence[str] | None,
     cursor: str | None,
-) -> tuple[Key, str | None]:
-    """The columns that identify a record and order its versions, proposed where not named.
-
-    Args:
-        connection: Where landed files can be read.
-        found: The stream.
-        key: Columns of its key; empty for a stream without one, None to have it proposed.
-        cursor: The column that orders versions, or None.
+) -> tuple[tuple[str, ...], str, str | None]:
+    """The columns that identify a record, why these, and the one that orders its versions, proposed
+    where they are None; an empty key is that of a stream without one.
 
     Raises:
         LakeError: The stream is declared already, a column is missing, a name is not plain, or the
@@ -74,9 +69,9 @@ def choose(
             )
     order = names[cursor] if cursor else None
     if key is not None and not columns:
-        return Key((), "no key, as asked, so there is no int_ model"), order
+        return (), "no key, as asked, so there is no int_ model", order
     given = [names[column] for column in columns] or None
-    return find_key(connection, found, given, order, names_cursor), order
+    return *find_key(connection, found, given, order, names_cursor), order
 
 
 def write(project: Path, found: Discovery, key: tuple[str, ...], cursor: str | None) -> list[Path]:
@@ -135,7 +130,6 @@ def _lists(project: Path, values: dict[str, str]) -> dict[Path, str]:
 
 
 def columns_text(columns: dict[str, Type]) -> str:
-    """Columns as YAML of a source or a model."""
     return _yaml(_described(columns))
 
 
@@ -167,7 +161,6 @@ def _values(found: Discovery, key: tuple[str, ...], cursor: str | None) -> dict[
 
 
 def _model(found: Discovery, key: tuple[str, ...], cursor: str | None) -> dict[str, str]:
-    """What the templates of the int_ model say."""
     record_id = f"{record_of(found.stream)}_id"
     names = {column: record_id if column.lower() == "id" else plain_name(column) for column in key}
     outputs = _outputs(found.columns, {*names.values(), *map(plain_name, key)})
@@ -178,18 +171,13 @@ def _model(found: Discovery, key: tuple[str, ...], cursor: str | None) -> dict[s
             *((name, expression) for name, (expression, _) in outputs.items()),
         ]
     ]
-    tests = ["unique", "not_null"] if len(key) == 1 else ["not_null"]
     described: list[dict[str, Any]] = [
-        {**column, "data_tests": list(tests)}
+        {**column, "data_tests": ["not_null"]}
         for column in _described({name: found.columns[column] for column, name in names.items()})
     ]
     described += _described({name: type_ for name, (_, type_) in outputs.items()})
-    combination = {
-        "lotus_lake.unique_combination": {"arguments": {"columns": list(names.values())}}
-    }
-    test = f"data_tests:\n{textwrap.indent(_yaml([combination]), '  ')}\n" if len(key) > 1 else ""
     return {
-        "tests": textwrap.indent(test, " " * 4),
+        "keys": ", ".join(names.values()),
         "selected": textwrap.indent(",\n".join(selected), " " * 8),
         "outputs": textwrap.indent(_yaml(described), " " * 6),
         **_unit_test(found, outputs, names, cursor),

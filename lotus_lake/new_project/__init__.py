@@ -22,16 +22,11 @@ def engine() -> Path:
 
 
 def init(project: Path) -> Iterator[tuple[str, bool]]:
-    """Write what a folder lacks to be a dbt project on the engine; say what is left to do.
+    """Write what a folder lacks to be a dbt project on the engine; yield what was written, and
+    what is left to a person, with whether it is the latter.
 
     The engine's dbt package is copied, so that macros and Python are always of one version: run it
     again after an upgrade. Nothing else that exists is changed.
-
-    Args:
-        project: The folder, empty or a dbt project.
-
-    Yields:
-        What was written, and what is left to a person; with whether it is the latter.
 
     Raises:
         LakeError: A file of the project cannot be read.

@@ -33,17 +33,8 @@ STEPS: dict[str, Callable[..., Iterable[str] | None]] = {
 def operate(
     connection: duckdb.DuckDBPyConnection, config: LakeConfig, step: str, given: str
 ) -> dict[str, Any]:
-    """Take a step of a run.
-
-    Args:
-        connection: Of its own, with the lake attached; no transaction open.
-        config: Where the lake lies.
-        step: A key of ``STEPS``.
-        given: Its arguments, as a JSON object.
-
-    Returns:
-        ``problem``: what went wrong, or None; ``warnings``: lines that dbt has to warn of.
-    """
+    """Take a step of ``STEPS``, with arguments as a JSON object, on a connection of its own: what
+    went wrong, or None, as ``problem``, and lines that dbt has to warn of as ``warnings``."""
     try:
         warnings = STEPS[step](Lake(connection, config), **json.loads(given)) or ()
         return {"problem": None, "warnings": [printable(line) for line in warnings]}

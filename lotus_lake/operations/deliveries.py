@@ -96,8 +96,6 @@ def sweep(lake: Lake, dry_run: bool) -> Iterator[LandedFile]:
 
 @dataclass(frozen=True)
 class FedFile:
-    """A row of the ledger."""
-
     path: str
     etag: str
     cursor_version: int
@@ -115,7 +113,6 @@ class Found:
     files: Sequence[FedFile]
 
     def title(self, verb: str) -> str:
-        """What is done to how many files, in words."""
         return f"{verb} {counted(len(self.files), 'file')} of {self.stream.label}"
 
     @property

@@ -23,17 +23,11 @@ FILES = f"{ALIAS}.meta.feeder_files"
 
 @dataclass(frozen=True)
 class Lake:
-    """A lake and its landing zone.
-
-    Args:
-        connection: Has the lake attached; no transaction is open.
-        config: Where it lies.
-        run: What signs its commits; None within dbt, which is a run by itself.
-    """
+    """A lake, attached, with no transaction open; and its landing zone."""
 
     connection: duckdb.DuckDBPyConnection
     config: LakeConfig
-    run: races.Run | None = None
+    run: races.Run | None = None  # signs its commits; None within dbt, which is a run by itself
 
     @cached_property
     def landing(self) -> Landing:
@@ -64,7 +58,6 @@ class Lake:
         return chosen
 
     def fetch(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """Rows of a query."""
         return self.connection.execute(sql, parameters).fetchall()
 
     def commit(self, sql: str, message: str) -> None:
@@ -80,9 +73,6 @@ class Lake:
 @contextmanager
 def opened(command: str) -> Iterator[Lake]:
     """Open the lake that the environment names, for a command that may change it.
-
-    Args:
-        command: Its name, such as ``undo``, which signs what it commits.
 
     Raises:
         LakeError: The environment is wrong, or the lake was never built.

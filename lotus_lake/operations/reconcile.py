@@ -36,16 +36,11 @@ class Reconciled:
 
 
 def reconcile(lake: Lake, name: str | None, read_files: bool) -> Iterator[Reconciled]:
-    """Compare, for every stream, what lies in the landing zone, what the ledger says, what the
-    files themselves say and what staging has. Changes nothing.
+    """Compare, for a stream, a source's streams or all, what lies in the landing zone, what the
+    ledger says, what the files themselves say and what staging has. Changes nothing.
 
     Files that are gone from landing after they were fed are no difference (the lake owns its rows),
     except registered ones; quarantined files are listed, since the ledger accounts for them.
-
-    Args:
-        lake: The lake.
-        name: A stream, or a source for all of its streams; None for all.
-        read_files: Whether each file is asked for its rows.
 
     Raises:
         LakeError: There is no such stream.

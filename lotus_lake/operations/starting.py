@@ -70,11 +70,8 @@ def create_meta(lake: Lake) -> None:
 def declare_streams(lake: Lake, sources: list[dict[str, Any]], defaults: dict[str, Any]) -> None:
     """Give each declared stream its cursor row, which keeps its declaration.
 
-    Args:
-        lake: The lake.
-        sources: The project's streams, each a mapping: ``node``, the source as dbt's manifest has
-            it, and ``table``, what it is fed into.
-        defaults: The variables ``feed_*`` that the project sets.
+    Of each source ``node`` is what dbt's manifest has, ``table`` what it is fed into; ``defaults``
+    are the variables ``feed_*`` that the project sets.
 
     Raises:
         LakeError: A declaration is wrong; the message names stream and setting.

@@ -11,9 +11,10 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from lotus_lake import branches, races, settings
+from lotus_lake import branches, settings
 from lotus_lake.config import LakeError
 from lotus_lake.connection import ALIAS
 from lotus_lake.escaping import printable
@@ -22,36 +23,22 @@ from lotus_lake.schema.types import literal
 from lotus_lake.wording import counted
 
 _CATALOG = f"__ducklake_metadata_{ALIAS}"
+# Views of what upkeep looks at.
+_VIEWS = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 # Only ever grow; what else is in schema meta is changed by every build.
 _HISTORY = ("invocations", "node_results")
-# A table of schema meta whose rows builds change.
-_IS_BOOKKEEPING = f"(schema_name = 'meta' and table_name not in {_HISTORY})"
-# The files of the newest snapshot, with the number of rows that are deleted from them, or null.
-_FILES = f"""
-    select schemas.schema_name, tables.table_name, tables.table_id, files.path,
-        files.path_is_relative, files.file_size_bytes, files.record_count,
-        deletes.delete_count as deleted
-    from {_CATALOG}.ducklake_data_file as files
-    inner join {_CATALOG}.ducklake_table as tables
-        on files.table_id = tables.table_id and tables.end_snapshot is null
-    inner join {_CATALOG}.ducklake_schema as schemas
-        on tables.schema_id = schemas.schema_id and schemas.end_snapshot is null
-    left join (from {_CATALOG}.ducklake_delete_file where end_snapshot is null) as deletes
-        on files.data_file_id = deletes.data_file_id
-    where files.end_snapshot is null
-"""
-# What a step is measured by: files and bytes that any snapshot uses, and that readers of the newest
-# open; and the files on the list of files to delete.
-_STORED = f"""
-    select count(*), coalesce(sum(file_size_bytes), 0)::bigint
-    from (
-        select file_size_bytes, end_snapshot from {_CATALOG}.ducklake_data_file
-        union all
-        select file_size_bytes, end_snapshot from {_CATALOG}.ducklake_delete_file
-    )
-"""
-_LIVE = f"{_STORED} where end_snapshot is null"
+# What a step is measured by, in files and bytes.
+_LIVE = "select live_files, live_bytes from stored"
+_STORED = "select files, bytes from stored"
 _WAITING = f"select count(*), null from {_CATALOG}.ducklake_files_scheduled_for_deletion"
+_RECORD = f"""
+    insert into {ALIAS}.meta.invocations by name
+    select $id as invocation_id, nullif($tick, '') as tick_id, 'maintain' as command,
+        $target as target, nullif($code, '') as code_version, $started as started_at,
+        now() as finished_at, 'success' as status, 0 as error_count, 0 as warn_count,
+        0 as built_count, 0 as rows_affected,
+        (select max(snapshot_id) from {_CATALOG}.ducklake_snapshot) as snapshot_id
+"""
 
 _LINE = "{:<9}{:<44}{:>7}{:>18}{:>22}{:>8}"
 HEADER = _LINE.format("step", "what", "tables", "files", "MB", "seconds")
@@ -86,25 +73,15 @@ def maintain(
     dry_run: bool = False,
     keep_landed: bool = False,
 ) -> Iterator[Step]:
-    """Prune run history, flush, rewrite and merge files, expire snapshots and delete files.
+    """Prune run history, flush, rewrite and merge files, expire snapshots and delete files, as
+    ``settings.of_project`` says; it is recorded in meta.invocations, beside dbt's runs.
 
-    It is recorded in meta.invocations, beside dbt's runs.
-
-    Args:
-        lake: The lake.
-        given: Settings that say what to keep (``settings.of_project``).
-        warn: Takes warnings about schemas that look like branches and are none.
-        dry_run: Whether nothing is changed.
-        keep_landed: Whether files that are not the lake's own are taken off the list of files to
-            delete, and stay where they lie.
-
-    Yields:
-        Each step, when it is done.
+    ``keep_landed``: files that are not the lake's own are taken off the list of files to delete.
 
     Raises:
         LakeError: A file that is not the lake's own waits for deletion; nothing was deleted.
     """
-    (started,) = lake.fetch("select now()::varchar")[0]
+    (started,) = lake.fetch("select now()")[0]
     held = _holding(lake, given["branch_hold_days"], warn)
     upkeep = _Upkeep(lake, given, dry_run=dry_run)
     check_deletions(lake, keep_landed and not dry_run)
@@ -114,21 +91,14 @@ def maintain(
         else:
             yield upkeep.take(name)
     if not dry_run and lake.run:
-        lake.connection.execute(_record_sql(lake.run, lake.config.target, started))
-
-
-def _record_sql(run: races.Run, target: str, started: str) -> str:
-    tick, code = (os.environ.get(f"LAKE_{name}") or "" for name in ("TICK_ID", "CODE_VERSION"))
-    return (
-        f"insert into {ALIAS}.meta.invocations by name select"
-        f" {literal(run.invocation_id)} as invocation_id, nullif({literal(tick)}, '') as tick_id,"
-        f" 'maintain' as command, {literal(target)} as target,"
-        f" nullif({literal(code)}, '') as code_version,"
-        f" {literal(started)}::timestamptz as started_at, now() as finished_at,"
-        f" (select max(snapshot_id) from __ducklake_metadata_{ALIAS}.ducklake_snapshot)"
-        " as snapshot_id, 'success' as status, 0 as error_count, 0 as warn_count,"
-        " 0 as built_count, 0 as rows_affected"
-    )
+        values = {
+            "id": lake.run.invocation_id,
+            "tick": os.environ.get("LAKE_TICK_ID") or "",
+            "target": lake.config.target,
+            "code": os.environ.get("LAKE_CODE_VERSION") or "",
+            "started": started,
+        }
+        lake.connection.execute(_RECORD, values)
 
 
 def keep_up(lake: Lake, **given: int) -> None:
@@ -155,14 +125,9 @@ def keep_up(lake: Lake, **given: int) -> None:
 def remove_orphans(
     lake: Lake, days: int, branch_hold_days: int, warn: Callable[[str], None], dry_run: bool
 ) -> list[str]:
-    """Delete files below the data path that the catalog does not know: what a killed run left, or
-    what was written after the point that a catalog was restored to.
-
-    Those younger than some days are left alone: a running build writes files before it commits
-    them.
-
-    Returns:
-        The files' paths.
+    """Delete files below the data path that the catalog does not know, and return their paths:
+    what a killed run left, or what was written after a backup that was restored. Younger ones stay:
+    a running build writes files before it commits them.
 
     Raises:
         LakeError: A branch may use such files, or a file that is not the lake's own waits for
@@ -224,20 +189,14 @@ def check_deletions(lake: Lake, keep_landed: bool = False) -> None:
 
 @dataclass(frozen=True)
 class _Upkeep:
-    """The steps.
-
-    Args:
-        lake: The lake.
-        given: What to keep, and most files to rewrite, and most to merge; one table may have more.
-        dry_run: Whether nothing is changed.
-        least_files: A table with fewer small files is left alone. Above 2, steps that are not worth
-            while yet are left out, too.
-    """
-
     lake: Lake
     given: Mapping[str, int]
     dry_run: bool = False
+    # A table with fewer files to merge is left alone; above 2, also one with fewer to rewrite.
     least_files: int = 2
+
+    def __post_init__(self) -> None:
+        self._execute(_VIEWS)
 
     def _value(self, sql: str) -> Any:
         # All rows: DuckDB commits when the last one was fetched.
@@ -280,36 +239,20 @@ class _Upkeep:
         return f"{counted(rows, 'row')} of meta out of the catalog", len(flushed)
 
     def rewrite(self) -> tuple[str, int | None]:
-        """Files with deleted rows are not merged, so those of which a fifth is deleted, and small
-        ones, are written again; of what builds change in schema meta also all small files.
+        """Write files with deleted rows again, which are not merged otherwise.
 
         DuckLake's own rewrite_data_files is not used for that: in this version older snapshots of a
         rewritten table read wrong values, newer ones prune nested columns wrongly, and in schema
-        meta a deletion that is committed meanwhile is lost (docs/decisions/0010). The rows of these
-        files are taken out and put in again, in one transaction: two operations on which every
-        build rests. Models that had read all changes of the table have read these, too: no row is
-        another.
+        meta a deletion that is committed meanwhile is lost (docs/decisions/0010). The rows are
+        taken out and put in again, in one transaction: two operations on which every build rests.
+        Models that had read all changes of the table have read these, too: no row is another.
         """
-        tables, _ = self._bounded(f"""
-            select schema_name, table_name, table_id, count(*) as number,
-                string_agg(parse_filename(path), ',') as names
-            from ({_FILES})
-            where
-                ({_IS_BOOKKEEPING} and file_size_bytes < 100000000)
-                or (schema_name <> 'staging' and (
-                    deleted >= record_count * 0.2
-                    or (deleted > 0 and file_size_bytes < 10000000)
-                ))
-            group by all
-            having
-                bool_and(path_is_relative::boolean)
-                and (count(deleted) > 0 or count(*) > 1)
-                and number >= {self.least_files if self.least_files > 2 else 1}
-        """)
+        least = self.least_files if self.least_files > 2 else 1
+        tables, _ = self._bounded(f"to_rewrite where number >= {least}")
         if not self.dry_run:
-            for schema, table, table_id, _, names in tables:
+            for schema, table, _, table_id, names in tables:
                 self._rewrite(schema, table, table_id, names)
-        files = counted(sum(table[3] for table in tables), "file")
+        files = counted(sum(table[2] for table in tables), "file")
         return f"{files} with deleted rows", len(tables)
 
     def _rewrite(self, schema: str, table: str, table_id: int, names: str) -> None:
@@ -344,42 +287,29 @@ class _Upkeep:
             )
 
     def merge(self) -> tuple[str, int | None]:
-        """Put small files together. DuckLake merges no files with deletions.
-
-        A table with a file from elsewhere is left alone: that is a landed file, which registering
-        has put there, or in a branch a file of the lake that it came from. What builds change in
-        schema meta is rewritten instead: there DuckLake would lose a deletion that is committed
-        meanwhile.
-        """
-        tables, waiting = self._bounded(f"""
-            select schema_name, table_name, table_id,
-                count(*) filter (deleted is null and file_size_bytes < 100000000) as number
-            from ({_FILES})
-            where not {_IS_BOOKKEEPING}
-            group by all
-            having number >= {self.least_files} and bool_and(path_is_relative::boolean)
-        """)
+        """Put small files together: DuckLake merges none with deletions. Bookkeeping is rewritten
+        instead: there it would lose a deletion that is committed meanwhile."""
+        tables, waiting = self._bounded(f"to_merge where number >= {self.least_files}")
         if not self.dry_run:
             for schema, table, *_ in tables:
                 self._execute(
                     f"call ducklake_merge_adjacent_files('{ALIAS}', '{table}',"
                     f" schema => '{schema}', max_compacted_files => 10)"
                 )
-        what = f"up to {counted(sum(table[3] for table in tables), 'small file')}"
+        what = f"up to {counted(sum(table[2] for table in tables), 'small file')}"
         if waiting:
             what += f", {counted(waiting, 'table')} next time"
         return what, len(tables)
 
-    def _bounded(self, sql: str) -> tuple[list[tuple[Any, ...]], int]:
+    def _bounded(self, view: str) -> tuple[list[tuple[Any, ...]], int]:
         """The tables with the most files, until there are enough; and how many are left."""
-        found = self.lake.fetch(f"from ({sql}) order by number desc, schema_name, table_name")
+        found = self.lake.fetch(f"from {view} order by number desc, schema_name, table_name")
         chosen: list[tuple[Any, ...]] = []
         files = 0
         for table in found:
-            if chosen and files + table[3] > self.given["maintain_max_files"]:
-                continue
-            chosen.append(table)
-            files += table[3]
+            if not chosen or files + table[2] <= self.given["maintain_max_files"]:
+                chosen.append(table)
+                files += table[2]
         return chosen, len(found) - len(chosen)
 
     def is_overdue(self, time: str, table: str, setting: str) -> bool:

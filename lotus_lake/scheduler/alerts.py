@@ -27,8 +27,6 @@ _PATIENCE = 5
 
 @dataclass(frozen=True)
 class Report:
-    """What a tick did."""
-
     code: Exit
     reason: str  # what is wrong, or what was done, in one line
     command: str = "lake tick --dry-run"
@@ -45,16 +43,9 @@ class Alerts:
         self._log = log
         self._incident: dict[str, Any] | None = None
 
-    def tell(
-        self, report: Report, quarantined: Callable[[], list[str]], tick_id: str | None
-    ) -> None:
-        """Send a message when this is another state than the last alert's.
-
-        Args:
-            report: What the tick did.
-            quarantined: Gives the streams with files that are still in quarantine.
-            tick_id: The tick.
-        """
+    def tell(self, report: Report, quarantined: Callable[[], list[str]]) -> None:
+        """Send a message when this is another state than the last alert's; ``quarantined`` gives
+        the streams with files that are still in quarantine."""
         if not self._webhook or report.code == Exit.LOCKED:
             return
         try:
@@ -80,7 +71,7 @@ class Alerts:
             "reason": report.reason,
             "command": report.command,
             "host": platform.node(),
-            "tick_id": tick_id,
+            "tick_id": self._log.tick_id,
             "time": now,
         }
         if problem := _post(self._webhook, message):

@@ -20,13 +20,8 @@ MANIFEST, RUN_RESULTS, MARKER = "manifest.json", "run_results.json", "published.
 
 
 def publish_build(url: str, config: LakeConfig, last: LastBuild, dbt: Dbt) -> None:
-    """Publish what the last build left, unless it is there already.
-
-    Args:
-        url: A folder or ``s3://bucket/prefix``.
-        config: Where the lake lies.
-        last: The last build.
-        dbt: Makes dbt's artifacts where this machine has none.
+    """Publish what the last build left at a URL, unless it is there already; ``dbt`` makes what
+    this machine lacks.
 
     Raises:
         LakeError: The site cannot be made, or the place cannot be read or written.

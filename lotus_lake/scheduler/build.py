@@ -43,7 +43,6 @@ class Problem:
 
     @property
     def exit(self) -> Exit:
-        """What a tick with this problem exits with."""
         if self.refused or _REFUSED.search(self.message):
             return Exit.USAGE
         return Exit.UNREACHABLE if _AWAY.search(self.message) else Exit.FAILED
@@ -75,8 +74,6 @@ class Problem:
 
 @dataclass(frozen=True)
 class Result:
-    """What one dbt command did."""
-
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)  # tests of severity error that warned
     nodes: int = 0
@@ -141,12 +138,8 @@ def _result(outcome: Any) -> Result:
 
 
 def _trace_to_the_file_only() -> None:
-    """Keep dbt's traceback out of the scheduler's lines.
-
-    dbt prints one when DuckDB gives itself up in the middle (its PostgreSQL client does when the
-    server goes away at certain moments). What happened is in the lines above it, and what to do in
-    the scheduler's last line, which a person called at night should not have to look for.
-    """
+    """Keep dbt's traceback out of the scheduler's lines: dbt prints one when DuckDB's PostgreSQL
+    client gives up in the middle, below the line that says what happened."""
     from dbt.events.types import MainStackTrace
     from dbt_common.events.base_types import EventLevel
 

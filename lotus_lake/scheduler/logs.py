@@ -23,15 +23,12 @@ class Log:
         self.tick_id: str | None = None
 
     def info(self, message: str, **fields: Any) -> None:
-        """Say what happens."""
         self._write("info", message, fields)
 
     def warn(self, message: str, **fields: Any) -> None:
-        """Say what somebody should know."""
         self._write("warn", message, fields)
 
     def error(self, message: str, **fields: Any) -> None:
-        """Say what went wrong, and what to do."""
         self._write("error", message, fields)
 
     @contextlib.contextmanager
@@ -46,7 +43,6 @@ class Log:
         lines.flush()
 
     def raw(self, line: str) -> None:
-        """Write a finished line."""
         print(line, file=self._out, flush=True)
 
     def _write(self, level: str, message: str, fields: dict[str, Any]) -> None:

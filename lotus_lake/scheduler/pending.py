@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +17,7 @@ import duckdb
 import lotus_lake
 from lotus_lake import settings
 from lotus_lake.config import LakeConfig, LakeError, is_s3
-from lotus_lake.connection import connect
+from lotus_lake.connection import NoLakeError, connect
 from lotus_lake.exits import Unreachable
 from lotus_lake.landing import LandedFile, Landing
 from lotus_lake.listing import first_day
@@ -32,93 +33,9 @@ Version = tuple[str, str]
 Pending = dict[str, str]
 EVERYTHING = ""
 
-_LAST_BUILD = """
-    select
-        tick_id,
-        arg_max(code_digest, snapshot_id),
-        greatest(
-            max(snapshot_id),
-            -- Compaction rewrites tables, and changes nothing in them.
-            (select max(snapshot_id) from lakehouse.meta.invocations where command = 'maintain')
-        ),
-        bool_or(status = 'error'),
-        min(started_at)
-    from lakehouse.meta.invocations
-    where code_digest is not null
-    group by tick_id
-    order by max(snapshot_id) desc
-    limit 1
-"""
-
-# Those that the project still declares.
-_STREAMS = """
-    with fed as (
-        select source, stream, max(loaded_at) as fed_at
-        from lakehouse.meta.feeder_files
-        where status = 'loaded'
-        group by all
-    ),
-    quarantined as (
-        select
-            source,
-            stream,
-            list((source || '.' || stream, path, etag, reason) order by path) as bad
-        from lakehouse.meta.quarantine
-        group by all
-    )
-    select
-        source, stream, cursor_path, cursor_version, files_loaded, backlog_files, swept_at,
-        declaration, fed_at, bad
-    from lakehouse.meta.feeder_cursors
-    left join fed using (source, stream)
-    left join quarantined using (source, stream)
-    where declaration is not null
-    order by all
-"""
-
-# As the feeder's ledger knows them (Ledger.known).
-_UNKNOWN = """
-    with known as (
-        select path, etag from lakehouse.meta.feeder_files
-        where status <> 'undone' or row_count is not null
-    )
-    select path from (select unnest(?::varchar[]) as path, unnest(?::varchar[]) as etag)
-    anti join known using (path, etag)
-"""
-
-# Tables that were written after a snapshot, or that a model which reads them has not read since.
-_CHANGED = """
-    with
-    -- Positions of models that the project has no more stay.
-    nodes as (
-        select distinct split_part(node, '.', -1) as name
-        from lakehouse.meta.node_results
-        inner join lakehouse.meta.invocations using (invocation_id)
-        where code_digest = ? and resource_type in ('model', 'seed', 'snapshot')
-    ),
-    last_writes as (
-        select tables.table_name as name, max(changes.snapshot_id) as snapshot_id
-        from lakehouse.meta.table_changes as changes
-        inner join __ducklake_metadata_lakehouse.ducklake_table as tables
-            on changes.table_id = tables.table_id and tables.end_snapshot is null
-        where
-            changes.snapshot_id > (select min(snapshot_id) from lakehouse.meta.model_cursors)
-            and tables.table_name in (from nodes)
-        group by all
-    )
-    select name
-    from last_writes
-    where snapshot_id > ? or exists (
-        select 1
-        from lakehouse.meta.model_cursors as readers
-        where
-            readers.upstream = last_writes.name
-            and readers.model <> readers.upstream
-            and readers.model in (from nodes)
-            and readers.snapshot_id < last_writes.snapshot_id
-    )
-    order by snapshot_id
-"""
+_LAST_BUILD, _STREAMS, _UNKNOWN, _CHANGED = duckdb.extract_statements(
+    Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+)
 
 
 def selector(label: str) -> str:
@@ -127,13 +44,8 @@ def selector(label: str) -> str:
 
 
 def code_digest(project: Path, target: str, variables: str | None) -> str:
-    """A digest of everything that a build and its site depend on, but for what has landed.
-
-    Args:
-        project: The dbt project's folder.
-        target: dbt's target.
-        variables: What the command line says of variables.
-    """
+    """A digest of everything that a build and its site depend on, but for what has landed;
+    ``variables`` is what the command line says of them."""
     patterns = ["*.yml", "*.md", "*.lock", "docs/**/*"]
     for setting, paths in settings.folders(project).items():
         # Those of pytest are beside them.
@@ -188,7 +100,6 @@ class Stream:
 
     @property
     def label(self) -> str:
-        """The stream as messages name it."""
         return f"{self.source}.{self.name}"
 
     def bad_files(self, landing: Landing) -> list[LandedFile]:
@@ -197,11 +108,8 @@ class Stream:
 
     @property
     def sweep_is_due(self) -> bool:
-        """Whether a build has to list everything, and to remember that it did.
-
-        A small stream is listed whole by every tick anyway, and so is one whose sweeps are always
-        due.
-        """
+        """Whether a build has to list everything, and to remember that it did; of a small stream,
+        and where sweeps are always due, every tick does."""
         is_small = self.files <= self.settings["feed_list_free_files"]
         return self.settings["feed_sweep_hours"] > 0 and not is_small and not self._since()
 
@@ -228,11 +136,27 @@ class Stream:
         )
 
 
-class Lake:
-    """A reading connection to the lake, for ``with``; LakeError says why there is none."""
+@contextlib.contextmanager
+def reading(config: LakeConfig) -> Iterator[Lake | None]:
+    """The lake, to be read; None where there is none yet.
 
-    def __init__(self, config: LakeConfig) -> None:
-        self.connection = connect(config)
+    Raises:
+        Unreachable: It cannot be read.
+    """
+    try:
+        connection = connect(config)
+    except NoLakeError:
+        yield None
+        return
+    with contextlib.closing(connection):
+        yield Lake(connection)
+
+
+class Lake:
+    """What a tick knows from."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
         try:
             rows = self._rows(_LAST_BUILD)
         except (duckdb.BinderException, duckdb.CatalogException):
@@ -240,18 +164,11 @@ class Lake:
         # None too for a lake that an older release built.
         self.last = LastBuild(*rows[0]) if rows else None
 
-    def __enter__(self) -> Lake:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.connection.close()
-
     def streams(self) -> list[Stream]:
         """The streams of the project as it was last built."""
-        rows = self._rows(_STREAMS) if self.last else []
         streams = []
-        for *cursor, declaration, fed_at, bad in rows:
-            files = [BadFile(*file) for file in bad or []]
+        for *cursor, declaration, fed_at, bad in self._rows(_STREAMS) if self.last else ():
+            files = [BadFile(*file) for file in bad or ()]
             streams.append(Stream(*[*cursor, json.loads(declaration), fed_at, files]))
         return streams
 
@@ -270,7 +187,7 @@ class Lake:
         elif last.failed:
             pending[EVERYTHING] = "Everything is built: the last build failed."
         # By a person (who undid a delivery, built a part of the lake), or by a build.
-        elif changed := self._rows(_CHANGED, [code, last.snapshot]):
+        elif changed := self._rows(_CHANGED, {"code": code, "snapshot": last.snapshot}):
             pending[EVERYTHING] = (
                 f"Everything is built: {changed[0][0]} changed after the last build, or that was "
                 "cut short."
@@ -284,11 +201,8 @@ class Lake:
         return pending | {selector(label): f"{label}: {why}." for label, why in reasons.items()}
 
     def _with_new_files(self, landing: Landing, streams: Sequence[Stream]) -> dict[str, str]:
-        """The streams that have to be fed, each with the reason.
-
-        A stream that cannot be listed while others can is one of them: its build fails with the
-        reason, and the others are fed.
-        """
+        """The streams that have to be fed, each with the reason. One that cannot be listed while
+        others can is among them: its build fails with the reason, and the others are fed."""
 
         def versions(stream: Stream) -> list[Version] | LakeError:
             try:
@@ -305,8 +219,8 @@ class Lake:
         if errors and len(errors) == len(found):
             raise Unreachable(str(errors[0])) from errors[0]
         listed = [file for outcome in found if isinstance(outcome, list) for file in outcome]
-        paths, etags = ([file[part] for file in listed] for part in (0, 1))
-        unknown = {path for (path,) in self._rows(_UNKNOWN, [paths, etags])}
+        asked = {"paths": [path for path, _ in listed], "etags": [etag for _, etag in listed]}
+        unknown = {path for (path,) in self._rows(_UNKNOWN, asked)}
         reasons = {}
         for stream, outcome in zip(rest, found, strict=True):
             if isinstance(outcome, LakeError):
@@ -315,7 +229,9 @@ class Lake:
                 reasons[stream.label] = counted(count, "new file")
         return reasons | due
 
-    def _rows(self, sql: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
+    def _rows(
+        self, sql: duckdb.Statement, values: dict[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
         try:
             return self.connection.execute(sql, values).fetchall()
         except (duckdb.BinderException, duckdb.CatalogException):

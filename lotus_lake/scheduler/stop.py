@@ -13,13 +13,8 @@ from lotus_lake.scheduler.logs import Log
 
 
 class Stop:
-    """Whether somebody asked for the end.
-
-    Args:
-        log: Takes the line that says so.
-        grace: Seconds until the process ends itself. DuckLake's transactions make this safe: what
-            has not committed was never there.
-        last_words: Called before that.
+    """Whether somebody asked for the end, which comes ``grace`` seconds later, after
+    ``last_words``. DuckLake's transactions make that safe: what has not committed was never there.
     """
 
     def __init__(self, log: Log, grace: float, last_words: Callable[[], None]) -> None:
@@ -31,7 +26,6 @@ class Stop:
         self._wake = threading.Event()
 
     def listen(self) -> None:
-        """Handle the signals from now on."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_request)
 

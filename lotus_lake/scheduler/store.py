@@ -34,7 +34,6 @@ class Store:
             raise self._unusable(name, "read", error) from error
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file."""
         from obstore.exceptions import BaseError
 
         try:

@@ -7,13 +7,15 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
+
 from lotus_lake import s3
 from lotus_lake.config import LakeConfig, LakeError, check_place, is_s3
-from lotus_lake.connection import NoLakeError, is_catalog
+from lotus_lake.connection import is_catalog
 from lotus_lake.exits import Exit, exit_code
 from lotus_lake.landing import open_landing
 from lotus_lake.locks import run_lock
@@ -28,6 +30,7 @@ from lotus_lake.scheduler.pending import (
     Pending,
     Stream,
     code_digest,
+    reading,
     selector,
 )
 from lotus_lake.scheduler.stop import Stop
@@ -51,16 +54,7 @@ def run(
     variables: str | None,
     log_format: str,
 ) -> Exit:
-    """Run ticks; the exit code of the last one.
-
-    Args:
-        full: Build everything.
-        maintain: Do the upkeep instead of a build.
-        dry_run: Only say what a tick would do.
-        loop: Seconds between ticks; None for a single one.
-        variables: dbt's ``--vars``.
-        log_format: ``human`` or ``json``.
-    """
+    """Run ticks, one each ``loop`` seconds if that is given; the exit code of the last one."""
     log = Log(log_format)
     try:
         scheduler = Scheduler(log, full, variables, keep_project=loop is not None)
@@ -77,12 +71,6 @@ def run(
 class Scheduler:
     """Runs ticks as the environment says.
 
-    Args:
-        log: Takes what it says.
-        full: Whether to build everything, whether or not something is pending.
-        variables: dbt's ``--vars``.
-        keep_project: Whether dbt parses the project once for all ticks.
-
     Raises:
         LakeError: A variable is wrong or missing.
     """
@@ -94,10 +82,9 @@ class Scheduler:
         webhook = os.environ.get("LAKE_ALERT_WEBHOOK") or None
         if webhook and not webhook.startswith(("http://", "https://")):
             raise LakeError("LAKE_ALERT_WEBHOOK has to begin with http:// or https://.")
-        url = self._artifacts_url
-        if url:
-            check_place("LAKE_ARTIFACTS_URL", url)
-        for place in (self._config.landing_url, self._config.data_url, url):
+        if self._artifacts_url:
+            check_place("LAKE_ARTIFACTS_URL", self._artifacts_url)
+        for place in (self._config.landing_url, self._config.data_url, self._artifacts_url):
             if is_s3(place):
                 s3.open_bucket(s3.split_url(place)[0])
         self._log = log
@@ -132,7 +119,6 @@ class Scheduler:
         return code
 
     def _code(self) -> str:
-        """The digest of what a build would be made with now."""
         return code_digest(project_folder(), self._config.target, self._variables)
 
     # -- around the work ---------------------------------------------------------------------------
@@ -158,10 +144,8 @@ class Scheduler:
 
     def _conclude(self, report: Report) -> None:
         """Tell and say how a tick ended."""
-        try:
-            self._alerts.tell(report, self._quarantined, self._log.tick_id)
-        except LakeError as error:
-            self._log.warn(f"Nobody was told: {error} The next tick tries again.")
+        with self._or_next_tick("Nobody was told"):
+            self._alerts.tell(report, self._quarantined)
         seconds, code = time.monotonic() - self._started, int(report.code)
         fields = {
             "exit_code": code,
@@ -176,24 +160,28 @@ class Scheduler:
         say = self._log.warn if report.code in (Exit.PARTIAL, Exit.LOCKED) else self._log.error
         say(f"{report.reason}{advice} (exit code {code}, {seconds:.1f} s)", **fields)
 
+    @contextlib.contextmanager
+    def _or_next_tick(self, what: str) -> Iterator[None]:
+        """Leave to the next tick what fails here: what was built stays built."""
+        try:
+            yield
+        except LakeError as error:
+            self._log.warn(f"{what}: {error} The next tick tries again.")
+
     # -- the work ----------------------------------------------------------------------------------
 
     def _find_pending(self) -> Pending:
         landing = open_landing(self._config.landing_url)
         if self._full:
             return {EVERYTHING: "Everything is built: --full was asked for."}
-        try:
-            with Lake(self._config) as lake:
+        with reading(self._config) as lake:
+            if lake:
                 return lake.pending(landing, self._code())
-        except NoLakeError:
-            return {EVERYTHING: "Everything is built: there is no lake yet."}
+        return {EVERYTHING: "Everything is built: there is no lake yet."}
 
     def _streams(self) -> list[Stream]:
-        try:
-            with Lake(self._config) as lake:
-                return lake.streams()
-        except NoLakeError:
-            return []
+        with reading(self._config) as lake:
+            return lake.streams() if lake else []
 
     def _quarantined(self) -> list[str]:
         """The streams with files in quarantine that nobody has removed since."""
@@ -239,8 +227,6 @@ class Scheduler:
 
     def _maintain(self) -> Report:
         # What looks for pending changes starts faster without them.
-        import duckdb
-
         from lotus_lake import settings
         from lotus_lake.operations import upkeep
         from lotus_lake.operations.lake import opened
@@ -258,36 +244,22 @@ class Scheduler:
         return Report(Exit.OK, "Maintained.", idle=True)
 
     def _publish(self) -> None:
-        """Publish the last build's artifacts and marts; if one fails, the next tick retries it."""
         if self._stop.requested or not (self._artifacts_url or self._serving_url):
             return
-        try:
-            lake = Lake(self._config)
-        except NoLakeError:
-            return
-        except LakeError as error:
-            self._log.warn(f"Nothing is published: {error} The next tick tries again.")
-            return
-        with lake:
-            last = lake.last
+        with self._or_next_tick("Nothing is published"), reading(self._config) as lake:
+            last = lake.last if lake else None
             if last and self._artifacts_url:
-                try:
+                with self._or_next_tick("LAKE_ARTIFACTS_URL"):
                     artifacts.publish_build(self._artifacts_url, self._config, last, self._dbt)
-                except LakeError as error:
-                    self._log.warn(f"LAKE_ARTIFACTS_URL: {error} The next tick tries again.")
-            if last and self._serving_url and not last.failed:
-                self._publish_marts(lake, last.code)
+            if lake and last and self._serving_url and not last.failed:
+                with self._or_next_tick("Not published"):
+                    self._publish_marts(lake, last.code)
 
     def _publish_marts(self, lake: Lake, code: str) -> None:
         """Bring the tables that BI tools read to what the last build left."""
         from lotus_lake.publication.publish import publish
 
-        try:
-            steps = publish(self._config, lake.connection, self._serving_url, code, self._manifest)
-        except LakeError as error:
-            self._log.warn(f"Not published: {error} The next tick tries again.")
-            return
-        if steps:
+        if steps := publish(self._config, lake.connection, self._serving_url, code, self._manifest):
             rows = sum(step.written for step in steps)
             written = f"{counted(len(steps), 'table')}, {counted(rows, 'row')}"
             self._log.info(f"Published: {written} written.")
@@ -301,7 +273,6 @@ class Scheduler:
 
 
 def build_arguments(selectors: Iterable[str]) -> list[str]:
-    """dbt's arguments for a build."""
     arguments = ["build", "--exclude-resource-type", "unit_test"]
     return arguments if EVERYTHING in selectors else [*arguments, "--select", *selectors]
 

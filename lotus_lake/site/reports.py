@@ -368,7 +368,7 @@ class Reports:
             return "–"
         if metric.endswith("_rate"):
             return f"{value:.1%}"
-        if self._metrics.is_kept_apart(metric) or (value != int(value)):
+        if self._metrics.kept_apart(metric) or (value != int(value)):
             return f"{value:,.2f}"
         return f"{int(value):,}"
 

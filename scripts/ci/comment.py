@@ -27,7 +27,6 @@ LIMIT = 60_000
 
 
 def main() -> int:
-    """Post the report that the first argument names."""
     needed = ("GITHUB_API_URL", "GITHUB_REPOSITORY", "PULL_REQUEST", "TOKEN")
     missing = [name for name in needed if not os.environ.get(name)]
     if missing or len(sys.argv) != 2:

@@ -106,7 +106,7 @@ def test_what_they_do_not(waiting: Shop, between: Proxy, fault: Faulty) -> None:
     """S3 busy, cutting off or away for long: 40, no half of a file, no good file in quarantine."""
     ticks = ticks_of(waiting)
     between.fault = fault
-    done = ticks.run(environment={"AWS_MAX_ATTEMPTS": "2"})
+    done = ticks.run(environment={"AWS_MAX_ATTEMPTS": "2"}, code=40)
     assert between.hit, between.requests
     assert_told(done, 40, "AWS_")
     between.heal()

@@ -113,8 +113,10 @@ class Ticks:
         process.start()
         return Running(process, output, time.monotonic())
 
-    def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Done:
-        """Run one to its end."""
+    def run(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, code: int = 0
+    ) -> Done:
+        """Run one to its end, which has to be with this exit code."""
         done = dbt_process.surviving(lambda: self.start(*arguments, environment=environment).wait())
         own = self.lake.target / "partial_parse.msgpack"
         if self.lake.parsed and own.exists():
@@ -123,26 +125,31 @@ class Ticks:
                 arriving = kept.with_suffix(f".{os.getpid()}")
                 shutil.copy2(own, arriving)
                 arriving.replace(kept)
+        assert done.code == code, done.output
         return done
 
-    def command(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Done:
-        """Run one as a person types it, in a new Python; and say which packages it imported."""
+    def command(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, code: int = 0
+    ) -> Done:
+        """The same as a person types it, in a new Python; and say which packages it imported."""
         started = time.monotonic()
-        code = (
+        script = (
             "import runpy, sys\n"
             f"sys.argv = {[str(SCRIPT), *arguments]!r}\n"
             "try:\n    runpy.run_path(sys.argv[0], run_name='__main__')\n"
             "finally:\n    heavy = {'dbt', 'pyarrow', 'boto3', 'rich', 'numpy'}\n"
             "    print('imported', sorted(heavy & set(sys.modules)))\n"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", code],
+        ran = subprocess.run(
+            [sys.executable, "-c", script],
             env={**self.lake.environment, **self.environment, **(environment or {})},
             capture_output=True,
             text=True,
             check=False,
         )
-        return Done(done.returncode, done.stdout + done.stderr, time.monotonic() - started)
+        done = Done(ran.returncode, ran.stdout + ran.stderr, time.monotonic() - started)
+        assert done.code == code, done.output
+        return done
 
     def nodes(self) -> set[str]:
         """The nodes of the last dbt command."""

@@ -148,8 +148,8 @@ def key_of(
     with duckdb.connect() as connection:
         connection.execute("load json; set TimeZone = 'UTC'")
         given = None if key is None else key.split(",")
-        chosen, order = choose(connection, seen, given, cursor)
-    return chosen.columns, order
+        chosen, _, order = choose(connection, seen, given, cursor)
+    return chosen, order
 
 
 def table(header: str, *rows: str) -> str:

@@ -157,7 +157,7 @@ def test_bad_is_told_once_and_good_once(config: LakeConfig) -> None:
 
     def told(code: Exit, streams: Any = (), idle: bool = False) -> list[tuple[str, int]]:
         report = Report(code, "It is <so>.", "lake status", list(streams), idle)
-        Alerts(hook.url, config, Log()).tell(report, lambda: quarantined, "tick")
+        Alerts(hook.url, config, Log()).tell(report, lambda: quarantined)
         return [(message["status"], message["exit_code"]) for message in hook.take()]
 
     with webhook() as hook:
@@ -184,7 +184,7 @@ def test_bad_is_told_once_and_good_once(config: LakeConfig) -> None:
 def test_a_message_names_stream_reason_and_command(config: LakeConfig) -> None:
     report = Report(Exit.PARTIAL, "quarantined s/t/x: it is empty.", "lake status", ["s.t"])
     with webhook() as hook:
-        Alerts(hook.url, config, Log()).tell(report, list, "tick")
+        Alerts(hook.url, config, Log()).tell(report, list)
         (message,) = hook.take()
     for part in ("s.t", "it is empty", "`lake status`", "exit code 10"):
         assert part in message["text"]
@@ -195,7 +195,7 @@ def test_a_webhook_that_hangs_holds_a_tick_for_five_seconds(config: LakeConfig) 
     out = StringIO()
     with webhook() as hook, redirect_stdout(out):
         hook.delay = 7
-        Alerts(hook.url, config, Log()).tell(Report(Exit.FAILED, "so"), list, "tick")
+        Alerts(hook.url, config, Log()).tell(Report(Exit.FAILED, "so"), list)
     assert "did not answer within 5 seconds" in out.getvalue()
 
 
@@ -203,7 +203,7 @@ def test_a_webhook_that_is_away_is_not_named(config: LakeConfig) -> None:
     for url in ("http://127.0.0.1:9/t0ps3cret", "http://[t0ps3cret/"):
         out = StringIO()
         with redirect_stdout(out):
-            Alerts(url, config, Log()).tell(Report(Exit.FAILED, "so"), list, "tick")
+            Alerts(url, config, Log()).tell(Report(Exit.FAILED, "so"), list)
         assert "cannot be reached" in out.getvalue()
         assert "t0ps3cret" not in out.getvalue()
 
