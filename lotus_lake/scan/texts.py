@@ -32,7 +32,7 @@ _SMALL_BYTES = 64 << 20
 
 
 class Gunzipped(gzip.GzipFile):
-    """A compressed text that is not far larger than it seems; only its end says that it is whole."""
+    """A compressed text that is not far larger than it seems; its end says whether it is whole."""
 
     def __init__(self, data: BinaryIO, size: int, limits: Limits) -> None:
         super().__init__(fileobj=data)
