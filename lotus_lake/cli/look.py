@@ -127,13 +127,11 @@ def metrics(as_json: bool) -> None:
 @json_option
 def metric(
     names: tuple[str, ...],
-    by: tuple[str, ...],
-    where: str,
     grain: str | None,
     first: datetime | None,
     last: datetime | None,
-    limit: int | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Ask what metrics come to.
 
@@ -147,12 +145,10 @@ def metric(
 
     question = Question(
         names,
-        by,
-        where,
-        grain or "",
-        first.date() if first else None,
-        last.date() if last else None,
-        limit,
+        grain=grain or "",
+        first=first.date() if first else None,
+        last=last.date() if last else None,
+        **options,
     )
     answer = asked.ask(question, LakeConfig.from_env())
     if as_json:

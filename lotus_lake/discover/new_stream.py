@@ -211,18 +211,16 @@ def _unit_test(
     cursor: str | None,
 ) -> dict[str, str]:
     """Two versions of a record. A cursor decides, however late the older version comes."""
-    key, *others = names
+    key = next(iter(names))
     version_type = found.columns[cursor or key]
-    given = [f"v::{type_text(version_type)} as {expression_of(cursor)}"] if cursor else []
     values = {column: _value(found.columns[column], 1) for column in names}
-    given += [
-        f"'{values[column]}'::{type_text(found.columns[column])} as {expression_of(column)}"
-        for column in others
-    ]
-    given += [
-        f"null::{type_text(type_)} as {expression_of(name)}"
+    literals = {column: f"'{value}'" for column, value in values.items()}
+    if cursor:
+        literals[cursor] = "v"
+    given = [
+        f"{literals.get(name, 'null')}::{type_text(type_)} as {expression_of(name)}"
         for name, type_ in found.columns.items()
-        if name not in (*names, cursor)
+        if name != key
     ]
     if found.is_airbyte:
         given += [

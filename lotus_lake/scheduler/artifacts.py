@@ -35,13 +35,11 @@ def publish_build(url: str, config: LakeConfig, last: LastBuild, dbt: Dbt) -> No
         store.write(RUN_RESULTS, (target / RUN_RESULTS).read_bytes())
     with tempfile.TemporaryDirectory(prefix="lotus-lake-site-") as folder:
         site = Path(folder, "site")
-        if last.code.encode() in published and (target / MANIFEST).exists():
-            from lotus_lake.site.build import write_data
+        from lotus_lake.site.build import build, write_data
 
+        if last.code.encode() in published and (target / MANIFEST).exists():
             write_data(config, project_folder(), target, site)
         else:
-            from lotus_lake.site.build import build
-
             if dbt.run("docs", "generate").errors:
                 raise LakeError("The site could not be made; the lines above say why.")
             build(project_folder(), target, site)
