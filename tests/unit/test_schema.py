@@ -300,8 +300,8 @@ def same(before: Any, after: Any, source: str, target: str) -> bool:
         return False
     if target == "varchar":
         if source == "float":  # a shorter text than its value as a double's
-            after = float(after)
-            return math.isnan(before) or math.isclose(before, after, rel_tol=1e-6)
+            (as_float,) = unpack("f", pack("f", float(after)))
+            return as_float == before or math.isnan(before)
         return str(Decimal(str(before)).normalize()) == str(Decimal(after).normalize())
     if source == "varchar":
         number = Decimal(before.strip().replace("_", ""))

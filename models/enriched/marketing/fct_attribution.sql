@@ -77,7 +77,8 @@ final as (
         end as decimal(18, 8)) as weight,
         cast(case
             when touches = 1 then order_value
-            when touch_number = touches then order_value - first_revenue - (touches - 2) * middle_revenue
+            when touch_number = touches
+                then order_value - first_revenue - (touches - 2) * middle_revenue
             when touch_number = 1 then first_revenue
             else middle_revenue
         end as decimal(18, 2)) as attributed_revenue
