@@ -202,7 +202,7 @@ def publish(full: bool, dry_run: bool, as_json: bool) -> None:
     if not url:
         raise LakeError(
             "LAKE_SERVING_URL is not set: name a PostgreSQL database, as in "
-            "postgresql://publisher@host/serving."
+            "postgresql://host/serving, with LAKE_SERVING_USER and LAKE_SERVING_PASSWORD."
         )
     config, project = LakeConfig.from_env(), project_folder()
     code = code_digest(project, config.target, None)

@@ -7,6 +7,7 @@ wait for none of the former, and rights, policies and views that people have put
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -142,7 +143,8 @@ def publish(
     Args:
         config: The lake.
         connection: A connection to it (``connect``).
-        url: The database, as libpq takes it: ``postgresql://…`` or ``host=… dbname=…``.
+        url: The database, as libpq takes it: ``postgresql://…`` or ``host=… dbname=…``. User and
+            password are in LAKE_SERVING_USER and LAKE_SERVING_PASSWORD, or in it.
         code: A digest of the project; another one than last time means other definitions.
         manifest: Gives dbt's ``manifest.json`` of that project; called only if it is needed.
         full: Whether to write every table whole.
@@ -212,10 +214,14 @@ class Marts:
         except ProgrammingError:  # its text may show a part of the password
             raise LakeError(
                 "LAKE_SERVING_URL is no connection string that libpq knows: write "
-                "postgresql://user@host/database, or host=… dbname=… user=…."
+                "postgresql://host/database, or host=… dbname=…, and the user and password into "
+                "LAKE_SERVING_USER and LAKE_SERVING_PASSWORD."
             ) from None
+        if user := os.environ.get("LAKE_SERVING_USER"):
+            parts["user"] = user
         # Apart from the rest, it is in no message.
         password = parts.pop("password", None)
+        password = os.environ.get("LAKE_SERVING_PASSWORD") or password
         secret = f", password {literal(password)}" if password else ""
         self._connection.execute(f"load {literal(extension_file('postgres_scanner'))}")
         # PostgreSQL's texts have no such character.

@@ -45,6 +45,15 @@ class Serving:
         """The publisher's."""
         return f"postgresql://publisher:it%27s%20a%5Csecret@/{self.name}?host={self.server.host}"
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The publisher's, as production has them."""
+        return {
+            "LAKE_SERVING_URL": f"postgresql:///{self.name}?host={self.server.host}",
+            "LAKE_SERVING_USER": "publisher",
+            "LAKE_SERVING_PASSWORD": PASSWORD,
+        }
+
     def connect(self, role: str) -> Any:
         """A connection of a role's own, in autocommit mode."""
         password = {} if role == "postgres" else {"password": PASSWORD}

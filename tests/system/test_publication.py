@@ -210,7 +210,7 @@ def test_a_tick_publishes(new_shop: Callable[..., Shop], serving: Serving) -> No
     catalog is in PostgreSQL too, with another password."""
     marts = new_shop("postgres")
     marts.write("models/marts.yml", MARTS)
-    marts.lake.environment["LAKE_SERVING_URL"] = serving.url
+    marts.lake.environment |= serving.variables
     marts.deliver(1, "1,7,placed", "2,7,placed", "3,8,shipped")
     marts.deliver(1, "7,Ann,A.", "8,Bo,B.", stream="customers")
     ticks = Ticks(marts.lake)
