@@ -127,6 +127,10 @@ class Backups:
     def restore(self, backup: Backup, *, force: bool = False) -> Backup | None:
         """Make the catalog what it was, while no scheduler run has it.
 
+        Args:
+            backup: The copy.
+            force: Also when the catalog is newer, or cannot be read.
+
         Returns:
             A copy of what the catalog was before, or None when there was nothing to read.
 

@@ -142,7 +142,12 @@ def relation(probes: Sequence[Probe], landing: Landing) -> str:
 
 
 class Prober:
-    """Has files scanned; what was rewritten of texts stays until it is cleared."""
+    """Has files scanned; what was rewritten of texts stays until it is cleared.
+
+    Args:
+        landing: The landing zone.
+        limits: What a file may ask of its reader.
+    """
 
     def __init__(self, landing: Landing, limits: Limits | None = None) -> None:
         self.landing = landing

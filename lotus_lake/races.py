@@ -23,7 +23,11 @@ class LostRace(Exception):
 
 
 class FileChanged(LostRace):
-    """A file was written again since it was listed: plan again."""
+    """A file was written again since it was listed: plan again.
+
+    Args:
+        path: The file.
+    """
 
     def __init__(self, path: str) -> None:
         super().__init__(path)

@@ -87,6 +87,9 @@ def folders(project: Path) -> dict[str, list[str]]:
 def of_project(variables: str | None = None) -> dict[str, int]:
     """The settings of upkeep: those of the project, else the defaults.
 
+    Args:
+        variables: YAML that goes before dbt_project.yml, as dbt's ``--vars``.
+
     Raises:
         LakeError: A setting is out of its bounds, or the file cannot be read.
     """

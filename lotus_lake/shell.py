@@ -93,6 +93,11 @@ def run(arguments: Sequence[str]) -> int:
 def start_sql(config: LakeConfig, spill: Path, readable: str) -> str:
     """What the shell runs first: it makes the lake its current database, and read-only.
 
+    Args:
+        config: The lake as the shell reads it.
+        spill: Folder for what does not fit into memory.
+        readable: Names the folders that it may read (``readable_sql``).
+
     Raises:
         LakeError: An extension's wheel is not installed.
     """

@@ -270,6 +270,9 @@ class Stream:
     def check_expressions(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Refuse settings that name what the stream does not declare.
 
+        Args:
+            connection: Any DuckDB connection; nothing is read or written with it.
+
         Raises:
             LakeError: The cursor or the key cannot be computed from the declared columns.
         """

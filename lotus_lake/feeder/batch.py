@@ -46,7 +46,14 @@ def find_batch(
     cursor: Cursor,
     changing: Collection[str] = (),
 ) -> Batch:
-    """List the landing zone, and take what is new; ``changing`` are paths still being written.
+    """List the landing zone, and take what is new.
+
+    Args:
+        landing: The landing zone.
+        ledger: What the lake remembers of the stream.
+        stream: The stream.
+        cursor: How far it is fed.
+        changing: Paths of files that are still written: they are left for the next run.
 
     Raises:
         LakeError: The landing zone cannot be read.

@@ -32,7 +32,13 @@ class SchemaChange:
 def growths(
     before: Mapping[str, Type], columns: Mapping[str, Type], groups: Sequence[Group]
 ) -> list[SchemaChange]:
-    """How the staging table grows, and the first file of each part that it grows by."""
+    """How the staging table grows, and the first file of each part that it grows by.
+
+    Args:
+        before: Its columns before the feed.
+        columns: Its columns after it.
+        groups: The files that are fed.
+    """
     found = []
     for name, type_ in columns.items():
         for path, old, new in differences(before.get(name), type_):

@@ -133,7 +133,13 @@ class Outcome:
 
 
 class Feeder:
-    """Feeds one stream."""
+    """Feeds one stream.
+
+    Args:
+        connection: DuckDB connection with the lake attached; no transaction open.
+        stream: The stream.
+        landing: Where its files land.
+    """
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, stream: Stream, landing: Landing

@@ -29,6 +29,10 @@ Part: TypeAlias = tuple[str, tuple[str, ...]]
 class Columns:
     """The columns that the staging table is to have; capitals do not tell names apart.
 
+    Args:
+        types: The columns that it has.
+        declared: The columns that the stream declares.
+
     Attributes:
         types: Type of each column, by its name in the table.
         names: A column's name in the table, by its name in small letters; also of columns that
@@ -144,7 +148,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Fitter:
-    """Tells the files that fit from those that do not."""
+    """Tells the files that fit from those that do not.
+
+    Args:
+        connection: DuckDB connection with the lake attached.
+        stream: The stream.
+        prober: What reads them.
+    """
 
     connection: duckdb.DuckDBPyConnection
     stream: Stream
@@ -290,7 +300,13 @@ class Fitter:
 def failing(
     connection: duckdb.DuckDBPyConnection, relation: str, checks: Mapping[Part, str]
 ) -> set[Part]:
-    """The parts whose checks are not true of each row."""
+    """The parts whose checks are not true of each row.
+
+    Args:
+        connection: Where the relation can be read.
+        relation: SQL of the rows.
+        checks: SQL of each part's check.
+    """
     fits = ", ".join(f"bool_and(coalesce({check}, false))" for check in checks.values())
     row = connection.execute(f"select {fits} from {relation}").fetchone()
     return {part for part, fit in zip(checks, row or (), strict=True) if fit is False}

@@ -47,7 +47,12 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The rows of a stream in meta.feeder_cursors, meta.feeder_files and meta.schema_changes."""
+    """The rows of a stream in meta.feeder_cursors, meta.feeder_files and meta.schema_changes.
+
+    Args:
+        connection: DuckDB connection with the lake attached.
+        stream: The stream.
+    """
 
     connection: duckdb.DuckDBPyConnection
     stream: Stream
@@ -106,6 +111,14 @@ class Ledger:
     ) -> None:
         """Move the cursor, unless another feed has moved it.
 
+        Args:
+            cursor: As it was when the feed was planned.
+            version: The number of this feed.
+            latest: The newest path fed.
+            loaded: The files that are fed.
+            rest: New files that are left for the next run.
+            swept: Whether to remember that everything was listed.
+
         Raises:
             duckdb.TransactionException: Another feed has moved it.
         """
@@ -136,7 +149,15 @@ class Ledger:
         quarantine: Mapping[str, str],
         version: int,
     ) -> None:
-        """Write what became of each file of a feed."""
+        """Write what became of each file of a feed.
+
+        Args:
+            files: All files of the feed.
+            loaded: Those that are fed, by their paths.
+            registered: The paths of those of them that were registered.
+            quarantine: The reasons why the others are not, by their paths.
+            version: The number of this feed.
+        """
         entries = [
             {
                 "path": file.path,

@@ -16,7 +16,13 @@ from lotus_lake.streams import Stream
 
 @dataclass(frozen=True)
 class Plan:
-    """What a feed writes into the staging table."""
+    """What a feed writes into the staging table.
+
+    Args:
+        groups: The files that are fed.
+        columns: The table's columns after it.
+        ddl: The statements that make them.
+    """
 
     groups: list[Group]
     columns: dict[str, Type]
@@ -35,7 +41,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans the feeds of a stream."""
+    """Plans the feeds of a stream.
+
+    Args:
+        stream: The stream.
+        staging: Its staging table.
+        fitter: What tells the files that fit.
+    """
 
     stream: Stream
     staging: Staging

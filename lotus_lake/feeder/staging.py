@@ -19,7 +19,12 @@ from lotus_lake.streams import LINEAGE_COLUMNS, Stream
 
 @dataclass(frozen=True)
 class Staging:
-    """The staging table of a stream."""
+    """The staging table of a stream.
+
+    Args:
+        connection: DuckDB connection with the lake attached.
+        stream: The stream.
+    """
 
     connection: duckdb.DuckDBPyConnection
     stream: Stream
@@ -86,6 +91,10 @@ class Staging:
     def conversions(self, before: Mapping[str, Type], columns: Columns) -> dict[str, Conversion]:
         """How the values of its columns get into the columns that it is to have.
 
+        Args:
+            before: The columns that it has.
+            columns: Those that it is to have.
+
         Raises:
             LakeError: A column that became text was declared since, and values of it do not fit.
         """
@@ -138,6 +147,10 @@ class Staging:
         Registered rows become the lake's own, and get the lineage that they lacked. Their table
         stays, under another name: with a dropped table, DuckLake's clean-up would delete the landed
         files.
+
+        Args:
+            kept: SQL of each column's value, by the columns that the table has.
+            columns: Those that it is to have.
         """
         table, before_it = self.stream.table, f"{self.stream.table}__before"
         definition = ", ".join(f"{quote(name)} {type_.sql()}" for name, type_ in columns.items())

@@ -40,6 +40,9 @@ class _Seen:
 class Documents:
     """What is known of the documents so far.
 
+    Args:
+        limits: What they may have.
+
     Attributes:
         no_object: The row of the first that is no object, or None.
     """
@@ -59,6 +62,10 @@ class Documents:
 
     def add(self, text: str, row: int) -> None:
         """Take in a document.
+
+        Args:
+            text: The document.
+            row: The number of its row in the file, from 0.
 
         Raises:
             Unreadable: It is no JSON, or has too many fields or levels.

@@ -14,6 +14,10 @@ _RESERVED = {"__uri", "__row", "file_row_number", "rowid", "snapshot_id", *LINEA
 def check_columns(row: Type, limits: Limits) -> None:
     """Refuse columns that the lake could not keep apart, too many, or too deeply nested ones.
 
+    Args:
+        row: The columns, as the fields of a struct.
+        limits: What a file may have.
+
     Raises:
         Unreadable: There are such columns.
     """

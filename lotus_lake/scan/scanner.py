@@ -41,7 +41,14 @@ Footer: TypeAlias = pq.FileMetaData | None
 
 
 class Scanner:
-    """Scans files, without reading their rows where it can."""
+    """Scans files, without reading their rows where it can.
+
+    Args:
+        connection: DuckDB connection without a lake.
+        landing: The landing zone.
+        limits: What a file may take.
+        folder: Where texts are rewritten.
+    """
 
     def __init__(
         self,
@@ -67,7 +74,13 @@ class Scanner:
     def json_type(
         self, probe: Probe, column: str, path: tuple[str, ...]
     ) -> Iterator[Type | Unreadable]:
-        """The type of the JSON in a text column, or in a field of a column; NULL for none."""
+        """The type of the JSON in a text column, or in a field of a column; NULL for none.
+
+        Args:
+            probe: The file.
+            column: Its column.
+            path: The steps to the text inside the column, as ``schema.types.values_at`` takes them.
+        """
         yield _tried(self._json_type, probe, column, path)
 
     def _json_type(self, probe: Probe, column: str, path: tuple[str, ...]) -> Type:

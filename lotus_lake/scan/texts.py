@@ -32,7 +32,13 @@ _SMALL_BYTES = 64 << 20
 
 
 class Gunzipped(gzip.GzipFile):
-    """A compressed text that is not far larger than it seems; its end says whether it is whole."""
+    """A compressed text that is not far larger than it seems; only its end tells that it is whole.
+
+    Args:
+        data: The file, from its beginning.
+        size: Its bytes.
+        limits: What it may become.
+    """
 
     def __init__(self, data: BinaryIO, size: int, limits: Limits) -> None:
         super().__init__(fileobj=data)
@@ -125,6 +131,11 @@ def rewrite_json(text: io.TextIOBase, pieces: Pieces, documents: Documents, limi
 
 def rewrite_csv(text: io.TextIOBase, pieces: Pieces, limits: Limits) -> list[str]:
     """Write the records of a CSV with a header.
+
+    Args:
+        text: The CSV.
+        pieces: Where they are written.
+        limits: What the CSV may have.
 
     Returns:
         The names of its columns.

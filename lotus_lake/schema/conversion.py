@@ -99,6 +99,12 @@ def carry(value: str, source: Type, target: Type, depth: int = 0) -> Conversion:
 
     What a value becomes does not depend on the types that its column had on the way: a text is the
     same whether its number was an integer or a double before, or its object had other fields.
+
+    Args:
+        value: SQL of the value.
+        source: Its type.
+        target: The type that it was joined to, see :func:`join`.
+        depth: How many values it lies inside.
     """
     # What nothing is known of is null, as it is when no other file has told its type yet.
     if source.unknown:
@@ -120,6 +126,11 @@ def carry(value: str, source: Type, target: Type, depth: int = 0) -> Conversion:
 
 def from_epoch(value: str, source: Type, target: Type) -> Conversion:
     """Convert a value that may be milliseconds since 1970, as a number or as text, to a time.
+
+    Args:
+        value: SQL of the value as the file has it.
+        source: Its type.
+        target: The column's type, a timestamp with time zone.
 
     Raises:
         Conflict: It can be neither that nor a time.
