@@ -38,18 +38,13 @@ class Backup:
 
     @property
     def snapshot(self) -> int:
-        """The newest snapshot in it."""
         found = _NAME.fullmatch(self.name)
         assert found
         return int(found[1])
 
 
 class Backups:
-    """The folder of copies.
-
-    Args:
-        config: The lake.
-        url: The folder, local or ``s3://``; by default ``backups/`` beside the lake's data.
+    """The folder of copies, local or ``s3://``; by default ``backups/`` beside the lake's data.
 
     Raises:
         LakeError: The catalog is not embedded, or the folder cannot be used.
@@ -96,11 +91,8 @@ class Backups:
         return matching[-1]
 
     def take(self, keep: int | None = None, *, replaced: bool = False) -> Backup:
-        """Copy the catalog as it is at one moment; builds may run.
-
-        Args:
-            keep: Delete all but this many of the newest copies; None keeps all.
-            replaced: Say in its name that a restore is about to replace it.
+        """Copy the catalog as it is at one moment; builds may run. All but ``keep`` of the newest
+        copies are deleted; the name says whether a restore is about to replace the catalog.
 
         Raises:
             LakeError: There is no lake, or it or the folder cannot be reached.
@@ -125,14 +117,9 @@ class Backups:
         return Backup(name, len(packed))
 
     def restore(self, backup: Backup, *, force: bool = False) -> Backup | None:
-        """Make the catalog what it was, while no scheduler run has it.
-
-        Args:
-            backup: The copy.
-            force: Also when the catalog is newer, or cannot be read.
-
-        Returns:
-            A copy of what the catalog was before, or None when there was nothing to read.
+        """Make the catalog what it was, while no scheduler run has it, and copy first what it is
+        (unless there is nothing to read). ``force``: also when the catalog is newer, or cannot be
+        read.
 
         Raises:
             LakeError: It was refused, the catalog or the folder cannot be reached, or another run

@@ -341,11 +341,7 @@ def prepare_catalog(config: LakeConfig) -> None:
 
 
 def _prove_writable(database: sqlite3.Connection) -> None:
-    """Begin to write, and take it back: DuckDB would find out too late, and not say where.
-
-    Raises:
-        sqlite3.Error: It cannot be written.
-    """
+    """Begin to write, and take it back: DuckDB would find out too late, and not say where."""
     database.execute("pragma busy_timeout = 0")
     try:
         database.execute("begin immediate")

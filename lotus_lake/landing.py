@@ -28,19 +28,12 @@ _HIDDEN_PART = re.compile(r"/[._]")
 
 @dataclass(frozen=True)
 class LandedFile:
-    """One version of a landed file.
+    """One version of a landed file."""
 
-    Args:
-        path: Relative to the landing zone; no identity, since keys come back with other content.
-        etag: With the path, what identifies a version: S3's ETag, or size and change time.
-        size: In bytes.
-        last_modified: When it was written, in UTC.
-    """
-
-    path: str
-    etag: str
-    size: int
-    last_modified: datetime
+    path: str  # relative to the landing zone; no identity, since keys come back with other content
+    etag: str  # S3's ETag, or size and change time: with the path, what identifies a version
+    size: int  # in bytes
+    last_modified: datetime  # in UTC
 
     @property
     def day(self) -> date | None:
@@ -49,7 +42,6 @@ class LandedFile:
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """Sort key, oldest first."""
         return order_of(self.path)
 
 
@@ -67,11 +59,7 @@ class Landing(Protocol):
         """(source, stream) of each folder that is there."""
 
     def files(self, folder: str, since: date | None = None) -> list[LandedFile]:
-        """Files below a folder, oldest first.
-
-        Args:
-            folder: Relative to the landing zone, with a closing slash.
-            since: Leave out days before this one; None lists everything.
+        """Files below a folder (closed by a slash), oldest first; ``since`` leaves out days before.
 
         Raises:
             LakeError: The place cannot be read.
@@ -336,7 +324,6 @@ class S3Landing(Landing):
                     }
 
     def _folders(self, prefix: str) -> list[str]:
-        """Names of the folders in a folder."""
         import obstore
         from obstore.exceptions import BaseError, InvalidPathError
 

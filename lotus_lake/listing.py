@@ -19,14 +19,8 @@ def first_day(
 ) -> date | None:
     """The first day that a run has to list; None for all of them, which is a full sweep.
 
-    The cost grows with the new and recent days. Everything is listed when that costs no more than
-    a page, when it was asked for, and when it is due.
-
-    Args:
-        cursor_path: The newest path fed, or None.
-        files: How many files were fed.
-        swept_at: When everything was last listed; None asks for it now.
-        lookback_days, sweep_hours, list_free_files: The stream's settings (``Stream``).
+    The cost grows with the new and recent days. Everything is listed when that costs no more than a
+    page, when it was asked for (``swept_at`` is None), and when it is due.
     """
     due = swept_at is None or datetime.now(UTC) - swept_at >= timedelta(hours=sweep_hours)
     return None if due or files <= list_free_files else window(cursor_path, lookback_days)

@@ -32,10 +32,7 @@ _LOCK_SQL = """
 
 
 def lock(path: str | Path) -> int | None:
-    """Lock a file, which is made if it is not there.
-
-    Returns:
-        What ``os.close`` releases the lock by; None if another process has it.
+    """Lock a file, made if it is not there, until ``os.close``; None if another process has it.
 
     Raises:
         OSError: It cannot be opened.

@@ -52,30 +52,17 @@ _DISK_FULL = re.compile("no space left|file too large|quota exceeded", re.IGNORE
 
 @dataclass(frozen=True)
 class Limits:
-    """What a landed file may ask of its reader; docs/feeder.md has them as settings.
+    """What a landed file may ask of its reader; docs/feeder.md has them as settings."""
 
-    Args:
-        depth: Levels of objects and lists inside each other.
-        columns: Columns, and fields inside them.
-        ratio: How many times as large as the file its content may be.
-        value_bytes: Characters of a line of text, or of a value of a CSV.
-        seconds: Processor time to scan a file, beside a second for each megabyte of it.
-    """
-
-    depth: int = 64
-    columns: int = 2000
-    ratio: int = 500
-    value_bytes: int = 128 << 20
-    seconds: int = 120
+    depth: int = 64  # levels of objects and lists inside each other
+    columns: int = 2000  # and fields inside them
+    ratio: int = 500  # how many times as large as the file its content may be
+    value_bytes: int = 128 << 20  # characters of a line of text, or of a value of a CSV
+    seconds: int = 120  # of processor time, beside one for each megabyte of the file
 
 
 class Unreadable(Exception):
-    """A file that cannot be fed.
-
-    Args:
-        reason: Why, for its quarantine.
-        is_transient: Whether it says nothing about the file, which may be a good one.
-    """
+    """A file that cannot be fed, and why; a transient reason says nothing about the file."""
 
     def __init__(self, reason: str, is_transient: bool = False) -> None:
         super().__init__(reason, is_transient)
@@ -97,25 +84,15 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Probe:
-    """What is known of a file before it is fed.
-
-    Args:
-        file: The file.
-        format: ``parquet``, ``csv`` or ``jsonl``.
-        schema: Its columns, in the file's order.
-        rows: Its rows.
-        generation: Greatest ``_airbyte_generation_id``, from the footer's statistics, or None.
-        content_bytes: Bytes of its rows, before compression.
-        rewritten: Where a text's rows are, as Parquet.
-    """
+    """What is known of a file before it is fed."""
 
     file: LandedFile
-    format: str
-    schema: dict[str, Type] = field(default_factory=dict)
+    format: str  # parquet, csv or jsonl
+    schema: dict[str, Type] = field(default_factory=dict)  # in the file's order
     rows: int = 0
-    generation: int | None = None
-    content_bytes: int = 0
-    rewritten: str = ""
+    generation: int | None = None  # the greatest, by the footer's statistics
+    content_bytes: int = 0  # of its rows, before compression
+    rewritten: str = ""  # where a text's rows are, as Parquet
 
     @property
     def group(self) -> tuple[str, tuple[tuple[str, Type], ...]]:
@@ -142,12 +119,7 @@ def relation(probes: Sequence[Probe], landing: Landing) -> str:
 
 
 class Prober:
-    """Has files scanned; what was rewritten of texts stays until it is cleared.
-
-    Args:
-        landing: The landing zone.
-        limits: What a file may ask of its reader.
-    """
+    """Has files scanned; what was rewritten of texts stays until it is cleared."""
 
     def __init__(self, landing: Landing, limits: Limits | None = None) -> None:
         self.landing = landing
@@ -184,7 +156,6 @@ class Prober:
         return found
 
     def relation(self, probes: Sequence[Probe]) -> str:
-        """SQL of the rows of files of one group: their columns, ``__uri`` and ``__row``."""
         return relation(probes, self.landing)
 
     def clear(self) -> None:
@@ -225,11 +196,7 @@ class Prober:
 
 
 class _Process:
-    """The process that scans; it is started when it is needed, and ends with this one.
-
-    Attributes:
-        exit_code: How the last one ended that ended by itself.
-    """
+    """The process that scans; it is started when it is needed, and ends with this one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -276,7 +243,6 @@ def _started() -> subprocess.Popen[bytes]:
 
 
 def send(message: Any, pipe: IO[bytes]) -> None:
-    """Write a message to the other process."""
     pickle.dump(message, pipe)
     pipe.flush()
 

@@ -85,10 +85,7 @@ def folders(project: Path) -> dict[str, list[str]]:
 
 
 def of_project(variables: str | None = None) -> dict[str, int]:
-    """The settings of upkeep: those of the project, else the defaults.
-
-    Args:
-        variables: YAML that goes before dbt_project.yml, as dbt's ``--vars``.
+    """The settings of upkeep: those of ``--vars`` (YAML), of the project, or the defaults.
 
     Raises:
         LakeError: A setting is out of its bounds, or the file cannot be read.
@@ -108,10 +105,7 @@ def of_project(variables: str | None = None) -> dict[str, int]:
 
 
 def check(values: Mapping[str, Any]) -> None:
-    """Refuse a value that is out of its setting's bounds.
-
-    Args:
-        values: Settings by name; those of others are passed over.
+    """Refuse a value that is out of its setting's bounds; settings of others are passed over.
 
     Raises:
         LakeError: The message names the setting and says what it has to be.

@@ -44,13 +44,7 @@ _HISTORY = Path(os.environ.get("DUCKDB_HISTORY") or "~/.duckdb_history").expandu
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the shell until it is left.
-
-    Args:
-        arguments: For DuckDB's shell, such as ``-c QUERY`` or ``-csv``.
-
-    Returns:
-        The shell's exit code.
+    """Run the shell with DuckDB's own arguments until it is left; its exit code.
 
     Raises:
         LakeError: The environment is wrong, or a query could write.
@@ -93,11 +87,6 @@ def run(arguments: Sequence[str]) -> int:
 def start_sql(config: LakeConfig, spill: Path, readable: str) -> str:
     """What the shell runs first: it makes the lake its current database, and read-only.
 
-    Args:
-        config: The lake as the shell reads it.
-        spill: Folder for what does not fit into memory.
-        readable: Names the folders that it may read (``readable_sql``).
-
     Raises:
         LakeError: An extension's wheel is not installed.
     """
@@ -121,11 +110,7 @@ def start_sql(config: LakeConfig, spill: Path, readable: str) -> str:
 
 
 def _refuse_writing(arguments: Sequence[str]) -> None:
-    """Refuse queries that could write beside the lake, where the lake's read-only mode ends.
-
-    Raises:
-        LakeError: One has such a statement, or a part of one.
-    """
+    """Refuse queries that could write beside the lake, where the lake's read-only mode ends."""
     for flag, query in itertools.pairwise(arguments):
         text = query.encode() if flag in ("-c", "-s", "-cmd") else b""
         for start, kind in duckdb.tokenize(text.decode()):
@@ -161,11 +146,7 @@ def _program() -> str | None:
 
 
 def _print_rows(config: LakeConfig, arguments: Sequence[str]) -> int:
-    """Run one query without the shell.
-
-    Raises:
-        LakeError: It takes the shell.
-    """
+    """Run one query without the shell."""
     if len(arguments) != 2 or arguments[0] != "-c":
         raise LakeError(
             "DuckDB's shell is not installed: pip install duckdb-cli=="

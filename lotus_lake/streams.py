@@ -58,12 +58,8 @@ _HOURS = {"minute": 1 / 60, "hour": 1, "day": 24}
 def declaration(
     node: Mapping[str, Any], table: str = "", defaults: Mapping[str, Any] | None = None
 ) -> str:
-    """What a source of dbt's manifest declares of a stream, for ``Stream.from_declaration``.
-
-    Args:
-        node: The source, as the manifest has it.
-        table: The staging table that the stream is fed into, fully qualified.
-        defaults: Settings of the whole project.
+    """What a source of dbt's manifest declares of a stream, for ``Stream.from_declaration``;
+    ``defaults`` are the project's settings.
 
     Raises:
         LakeError: ``meta.feeder`` is no mapping of settings.
@@ -146,35 +142,12 @@ def _check_settings(label: str, settings: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Stream:
-    """One stream of a source.
+    """One stream of a source; docs/feeder.md has its settings."""
 
-    Args:
-        source: Name of the dbt source, and of its folder in the landing zone.
-        name: Name of the stream, and of its folder below the source's.
-        table: The staging table, fully qualified.
-        columns: Declared columns with their types; they exist from the first run on.
-        sync_mode: ``append``, or ``overwrite`` for full-refresh streams.
-        source_cursor: SQL expression that orders the versions of a record, or None.
-        primary_key: Columns that identify a record; empty when there are none.
-        feed_mode: ``copy``, or ``register`` for zero-copy.
-        feed_max_files: Most files one run feeds.
-        feed_max_bytes: Most bytes one run feeds (a single larger file is fed all the same).
-        feed_lookback_days: Days before the newest fed one that every run lists again.
-        feed_sweep_hours: Age of the last full listing, in hours, that makes a run list everything.
-        feed_list_free_files: A stream with no more files than this is always listed whole.
-        feed_max_depth, feed_max_columns, feed_max_ratio, feed_max_value_bytes, feed_max_seconds:
-            What one file may ask of its reader, see :class:`~lotus_lake.probe.Limits`.
-        amounts: Columns, and fields in them such as ``line_items[].price``, that are amounts of
-            money: a file with one that is no finite number below 10^15 is refused.
-        airbyte: Whether records carry the ``_airbyte_*`` columns.
-        personal: Columns with personal data, whose values no message tells.
-        freshness_hours: How long it may be silent, as its source's ``freshness`` says, or None.
-    """
-
-    source: str
-    name: str
-    table: str
-    columns: dict[str, Type]
+    source: str  # the dbt source, and its folder in the landing zone
+    name: str  # and its folder below the source's
+    table: str  # the staging table, fully qualified
+    columns: dict[str, Type]  # the declared ones; they exist from the first run on
     sync_mode: str = "append"
     source_cursor: str | None = None
     primary_key: tuple[str, ...] = ()
@@ -191,17 +164,17 @@ class Stream:
     feed_max_seconds: int = 120
     amounts: tuple[str, ...] = ()
     airbyte: bool = True
-    personal: tuple[str, ...] = ()
+    personal: tuple[str, ...] = ()  # columns whose values no message tells
+    # how long it may be silent, as its source's ``freshness`` says
     freshness_hours: float | None = None
 
     @property
     def folder(self) -> str:
-        """The stream's folder, relative to the landing zone, with a closing slash."""
+        """Relative to the landing zone, with a closing slash."""
         return f"{self.source}/{self.name}/"
 
     @property
     def limits(self) -> Limits:
-        """What one file may ask of its reader."""
         return Limits(
             depth=self.feed_max_depth,
             columns=self.feed_max_columns,
@@ -212,7 +185,6 @@ class Stream:
 
     @property
     def label(self) -> str:
-        """The stream as messages name it."""
         return f"{self.source}.{self.name}"
 
     @property
@@ -268,10 +240,7 @@ class Stream:
         return stream
 
     def check_expressions(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Refuse settings that name what the stream does not declare.
-
-        Args:
-            connection: Any DuckDB connection; nothing is read or written with it.
+        """Refuse settings that name what the stream does not declare; any connection will do.
 
         Raises:
             LakeError: The cursor or the key cannot be computed from the declared columns.

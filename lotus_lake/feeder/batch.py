@@ -23,20 +23,12 @@ _REGISTER_MAX_FILES = 200
 
 @dataclass(frozen=True)
 class Batch:
-    """The new files of a stream, as far as one run takes them.
+    """The new files of a stream, as far as one run takes them."""
 
-    Args:
-        files: Those to feed, oldest first.
-        rest: Those that are left for the next run.
-        latest: The newest path, of these files and of those that were fed before; None when there
-            was none.
-        swept: Whether to remember that everything was listed.
-    """
-
-    files: list[LandedFile]
-    rest: list[LandedFile]
-    latest: str | None
-    swept: bool
+    files: list[LandedFile]  # oldest first
+    rest: list[LandedFile]  # left for the next run
+    latest: str | None  # the newest path of these and of those that were fed before
+    swept: bool  # whether to remember that everything was listed
 
 
 def find_batch(
@@ -46,14 +38,8 @@ def find_batch(
     cursor: Cursor,
     changing: Collection[str] = (),
 ) -> Batch:
-    """List the landing zone, and take what is new.
-
-    Args:
-        landing: The landing zone.
-        ledger: What the lake remembers of the stream.
-        stream: The stream.
-        cursor: How far it is fed.
-        changing: Paths of files that are still written: they are left for the next run.
+    """List the landing zone, and take what is new, but nothing that is still written
+    (``changing``).
 
     Raises:
         LakeError: The landing zone cannot be read.

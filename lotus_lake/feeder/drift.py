@@ -12,33 +12,19 @@ from lotus_lake.schema.types import Type, dotted, part_at
 
 @dataclass(frozen=True)
 class SchemaChange:
-    """What a file brought that the staging table did not have: one row of meta.schema_changes.
+    """What a file brought that the staging table did not have: one row of meta.schema_changes."""
 
-    Args:
-        column_name: The column, with the fields that lead to the part: ``line_items[].price``.
-        change: ``added`` or ``widened``.
-        type_before: The lake's type; None for what was added.
-        type_after: The file's.
-        path: The first file of it.
-    """
-
-    column_name: str
-    change: str
-    type_before: str | None
-    type_after: str
-    path: str
+    column_name: str  # with the fields that lead to the part: line_items[].price
+    change: str  # added or widened
+    type_before: str | None  # the lake's
+    type_after: str  # the file's
+    path: str  # the first file of it
 
 
 def growths(
     before: Mapping[str, Type], columns: Mapping[str, Type], groups: Sequence[Group]
 ) -> list[SchemaChange]:
-    """How the staging table grows, and the first file of each part that it grows by.
-
-    Args:
-        before: Its columns before the feed.
-        columns: Its columns after it.
-        groups: The files that are fed.
-    """
+    """How the staging table grows, and the first file of each part that it grows by."""
     found = []
     for name, type_ in columns.items():
         for path, old, new in differences(before.get(name), type_):

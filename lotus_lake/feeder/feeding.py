@@ -41,16 +41,11 @@ _FILES_FAULT = (
 
 
 def feed(connection: duckdb.DuckDBPyConnection, source: str, name: str) -> str | None:
-    """Feed what is new of a stream; the materialization ``feed`` calls it.
+    """Feed what is new of a stream, over dbt's connection; the materialization ``feed`` calls it.
 
-    Args:
-        connection: dbt's connection, with the lake attached.
-        source, name: Names of the stream's dbt source and table.
-
-    Returns:
-        What stopped the feed, or None. dbt would wrap an exception of a Python model in its
-        traceback; the materialization raises this text as it is. Bad files stop nothing: they are
-        quarantined.
+    What stops the feed is returned as text: dbt would wrap an exception of a Python model in its
+    traceback, and the materialization raises this text as it is. Bad files stop nothing: they are
+    quarantined.
     """
     try:
         row = connection.execute(
@@ -90,22 +85,14 @@ class _TooMuch(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one feed did.
-
-    Args:
-        files: Files fed.
-        rows: Rows fed.
-        quarantined: Files put into quarantine, with their reasons.
-        changing: Files that are still being written, left for the next run.
-        backlog_files: New files left for the next run.
-        backlog_bytes: Their bytes.
-    """
+    """What one feed did."""
 
     files: int = 0
     rows: int = 0
-    quarantined: list[tuple[str, str]] = field(default_factory=list)
+    quarantined: list[tuple[str, str]] = field(default_factory=list)  # paths with their reasons
+    # paths that are still being written, left for the next run
     changing: list[str] = field(default_factory=list)
-    backlog_files: int = 0
+    backlog_files: int = 0  # new files left for the next run
     backlog_bytes: int = 0
 
     def lines(self, stream: Stream) -> list[str]:
@@ -133,13 +120,7 @@ class Outcome:
 
 
 class Feeder:
-    """Feeds one stream.
-
-    Args:
-        connection: DuckDB connection with the lake attached; no transaction open.
-        stream: The stream.
-        landing: Where its files land.
-    """
+    """Feeds one stream; no transaction may be open."""
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, stream: Stream, landing: Landing
@@ -191,13 +172,6 @@ class Feeder:
                 self._prober.clear()
 
     def _feed_once(self) -> Outcome:
-        """The steps of a feed.
-
-        Raises:
-            LostRace, duckdb.Error: Another run was faster, or the lake cannot be used.
-            LakeError: The lake or the landing zone cannot be used.
-            _TooMuch: Fewer files have to be fed at once.
-        """
         cursor = self._ledger.cursor()
         if cursor.version == 0:
             self._staging.create()
@@ -248,11 +222,7 @@ class Feeder:
         quarantine: Mapping[str, str],
         changes: Sequence[drift.SchemaChange],
     ) -> None:
-        """Write everything of this feed in one transaction.
-
-        Raises:
-            duckdb.Error: It failed or lost a race; the caller rolls back.
-        """
+        """Write everything of this feed in one transaction; the caller rolls back."""
         version, loaded = cursor.version + 1, plan.loaded
         self._connection.execute("begin")
         fed = counted(len(loaded), "file")
@@ -270,13 +240,7 @@ class Feeder:
     def _bad_files(
         self, error: duckdb.Error | MemoryError, batch: Batch, plan: Plan
     ) -> dict[str, str]:
-        """The files that made a feed fail, with the reasons by path; never none.
-
-        Raises:
-            LostRace: Another run was faster, or a file was replaced.
-            _TooMuch: Fewer files have to be fed at once.
-            LakeError: It was no file's fault.
-        """
+        """The files that made a feed fail, with the reasons by path; never none."""
         if is_conflict(error):
             raise LostRace from error
         check_still_there(self._landing, batch.files)

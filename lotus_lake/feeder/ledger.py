@@ -28,31 +28,18 @@ _CURSORS, _CHANGES = f"{_META}.feeder_cursors", f"{_META}.schema_changes"
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far a stream is fed: its row of meta.feeder_cursors.
+    """How far a stream is fed: its row of meta.feeder_cursors."""
 
-    Args:
-        path: The newest path fed, or None.
-        version: The number of the last feed that wrote something; 0 before the first.
-        files: How many files were fed.
-        backlog: How many new files the last run left.
-        swept_at: When everything was last listed; None asks for it now.
-    """
-
-    path: str | None
-    version: int
-    files: int
-    backlog: int
-    swept_at: datetime | None
+    path: str | None  # the newest path fed
+    version: int  # the number of the last feed that wrote something; 0 before the first
+    files: int  # how many were fed
+    backlog: int  # how many new files the last run left
+    swept_at: datetime | None  # when everything was last listed; None asks for it now
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """The rows of a stream in meta.feeder_cursors, meta.feeder_files and meta.schema_changes.
-
-    Args:
-        connection: DuckDB connection with the lake attached.
-        stream: The stream.
-    """
+    """The rows of a stream in meta.feeder_cursors, meta.feeder_files and meta.schema_changes."""
 
     connection: duckdb.DuckDBPyConnection
     stream: Stream
@@ -77,7 +64,6 @@ class Ledger:
         return Cursor(*row)
 
     def quarantined(self) -> list[str]:
-        """The paths of the files in quarantine."""
         paths = self.connection.execute(
             f"select path from {_META}.quarantine where {self.stream.condition}"
         ).fetchall()
@@ -109,15 +95,8 @@ class Ledger:
         rest: Sequence[LandedFile],
         swept: bool,
     ) -> None:
-        """Move the cursor, unless another feed has moved it.
-
-        Args:
-            cursor: As it was when the feed was planned.
-            version: The number of this feed.
-            latest: The newest path fed.
-            loaded: The files that are fed.
-            rest: New files that are left for the next run.
-            swept: Whether to remember that everything was listed.
+        """Move the cursor of the stream, and say what is left (``rest``) and whether everything was
+        listed.
 
         Raises:
             duckdb.TransactionException: Another feed has moved it.
@@ -149,15 +128,7 @@ class Ledger:
         quarantine: Mapping[str, str],
         version: int,
     ) -> None:
-        """Write what became of each file of a feed.
-
-        Args:
-            files: All files of the feed.
-            loaded: Those that are fed, by their paths.
-            registered: The paths of those of them that were registered.
-            quarantine: The reasons why the others are not, by their paths.
-            version: The number of this feed.
-        """
+        """Write what became of each file of a feed; ``quarantine`` has reasons by path."""
         entries = [
             {
                 "path": file.path,

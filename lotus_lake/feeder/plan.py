@@ -16,39 +16,23 @@ from lotus_lake.streams import Stream
 
 @dataclass(frozen=True)
 class Plan:
-    """What a feed writes into the staging table.
-
-    Args:
-        groups: The files that are fed.
-        columns: The table's columns after it.
-        ddl: The statements that make them.
-    """
+    """What a feed writes into the staging table."""
 
     groups: list[Group]
-    columns: dict[str, Type]
-    ddl: list[str]
+    columns: dict[str, Type]  # of the table, after it
+    ddl: list[str]  # the statements that make them
 
     @property
     def loaded(self) -> dict[str, Probe]:
-        """The files that are fed, by their paths."""
         return {probe.file.path: probe for group in self.groups for probe in group.probes}
 
     @property
     def registered(self) -> set[str]:
-        """The paths of those that are registered."""
         return {path for group in self.groups if group.register for path in group.paths}
 
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans the feeds of a stream.
-
-    Args:
-        stream: The stream.
-        staging: Its staging table.
-        fitter: What tells the files that fit.
-    """
-
     stream: Stream
     staging: Staging
     fitter: Fitter

@@ -45,25 +45,14 @@ def _portions(probes: Sequence[Probe]) -> Iterator[tuple[list[Probe], int, int]]
 
 @dataclass(frozen=True)
 class Writer:
-    """Writes the rows of files into the staging table of a stream.
-
-    Args:
-        connection: DuckDB connection with the lake attached.
-        stream: The stream.
-        prober: What reads them.
-    """
+    """Writes the rows of files into the staging table of a stream."""
 
     connection: duckdb.DuckDBPyConnection
     stream: Stream
     prober: Prober
 
     def write(self, ddl: Sequence[str], groups: Sequence[Group], version: int) -> None:
-        """Change the table, and write the rows; inside a transaction.
-
-        Args:
-            ddl: The statements that change it.
-            groups: The files.
-            version: The number of the feed.
+        """Change the table by the statements of ``ddl``, and write the rows; inside a transaction.
 
         Raises:
             duckdb.Error: It failed, or other rows were read than were expected.

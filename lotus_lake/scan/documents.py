@@ -23,7 +23,6 @@ class _Seen:
     element: _Seen | None = None
 
     def type(self) -> Type:
-        """A type that holds all of it."""
         if self.kinds == {"OBJECT"} and self.fields:
             return Type.struct([(name, seen.type()) for name, seen in self.fields.items()])
         if self.kinds == {"LIST"}:
@@ -38,14 +37,7 @@ class _Seen:
 
 
 class Documents:
-    """What is known of the documents so far.
-
-    Args:
-        limits: What they may have.
-
-    Attributes:
-        no_object: The row of the first that is no object, or None.
-    """
+    """What is known of the documents so far; ``no_object`` is the first row that is none."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -61,11 +53,7 @@ class Documents:
         return self._root.type()
 
     def add(self, text: str, row: int) -> None:
-        """Take in a document.
-
-        Args:
-            text: The document.
-            row: The number of its row in the file, from 0.
+        """Take in the document of a row of the file.
 
         Raises:
             Unreadable: It is no JSON, or has too many fields or levels.

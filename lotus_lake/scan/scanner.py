@@ -41,14 +41,7 @@ Footer: TypeAlias = pq.FileMetaData | None
 
 
 class Scanner:
-    """Scans files, without reading their rows where it can.
-
-    Args:
-        connection: DuckDB connection without a lake.
-        landing: The landing zone.
-        limits: What a file may take.
-        folder: Where texts are rewritten.
-    """
+    """Scans files, without reading their rows where it can; texts are rewritten in ``folder``."""
 
     def __init__(
         self,
@@ -74,12 +67,8 @@ class Scanner:
     def json_type(
         self, probe: Probe, column: str, path: tuple[str, ...]
     ) -> Iterator[Type | Unreadable]:
-        """The type of the JSON in a text column, or in a field of a column; NULL for none.
-
-        Args:
-            probe: The file.
-            column: Its column.
-            path: The steps to the text inside the column, as ``schema.types.values_at`` takes them.
+        """The type of the JSON in a text column, or in the field of a column at a path
+        (``schema.types.values_at``); NULL for none.
         """
         yield _tried(self._json_type, probe, column, path)
 
@@ -97,7 +86,6 @@ class Scanner:
     # -- one file ---------------------------------------------------------------------------------
 
     def _footer(self, file: LandedFile) -> Footer | Unreadable:
-        """Read a Parquet footer, if the file is Parquet. Runs in a thread."""
         return _tried(self._read_footer, file)
 
     def _read_footer(self, file: LandedFile) -> Footer:

@@ -32,12 +32,8 @@ _SMALL_BYTES = 64 << 20
 
 
 class Gunzipped(gzip.GzipFile):
-    """A compressed text that is not far larger than it seems; only its end tells that it is whole.
-
-    Args:
-        data: The file, from its beginning.
-        size: Its bytes.
-        limits: What it may become.
+    """A compressed text that is not far larger than it seems; only its end tells that it is
+    whole.
     """
 
     def __init__(self, data: BinaryIO, size: int, limits: Limits) -> None:
@@ -66,16 +62,7 @@ class Gunzipped(gzip.GzipFile):
 
 
 class Pieces:
-    """A Parquet file in the making, of rows of texts.
-
-    Args:
-        path: Where it is written.
-        uri: What ``__uri`` of each row is.
-
-    Attributes:
-        rows: How many rows were written.
-        bytes: And their bytes, before compression.
-    """
+    """A Parquet file in the making, of rows of texts; ``bytes`` is what they take uncompressed."""
 
     def __init__(self, path: str, uri: str) -> None:
         self._path = path
@@ -107,7 +94,6 @@ class Pieces:
         self.bytes += piece.nbytes
 
     def close(self) -> None:
-        """Finish the file, if there is one."""
         if self._writer:
             self._writer.close()
 
@@ -130,15 +116,7 @@ def rewrite_json(text: io.TextIOBase, pieces: Pieces, documents: Documents, limi
 
 
 def rewrite_csv(text: io.TextIOBase, pieces: Pieces, limits: Limits) -> list[str]:
-    """Write the records of a CSV with a header.
-
-    Args:
-        text: The CSV.
-        pieces: Where they are written.
-        limits: What the CSV may have.
-
-    Returns:
-        The names of its columns.
+    """Write the records of a CSV with a header, and return the names of its columns.
 
     Raises:
         Unreadable: It is no such CSV.

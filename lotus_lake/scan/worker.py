@@ -61,10 +61,8 @@ def _answer(requests: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def _end_after(seconds: float) -> None:
-    """End the process after so much processor time, so that a slow store is no file's fault.
-
-    Args:
-        seconds: How much; 0 for never.
+    """End the process after so much processor time, 0 for never; a slow store is no file's
+    fault.
     """
     global _deadline
     if sys.platform != "win32":

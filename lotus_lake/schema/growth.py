@@ -10,14 +10,9 @@ from lotus_lake.schema.types import FLOATS, INTEGERS, UNSIGNED, Type, quote
 def merge(target: Type, source: Type, declared: Type | None = None, *, top: bool = True) -> Type:
     """The type that a staging column needs so that it can hold a file's type too.
 
-    Fields are added to structs, also inside lists, and a top-level number is widened within its
-    family; the rest is left to :func:`convert`. Parts that are not declared are joined.
-
-    Args:
-        target: The column's type.
-        source: The file's.
-        declared: The type that the stream declares; the target's unless told otherwise.
-        top: Whether it is a whole column.
+    Fields are added to structs, also inside lists, and the number of a whole column (``top``) is
+    widened within its family; the rest is left to :func:`convert`. Parts that are not declared are
+    joined; declared is the target's type unless told otherwise.
     """
     declared = declared or target
     if source.kind == "json" and source.element is not None:
@@ -62,12 +57,10 @@ def join(one: Type, other: Type) -> Type:
 
 
 def _signed(name: str) -> int:
-    """Which of the signed integers holds an integer type."""
     return INTEGERS.index(name) if name in INTEGERS else UNSIGNED.index(name) + 1
 
 
 def _with_fields(target: Type, source: Type, declared: Type | None) -> Type:
-    """A struct with the fields of two."""
     fields = []
     for name, child in target.fields:
         other = source.child(name)
