@@ -12,12 +12,7 @@ _RESERVED = {"__uri", "__row", "file_row_number", "rowid", "snapshot_id", *LINEA
 
 
 def check_columns(row: Type, limits: Limits) -> None:
-    """Refuse columns (a struct's fields) that the lake could not keep apart, too many, or too deep
-    ones.
-
-    Raises:
-        Unreadable: There are such columns.
-    """
+    """Refuse fields of a struct that could not be told apart, too many, or too deep: Unreadable."""
     if row.size > limits.columns:
         raise too_many(f"{row.size:,}", limits)
     for column, type_ in row.fields:

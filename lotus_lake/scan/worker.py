@@ -61,9 +61,7 @@ def _answer(requests: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def _end_after(seconds: float) -> None:
-    """End the process after so much processor time, 0 for never; a slow store is no file's
-    fault.
-    """
+    """End the process after so much processor time, which no slow store takes; 0 for never."""
     global _deadline
     if sys.platform != "win32":
         # Whatever the process is doing then.
