@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lotus_lake import s3
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.connection import connect, with_copied_catalog
+from lotus_lake.connection import connect, read_sqlite, with_copied_catalog
 from lotus_lake.exits import Unreachable
 from lotus_lake.locks import run_lock
 from lotus_lake.wording import counted
@@ -91,8 +91,7 @@ class Backups:
         return matching[-1]
 
     def take(self, keep: int | None = None, *, replaced: bool = False) -> Backup:
-        """Copy the catalog as it is at one moment; builds may run. All but ``keep`` of the newest
-        copies are deleted; the name says whether a restore is about to replace the catalog.
+        """Copy the catalog as it is at one moment, and delete all but ``keep`` of the copies.
 
         Raises:
             LakeError: There is no lake, or it or the folder cannot be reached.
@@ -117,9 +116,9 @@ class Backups:
         return Backup(name, len(packed))
 
     def restore(self, backup: Backup, *, force: bool = False) -> Backup | None:
-        """Make the catalog what it was, while no scheduler run has it, and copy first what it is
-        (unless there is nothing to read). ``force``: also when the catalog is newer, or cannot be
-        read.
+        """Make the catalog what it was, while no scheduler run has it; the copy of what it is.
+
+        ``force`` does it also when the catalog is newer, or cannot be read and copied.
 
         Raises:
             LakeError: It was refused, the catalog or the folder cannot be reached, or another run
@@ -210,9 +209,8 @@ def missing_files(config: LakeConfig) -> list[str]:
 
 
 def _newest_snapshot(catalog: Path) -> int:
-    uri = f"{catalog.resolve().as_uri()}?mode=ro"
     try:
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=30)) as database:
+        with read_sqlite(catalog) as database:
             row = database.execute("select max(snapshot_id) from ducklake_snapshot").fetchone()
     except sqlite3.Error as error:
         raise LakeError(f"The catalog {catalog} cannot be read: {error}.") from error

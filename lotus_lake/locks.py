@@ -38,13 +38,6 @@ def lock(path: str | Path) -> int | None:
         OSError: It cannot be opened.
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    if _is_locked_by_others(file):
-        os.close(file)
-        return None
-    return file
-
-
-def _is_locked_by_others(file: int) -> bool:
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -56,8 +49,9 @@ def _is_locked_by_others(file: int) -> bool:
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return True
-    return False
+        os.close(file)
+        return None
+    return file
 
 
 def run_lock(config: LakeConfig) -> contextlib.AbstractContextManager[None]:

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -46,8 +46,16 @@ _FILES_AT_ONCE = 256
 # What SQL's error() begins with where a row is refused.
 CHECK_FAILED = "refused: "
 
-# How the system says that DuckDB cannot spill, or write.
-_DISK_FULL = re.compile("no space left|file too large|quota exceeded", re.IGNORECASE)
+# How pyarrow and DuckDB say that the store did not answer as it should, and the system that DuckDB
+# cannot spill or write. An answer of 503 that is longer than what was asked for is an "internal
+# failure" to pyarrow, which then does not retry.
+_TRANSIENT = re.compile(
+    r"AWS Error (NETWORK_CONNECTION|INTERNAL_FAILURE|SLOW_DOWN|SERVICE_UNAVAILABLE|THROTTLING"
+    r"|REQUEST_TIMEOUT|UNKNOWN \(HTTP status 5)"
+    r"|curlCode|error for HTTP (GET|HEAD|PUT|POST)|\bHTTP (408|429|5\d\d)\b"
+    r"|Content-Length from server mismatches"
+    r"|(?i:no space left|file too large|quota exceeded)"
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ class Unreadable(Exception):
 
 def is_transient(error: BaseException | None) -> bool:
     """Whether an error is the store's or the machine's, and not the file's."""
-    return s3.stumbled(error) or bool(_DISK_FULL.search(str(error)))
+    return bool(_TRANSIENT.search(str(error)))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -84,8 +92,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Probe:
-    """What is known of a file before it is fed."""
-
     file: LandedFile
     format: str  # parquet, csv or jsonl
     schema: dict[str, Type] = field(default_factory=dict)  # in the file's order
@@ -126,13 +132,12 @@ class Prober:
         self._limits = limits or Limits()
         self._scratch: Scratch | None = None
 
-    def probe(self, files: Iterable[LandedFile]) -> list[tuple[LandedFile, Probe | Unreadable]]:
+    def probe(self, files: Sequence[LandedFile]) -> list[tuple[LandedFile, Probe | Unreadable]]:
         """Scan files; a file's result never depends on the others'.
 
         Raises:
             LakeError: The folder for rewritten texts cannot be made.
         """
-        files = list(files)
         results: list[Probe | Unreadable] = []
         for start in range(0, len(files), _FILES_AT_ONCE):
             part = files[start : start + _FILES_AT_ONCE]
@@ -169,9 +174,18 @@ class Prober:
         for _ in range(_CRASHES):
             if results := list(self._ask([file], method, *arguments)):
                 return results[0]
-            if _process(_environment()).exit_code in (*_TOO_LONG, OUT_OF_MEMORY):
+            code = _process(_environment()).exit_code
+            if code in _TOO_LONG:
+                return Unreadable(
+                    f"it takes more than {counted(self._limits.seconds, 'second')} of processor "
+                    "time to read, and one more for each megabyte (feed_max_seconds)"
+                )
+            if code == OUT_OF_MEMORY:
                 break
-        return self._crash()
+        if code in _TOO_MUCH:
+            return Unreadable(OUT_OF_MEMORY_REASON)
+        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return Unreadable(f"it crashes its reader ({name})")
 
     def _ask(self, files: Sequence[LandedFile], method: str, *arguments: Any) -> Iterator[Any]:
         """The results of a method of ``scan.scanner.Scanner``, up to the end of the process."""
@@ -180,19 +194,6 @@ class Prober:
         seconds = self._limits.seconds + sum(file.size for file in files) // 10**6
         question = (self.landing.url, self._scratch.path, self._limits, seconds)
         yield from _process(_environment()).ask(*question, method, arguments)
-
-    def _crash(self) -> Unreadable:
-        """Why the process ended, which scanned nothing but one file."""
-        code = _process(_environment()).exit_code
-        if code in _TOO_LONG:
-            return Unreadable(
-                f"it takes more than {counted(self._limits.seconds, 'second')} of processor time "
-                "to read, and one more for each megabyte (feed_max_seconds)"
-            )
-        if code in _TOO_MUCH:
-            return Unreadable(OUT_OF_MEMORY_REASON)
-        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return Unreadable(f"it crashes its reader ({name})")
 
 
 class _Process:

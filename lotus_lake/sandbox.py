@@ -22,9 +22,7 @@ class _Rule(ctypes.Structure):
 
 
 def write_only_in(*places: Path) -> None:
-    """Take from this process, and all that it starts, the right to write outside of these folders
-    and files.
-    """
+    """Take from this process, and all that it starts, the right to write anywhere else."""
     if sys.platform != "linux":
         return
     system = ctypes.CDLL(None)

@@ -15,8 +15,7 @@ _PREFIX, _LOCK = "landed-", ".lock"
 
 
 class Scratch:
-    """A folder (``path``) beside DuckDB's spilled data, that goes with its process or by
-    ``remove``.
+    """A folder beside DuckDB's spilled data; ``remove`` or the end of the process removes it.
 
     It is locked as long as it is used. Whoever makes one removes those that nobody uses any more,
     because their process was killed.
