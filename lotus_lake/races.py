@@ -23,11 +23,7 @@ class LostRace(Exception):
 
 
 class FileChanged(LostRace):
-    """A file was written again since it was listed: plan again."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self.path = path
+    """The file of this path was written again since it was listed: plan again."""
 
 
 def attempts() -> Iterator[None]:
@@ -62,7 +58,6 @@ class Run:
 
     @classmethod
     def of_dbt(cls) -> Run:
-        """The dbt command that runs in this process."""
         # What only reads the lake starts faster without dbt.
         from dbt.flags import get_flags
         from dbt_common.invocation import get_invocation_id

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from lotus_lake.feeder.fitting import Group
 from lotus_lake.schema.growth import differences, join
 from lotus_lake.schema.types import Type, dotted, part_at
 
 
-@dataclass(frozen=True)
-class SchemaChange:
-    """What a file brought that the staging table did not have: one row of meta.schema_changes."""
-
-    column_name: str  # with the fields that lead to the part: line_items[].price
-    change: str  # added or widened
-    type_before: str | None  # the lake's
-    type_after: str  # the file's
-    path: str  # the first file of it
-
-
 def growths(
     before: Mapping[str, Type], columns: Mapping[str, Type], groups: Sequence[Group]
-) -> list[SchemaChange]:
-    """How the staging table grows, and the first file of each part that it grows by."""
+) -> list[dict[str, str | None]]:
+    """How the staging table grows, and by which file first, as rows of meta.schema_changes."""
     found = []
     for name, type_ in columns.items():
         for path, old, new in differences(before.get(name), type_):
@@ -47,13 +35,13 @@ def growths(
             if bringers:
                 first = min(bringers, key=lambda file: file.order)
                 found.append(
-                    SchemaChange(
-                        column_name=dotted(name, path),
-                        change="widened" if old else "added",
-                        type_before=old.sql() if old else None,
-                        type_after=new.sql(),
-                        path=first.path,
-                    )
+                    {
+                        "column_name": dotted(name, path),
+                        "change": "widened" if old else "added",
+                        "type_before": old.sql() if old else None,
+                        "type_after": new.sql(),
+                        "path": first.path,
+                    }
                 )
     return found
 

@@ -78,10 +78,6 @@ def _unusable(label: str, error: duckdb.Error) -> LakeError:
 class _TooMuch(Exception):
     """So many files cannot be fed at once."""
 
-    def __init__(self, files: int) -> None:
-        super().__init__(files)
-        self.files = files
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -108,14 +104,12 @@ class Outcome:
             for path in self.changing
         ]
         if self.files or self.backlog_files:
-            waiting = (
-                f"; {counted(self.backlog_files, 'file')} ({self.backlog_bytes / 1e6:,.1f} MB) "
-                f"{'waits' if self.backlog_files == 1 else 'wait'} for the next run"
-                if self.backlog_files
-                else ""
-            )
-            fed = f"{counted(self.files, 'file')}, {counted(self.rows, 'row')}"
-            told.append(f"fed {stream.label}: {fed}{waiting}")
+            fed = f"fed {stream.label}: {counted(self.files, 'file')}, {counted(self.rows, 'row')}"
+            if self.backlog_files:
+                waits = "waits" if self.backlog_files == 1 else "wait"
+                size = f"{self.backlog_bytes / 1e6:,.1f} MB"
+                fed += f"; {counted(self.backlog_files, 'file')} ({size}) {waits} for the next run"
+            told.append(fed)
         return told
 
 
@@ -149,7 +143,7 @@ class Feeder:
             try:
                 return self._feed_fewer_files()
             except FileChanged as changed:
-                self._changes[changed.path] += 1
+                self._changes[str(changed)] += 1
             except LostRace:
                 continue
             except duckdb.Error as error:
@@ -162,12 +156,11 @@ class Feeder:
         )
 
     def _feed_fewer_files(self) -> Outcome:
-        """Feed once, with half the files each time that they were too many."""
         while True:
             try:
                 return self._feed_once()
-            except _TooMuch as much:
-                self._most_files = much.files // 2
+            except _TooMuch:
+                continue
             finally:
                 self._prober.clear()
 
@@ -207,7 +200,7 @@ class Feeder:
                 probes = [probe for probe in probes if probe.file.path not in quarantine]
         return Outcome(
             files=len(plan.loaded),
-            rows=sum(probe.rows for probe in plan.loaded.values()),
+            rows=sum(probe.rows for probe in plan.loaded),
             quarantined=sorted(quarantine.items()),
             changing=changing,
             backlog_files=len(batch.rest),
@@ -220,19 +213,17 @@ class Feeder:
         batch: Batch,
         plan: Plan,
         quarantine: Mapping[str, str],
-        changes: Sequence[drift.SchemaChange],
+        changes: Sequence[Mapping[str, str | None]],
     ) -> None:
         """Write everything of this feed in one transaction; the caller rolls back."""
-        version, loaded = cursor.version + 1, plan.loaded
+        version = cursor.version + 1
         self._connection.execute("begin")
-        fed = counted(len(loaded), "file")
+        fed = counted(len(plan.loaded), "file")
         sign(self._connection, f"feed {version} of {self._stream.label}: {fed}")
         # First of all the cursor: of two feeds that change its row only one can commit.
-        self._ledger.move_cursor(
-            cursor, version, batch.latest, loaded.values(), batch.rest, batch.swept
-        )
+        self._ledger.move_cursor(cursor, batch, plan.loaded)
         self._writer.write(plan.ddl, plan.groups, version)
-        self._ledger.write_files(batch.files, loaded, plan.registered, quarantine, version)
+        self._ledger.write_files(batch, plan, quarantine, version)
         self._ledger.write_changes(changes, version)
         check_unchanged(self._landing, batch.files)
         self._connection.execute("commit")
@@ -240,7 +231,13 @@ class Feeder:
     def _bad_files(
         self, error: duckdb.Error | MemoryError, batch: Batch, plan: Plan
     ) -> dict[str, str]:
-        """The files that made a feed fail, with the reasons by path; never none."""
+        """The files that made a feed fail, with the reasons by path; never none.
+
+        Raises:
+            LostRace: Another run was faster, or a file was replaced.
+            _TooMuch: Half of the files have to be fed at once.
+            LakeError: It was no file's fault.
+        """
         if is_conflict(error):
             raise LostRace from error
         check_still_there(self._landing, batch.files)
@@ -253,7 +250,8 @@ class Feeder:
             bad = self._unreadable(plan.groups) or self._unfit(plan.groups)
         # A damaged file may fail only beside others, where DuckDB does not trust its statistics.
         if not bad and len(batch.files) > 1 and (memory_failed or isinstance(error, _FILES_FAULT)):
-            raise _TooMuch(len(batch.files)) from error
+            self._most_files = len(batch.files) // 2
+            raise _TooMuch from error
         if not bad:
             raise LakeError(
                 f"Stream {self._stream.label}: the feed failed and nothing of it was "
@@ -276,7 +274,7 @@ class Feeder:
     def _unfit(self, groups: Sequence[Group]) -> dict[str, str]:
         """After a feed failed though every file can be read: which of them fail alone, and why?"""
         bad = {}
-        for probe in [probe for group in groups for probe in group.probes]:
+        for probe in (probe for group in groups for probe in group.probes):
             alone = self._planner.plan([probe], quarantine={})
             try:
                 self._connection.execute("begin")

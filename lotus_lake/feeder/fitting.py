@@ -57,11 +57,7 @@ class Columns:
         self.types[name] = replace_at(self.types[name], path, Type.scalar("VARCHAR"))
 
     def grow(self, schema: Mapping[str, Type]) -> None:
-        """Add or widen what a file with this schema brings.
-
-        Raises:
-            Conflict: A type can never fit.
-        """
+        """Add or widen what a file with this schema brings; Conflict if a type can never fit."""
         for column, type_ in schema.items():
             name = self.names.setdefault(column.lower(), column)
             declared = self.declared(column)
@@ -72,11 +68,7 @@ class Columns:
                 self.types[name] = merge(declared, type_) if declared else type_.known()
 
     def grown(self, schema: Mapping[str, Type]) -> Columns:
-        """The columns as they would be with a file of this schema.
-
-        Raises:
-            Conflict: A type can never fit.
-        """
+        """The columns as they would be with a file of this schema; Conflict as above."""
         columns = Columns(self.types, self._declared)
         columns.names = dict(self.names)
         columns.grow(schema)
@@ -103,11 +95,7 @@ class Group:
         return [probe.file.path for probe in self.probes]
 
     def write_conversions(self, columns: Columns) -> None:
-        """Write the conversions of its columns into the staging table's.
-
-        Raises:
-            Conflict: A column has none; the error names it.
-        """
+        """Write the conversions into the staging table's columns; Conflict if one has none."""
         self.values, self.exact, self.doubts = {}, {}, {}
         for column, type_ in self.schema.items():
             target = columns.type_of(column)
@@ -132,15 +120,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Fitter:
-    """Tells the files that fit from those that do not."""
-
     connection: duckdb.DuckDBPyConnection
     stream: Stream
     prober: Prober
 
     def fit(self, group: Group, columns: Columns, quarantine: dict[str, str]) -> list[Group]:
-        """The part of a group that fits, with what its texts of JSON hold; ``columns`` stay as they
-        are.
+        """The part of a group that fits, with what its texts of JSON hold; ``columns`` stay.
 
         Files that do not fit are added to ``quarantine``, with the reason.
         """
@@ -172,9 +157,7 @@ class Fitter:
         return [group] if group.probes else []
 
     def _check_columns(self, group: Group) -> None:
-        """A file without a column of the stream's key is another's, or written in another way: its
-        rows would be in staging, and in no other table.
-        """
+        """A file without a column of the key is another's; only staging would have its rows."""
         own = {name.lower() for name in self.stream.columns} - set(AIRBYTE_COLUMNS)
         names = {name.lower() for name, type_ in group.schema.items() if not type_.unknown}
         if group.probes[0].format == "csv" and own and own.isdisjoint(names):
@@ -204,7 +187,6 @@ class Fitter:
         return found if found.name == "NULL" else Type.json_of(found)
 
     def misfits(self, group: Group) -> set[Part]:
-        """The parts that have to become text for the values of a group."""
         if not group.doubts:
             return set()
         try:

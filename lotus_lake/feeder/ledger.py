@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -13,13 +13,16 @@ import pyarrow as pa
 from lotus_lake.config import LakeError
 from lotus_lake.connection import ALIAS
 from lotus_lake.escaping import printable
-from lotus_lake.feeder.drift import SchemaChange
 from lotus_lake.landing import LandedFile
 from lotus_lake.probe import Probe
 from lotus_lake.races import commit
 from lotus_lake.schema.types import literal
 from lotus_lake.streams import Stream
 from lotus_lake.wording import counted
+
+if TYPE_CHECKING:
+    from lotus_lake.feeder.batch import Batch
+    from lotus_lake.feeder.plan import Plan
 
 _META = f"{ALIAS}.meta"
 FILES = f"{_META}.feeder_files"
@@ -39,19 +42,15 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The rows of a stream in meta.feeder_cursors, meta.feeder_files and meta.schema_changes."""
+    """A stream's rows in meta.feeder_cursors, feeder_files and schema_changes.
+
+    What it writes of a feed goes into the feed's transaction.
+    """
 
     connection: duckdb.DuckDBPyConnection
     stream: Stream
 
-    # -- reading -----------------------------------------------------------------------------------
-
     def cursor(self) -> Cursor:
-        """The stream's cursor as it is now.
-
-        Raises:
-            LakeError: There is none.
-        """
         row = self.connection.execute(
             "select cursor_path, cursor_version, files_loaded, backlog_files, swept_at"
             f" from {_CURSORS} where {self.stream.condition}"
@@ -84,51 +83,32 @@ class Ledger:
             ).fetchall()
         )
 
-    # -- writing, inside the feed's transaction ----------------------------------------------------
-
-    def move_cursor(
-        self,
-        cursor: Cursor,
-        version: int,
-        latest: str | None,
-        loaded: Collection[Probe],
-        rest: Sequence[LandedFile],
-        swept: bool,
-    ) -> None:
-        """Move the cursor of the stream, and say what is left (``rest``) and whether everything was
-        listed.
-
-        Raises:
-            duckdb.TransactionException: Another feed has moved it.
-        """
+    def move_cursor(self, cursor: Cursor, batch: Batch, loaded: Collection[Probe]) -> None:
+        """Move the cursor; TransactionException if another feed has moved it."""
         if self.cursor().version != cursor.version:
             raise duckdb.TransactionException("conflict: the cursor moved")
         self.connection.execute(
             f"update {_CURSORS} set cursor_path = ?, cursor_version = ?,"
             " files_loaded = files_loaded + ?, rows_loaded = rows_loaded + ?,"
             " bytes_loaded = bytes_loaded + ?, backlog_files = ?, backlog_bytes = ?,"
-            f" swept_at = {'now()' if swept else 'swept_at'}, updated_at = now()"
+            f" swept_at = {'now()' if batch.swept else 'swept_at'}, updated_at = now()"
             f" where {self.stream.condition}",
             [
-                latest,
-                version,
+                batch.latest,
+                cursor.version + 1,
                 len(loaded),
                 sum(probe.rows for probe in loaded),
                 sum(probe.file.size for probe in loaded),
-                len(rest),
-                sum(file.size for file in rest),
+                len(batch.rest),
+                sum(file.size for file in batch.rest),
             ],
         )
 
     def write_files(
-        self,
-        files: Sequence[LandedFile],
-        loaded: Mapping[str, Probe],
-        registered: Collection[str],
-        quarantine: Mapping[str, str],
-        version: int,
+        self, batch: Batch, plan: Plan, quarantine: Mapping[str, str], version: int
     ) -> None:
         """Write what became of each file of a feed; ``quarantine`` has reasons by path."""
+        loaded = {probe.file: (probe, group) for group in plan.groups for probe in group.probes}
         entries = [
             {
                 "path": file.path,
@@ -139,16 +119,14 @@ class Ledger:
                 "status": "loaded" if probe else "quarantined",
                 "reason": None if probe else printable(quarantine[file.path]),
                 "generation_id": probe.generation if probe else None,
-                "feed_mode": (
-                    ("register" if file.path in registered else "copy") if probe else None
-                ),
+                "feed_mode": None if group is None else "register" if group.register else "copy",
             }
-            for file in files
-            for probe in [loaded.get(file.path)]
+            for file in batch.files
+            for probe, group in [loaded.get(file, (None, None))]
         ]
         self._insert(FILES, entries, version, "loaded_at")
 
-    def write_changes(self, changes: Sequence[SchemaChange], version: int) -> None:
+    def write_changes(self, changes: Sequence[Mapping[str, str | None]], version: int) -> None:
         """Record what is new of the schema; what was recorded keeps its first file and time."""
         if not changes:
             return
@@ -156,14 +134,16 @@ class Ledger:
             f"select column_name, change, type_after from {_CHANGES} where {self.stream.condition}"
         ).fetchall()
         new = [
-            asdict(change)
+            change
             for change in changes
-            if (change.column_name, change.change, change.type_after) not in known
+            if (change["column_name"], change["change"], change["type_after"]) not in known
         ]
         if new:
             self._insert(_CHANGES, new, version, "seen_at")
 
-    def _insert(self, table: str, rows: list[dict[str, Any]], version: int, moment: str) -> None:
+    def _insert(
+        self, table: str, rows: Sequence[Mapping[str, Any]], version: int, moment: str
+    ) -> None:
         self.connection.register("new_rows", pa.Table.from_pylist(rows))
         try:
             self.connection.execute(
@@ -173,8 +153,6 @@ class Ledger:
             )
         finally:
             self.connection.unregister("new_rows")
-
-    # -- writing, when there is nothing to feed ----------------------------------------------------
 
     def note_idle(self, cursor: Cursor, swept: bool) -> None:
         """Remember that everything was listed, and that nothing waits any more."""

@@ -24,23 +24,15 @@ class Staging:
 
     def create(self) -> None:
         """The staging table exists from the first run on, with every declared column."""
-        if self.connection.execute(
-            "select 1 from duckdb_tables() where database_name = ? and schema_name = ? and"
-            " table_name = ?",
-            self.stream.table.split("."),
-        ).fetchone():
-            return
         columns = {name: type_.sql() for name, type_ in self.stream.columns.items()}
         definition = ", ".join(
-            f"{quote(name)} {type_}" for name, type_ in {**columns, **LINEAGE_COLUMNS}.items()
+            f"{quote(name)} {type_}" for name, type_ in (columns | LINEAGE_COLUMNS).items()
         )
         self.connection.execute(f"create table if not exists {self.stream.table} ({definition})")
 
     def columns(self) -> dict[str, Type]:
         staging = self.connection.table(self.stream.table)
-        return {
-            name: Type.of(type_) for name, type_ in zip(staging.columns, staging.types, strict=True)
-        }
+        return dict(zip(staging.columns, map(Type.of, staging.types), strict=True))
 
     def never_null(self) -> set[str]:
         """Columns of the staging table that have no null, nor has any field in them.
@@ -81,11 +73,7 @@ class Staging:
         }
 
     def conversions(self, before: Mapping[str, Type], columns: Columns) -> dict[str, Conversion]:
-        """How the values of the columns that it has get into those that it is to have.
-
-        Raises:
-            LakeError: A column that became text was declared since, and values of it do not fit.
-        """
+        """How the values of the columns that it has get into those that it is to have."""
         return {
             name: self._conversion(name, type_, columns.types[name], columns.declared(name))
             for name, type_ in before.items()
@@ -118,7 +106,6 @@ class Staging:
         return conversion
 
     def misfits(self, conversions: Mapping[str, Conversion]) -> set[Part]:
-        """The parts that have to become text for the rows that it has."""
         doubts = {
             (name, path): sure
             for name, conversion in conversions.items()
