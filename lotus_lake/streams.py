@@ -14,6 +14,7 @@ from lotus_lake.config import LakeError
 from lotus_lake.diff.personal import is_personal
 from lotus_lake.probe import Limits
 from lotus_lake.schema.types import Type, literal, part_at, quote
+from lotus_lake.settings import wrong_number
 
 # When Airbyte read a record: a time in Parquet, milliseconds since 1970 in CSV and JSON lines.
 EXTRACTED_AT = "_airbyte_extracted_at"
@@ -35,18 +36,18 @@ LINEAGE_COLUMNS = {
     "_cursor_version": "bigint",
 }
 
-# The least and the greatest value of each number that can be set, and whether it is a whole one.
-_BOUNDS = {
-    "feed_max_files": (1, 10**9, True),
-    "feed_max_bytes": (1, 10**15, True),
-    "feed_lookback_days": (0, 36_500, True),
-    "feed_sweep_hours": (0, 10**6, False),
-    "feed_list_free_files": (0, 10**9, True),
-    "feed_max_depth": (1, 200, True),
-    "feed_max_columns": (1, 10**5, True),
-    "feed_max_ratio": (1, 10**6, True),
-    "feed_max_value_bytes": (1, 2**30, True),
-    "feed_max_seconds": (1, 10**6, True),
+# The least and the greatest value of each number that can be set, see settings.wrong_number().
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "feed_max_files": (1, 10**9),
+    "feed_max_bytes": (1, 10**15),
+    "feed_lookback_days": (0, 36_500),
+    "feed_sweep_hours": (0.0, 10**6),
+    "feed_list_free_files": (0, 10**9),
+    "feed_max_depth": (1, 200),
+    "feed_max_columns": (1, 10**5),
+    "feed_max_ratio": (1, 10**6),
+    "feed_max_value_bytes": (1, 2**30),
+    "feed_max_seconds": (1, 10**6),
 }
 
 
@@ -58,8 +59,7 @@ _HOURS = {"minute": 1 / 60, "hour": 1, "day": 24}
 def declaration(
     node: Mapping[str, Any], table: str = "", defaults: Mapping[str, Any] | None = None
 ) -> str:
-    """What a source of dbt's manifest declares of a stream, for ``Stream.from_declaration``;
-    ``defaults`` are the project's settings.
+    """What a source of dbt's manifest declares, as text for ``Stream.from_declaration``.
 
     Raises:
         LakeError: ``meta.feeder`` is no mapping of settings.
@@ -129,13 +129,10 @@ def _check_settings(label: str, settings: Mapping[str, Any]) -> None:
     for key, (fits, meaning) in _MEANINGS.items():
         if key in settings and not fits(settings[key]):
             raise LakeError(f"Stream {label}: {key} is '{settings[key]}'; it has to be {meaning}.")
-    for key, (least, most, whole) in _BOUNDS.items():
-        value = settings.get(key, least)
-        is_number = isinstance(value, int if whole else int | float)
-        if isinstance(value, bool) or not is_number or not least <= value <= most:
+    for key, bounds in _BOUNDS.items():
+        if key in settings and (must := wrong_number(settings[key], bounds)):
             raise LakeError(
-                f"Stream {label}: variable {key} is '{value}'; it has to be a "
-                f"{'whole ' if whole else ''}number from {least} to {most}. "
+                f"Stream {label}: variable {key} is '{settings[key]}'; it has to be {must}. "
                 "Set it in dbt_project.yml, with --vars, or under the stream's meta.feeder."
             )
 
@@ -157,11 +154,11 @@ class Stream:
     feed_lookback_days: int = 14
     feed_sweep_hours: float = 24
     feed_list_free_files: int = 1000
-    feed_max_depth: int = 64
-    feed_max_columns: int = 2000
-    feed_max_ratio: int = 500
-    feed_max_value_bytes: int = 128 << 20
-    feed_max_seconds: int = 120
+    feed_max_depth: int = Limits.depth
+    feed_max_columns: int = Limits.columns
+    feed_max_ratio: int = Limits.ratio
+    feed_max_value_bytes: int = Limits.value_bytes
+    feed_max_seconds: int = Limits.seconds
     amounts: tuple[str, ...] = ()
     airbyte: bool = True
     personal: tuple[str, ...] = ()  # columns whose values no message tells
