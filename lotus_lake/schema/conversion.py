@@ -33,8 +33,6 @@ class Conflict(Exception):
 
 @dataclass(frozen=True)
 class Conversion:
-    """How a file's value becomes the staging column's."""
-
     value: str  # SQL of the converted value
     exact: Checks = field(default_factory=dict)  # of parts of which nothing is lost if it is true
     # of parts that have to become text unless it is true
@@ -42,18 +40,15 @@ class Conversion:
 
     @property
     def is_exact(self) -> str:
-        """SQL that is true where nothing of any part is lost."""
         return " and ".join(self.exact.values()) or "true"
 
 
 def convert(
     value: str, source: Type, target: Type, depth: int = 0, declared: Type | None = None
 ) -> Conversion:
-    """Convert a value (as SQL) from a file's type to a staging column's, which :func:`merge` has
-    grown.
+    """Convert a value (as SQL) to the type of a staging column, which :func:`merge` has grown.
 
-    ``depth`` is how many values it lies inside; the declared type is the target's unless told
-    otherwise.
+    ``depth`` is how many values it lies inside; the declared type is the target's by default.
 
     Raises:
         Conflict: No value of that type could ever fit.
@@ -87,8 +82,7 @@ def convert(
 
 
 def carry(value: str, source: Type, target: Type, depth: int = 0) -> Conversion:
-    """Convert a value of a part that no stream declares, to the type that it was joined to
-    (:func:`join`).
+    """Convert a value that no stream declares to the type that it was joined to (:func:`join`).
 
     What a value becomes does not depend on the types that its column had on the way: a text is the
     same whether its number was an integer or a double before, or its object had other fields.
@@ -112,7 +106,7 @@ def carry(value: str, source: Type, target: Type, depth: int = 0) -> Conversion:
 
 
 def from_epoch(value: str, source: Type, target: Type) -> Conversion:
-    """Convert a value that may be milliseconds since 1970, as a number or as text, to a time.
+    """Convert milliseconds since 1970, as a number or as text, or a time, to a time.
 
     Raises:
         Conflict: It can be neither that nor a time.
@@ -167,7 +161,6 @@ def _text(value: str, source: Type, depth: int) -> str:
 
 
 def _of_texts(type_: Type) -> Type:
-    """The same structs and lists, of texts."""
     if type_.kind == "struct":
         return Type.struct([(name, _of_texts(child)) for name, child in type_.fields])
     return Type.list_of(_of_texts(type_.element)) if type_.element else Type.scalar("VARCHAR")

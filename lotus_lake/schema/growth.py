@@ -133,9 +133,9 @@ def differs_in_list(one: Type, other: Type) -> bool:
 
 
 def needs_writing(old: Type, new: Type) -> bool:
-    """Whether a column's values have to be written anew to get from one type to the next.
+    """Whether values have to be written anew: DuckLake adds fields and widens whole columns only.
 
-    DuckLake adds fields to structs and widens whole columns; lists see :func:`differs_in_list`.
+    For lists see :func:`differs_in_list`.
     """
     return any(
         "[]" in path or (before and (path or not widens(before, after)))
@@ -144,17 +144,10 @@ def needs_writing(old: Type, new: Type) -> bool:
 
 
 def growth(table: str, column: str, old: Type | None, new: Type) -> list[str]:
-    """The ALTER statements that take a staging column from one type to the next.
-
-    Not for types of which :func:`needs_writing` is true.
-    """
-    changes = [
-        (".".join(map(quote, (column, *path))), before, after)
-        for path, before, after in differences(old, new)
-    ]
-    return [
-        f"alter table {table} alter column {name} set data type {after.sql()}"
-        if before
-        else f"alter table {table} add column {name} {after.sql()}"
-        for name, before, after in changes
-    ]
+    """The ALTER statements for a column's next type, unless it :func:`needs_writing`."""
+    statements = []
+    for path, before, after in differences(old, new):
+        name = ".".join(map(quote, (column, *path)))
+        change = f"alter column {name} set data type" if before else f"add column {name}"
+        statements.append(f"alter table {table} {change} {after.sql()}")
+    return statements

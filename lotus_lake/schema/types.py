@@ -36,8 +36,6 @@ _JSON_BECOMES = {"JSON": "VARCHAR", JSON_INTEGER: "BIGINT", JSON_DOUBLE: "DOUBLE
 
 @dataclass(frozen=True)
 class Type:
-    """A column's type as a tree."""
-
     kind: str  # scalar, struct, list, or json: text that holds JSON of type ``element``
     name: str = ""  # DuckDB's name of a scalar type, in capitals
     fields: tuple[tuple[str, Type], ...] = ()
@@ -70,9 +68,9 @@ class Type:
             return cls.struct((name, cls.of_json(child)) for name, child in structure.items())
         if isinstance(structure, list):
             return cls.list_of(cls.of_json(structure[0]) if structure else cls.scalar("NULL"))
-        integers = dict.fromkeys(("BIGINT", "UBIGINT", "HUGEINT"), JSON_INTEGER)
-        names = {**integers, "DOUBLE": JSON_DOUBLE}
-        return cls.scalar(names.get(structure, structure))
+        if structure in ("BIGINT", "UBIGINT", "HUGEINT"):
+            return cls.scalar(JSON_INTEGER)
+        return cls.scalar(JSON_DOUBLE if structure == "DOUBLE" else structure)
 
     @classmethod
     def scalar(cls, name: str) -> Type:
@@ -182,7 +180,6 @@ def part_at(whole: Type, path: tuple[str, ...]) -> Type | None:
 
 
 def replace_at(source: Type, path: tuple[str, ...], new: Type) -> Type:
-    """The type with the part at a path replaced."""
     if not path:
         return new
     step, *rest = path
