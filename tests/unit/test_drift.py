@@ -30,56 +30,46 @@ A, B, C = ({"id": number, "name": name} for number, name in ((1, "a"), (2, "b"),
 # -- columns and fields ------------------------------------------------------------------------
 
 
-def test_columns_come_and_go(lake: SmallLake) -> None:
-    """Old rows have no value in a new column, nor new rows in one that is missing; other capitals
-    are the same column."""
-    lake.land("part_0.parquet", [A])
-    lake.feed()
-    lake.land("part_1.parquet", [{"note": AWKWARD, "seen": NOON, "Id": 2}])
-    lake.feed()
-    lake.land("part_2.parquet", [{"NAME": "c", "id": 3}])
-    lake.feed()
-    assert lake.rows("id, name, note, seen") == [
-        (1, "a", None, None),
-        (2, None, AWKWARD, NOON),
-        (3, "c", None, None),
-    ]
-
-
-def test_fields_come_and_go_in_objects_and_lists(lake: SmallLake) -> None:
+def test_columns_and_fields_come_and_go(lake: SmallLake) -> None:
+    """Old rows have no value in what is new, nor new rows in what is missing; other capitals are
+    the same column or field."""
     lake.settings["columns"] = {
         "id": "bigint",
         "who": "struct(name varchar)",
         "lines": "struct(a bigint, inner_ struct(x varchar))[]",
     }
     home = {"city": AWKWARD, "since": NOON}
-    deliveries: list[tuple[Any, Any]] = [
-        ({"name": "A"}, [{"a": 1, "inner_": {"x": "one"}}]),
-        ({"home": home}, [{"inner_": {"x": "two", "it's": [{"new y": 2.5}]}, "b": "B"}, None]),
-        ({"home": {"zip": 8}, "Name": "C"}, [{"b": "C"}]),
-        (None, []),
-        ({"name": None}, None),
+    deliveries: list[dict[str, Any]] = [
+        {"who": {"name": "A"}, "lines": [{"a": 1, "inner_": {"x": "one"}}]},
+        {
+            "who": {"home": home},
+            "lines": [{"inner_": {"x": "two", "it's": [{"new y": 2.5}]}, "b": "B"}, None],
+            "note": AWKWARD,
+        },
+        {"Who": {"home": {"zip": 8}, "Name": "C"}, "lines": [{"b": "C"}], "seen": NOON},
+        {"who": None, "lines": []},
+        {"who": {"name": None}, "NOTE": "n"},
     ]
-    for number, (who, lines) in enumerate(deliveries):
-        lake.land(f"part_{number}.parquet", [{"id": number, "who": who, "lines": lines}])
+    for number, row in enumerate(deliveries):
+        lake.land(f"part_{number}.parquet", [{"id": number, **row}])
         lake.feed()
     lake.query("call ducklake_merge_adjacent_files('lakehouse')")
     assert lake.reasons() == {}
-    assert lake.rows("who, lines", "id") == [
+    assert lake.rows("note, seen, who, lines", "id") == [
         (
-            {"name": "A", "home": None},
+            *(None, None, {"name": "A", "home": None}),
             [{"a": 1, "inner_": {"x": "one", "it's": None}, "b": None}],
         ),
         (
-            {"name": None, "home": {**home, "zip": None}},
+            *(AWKWARD, None, {"name": None, "home": {**home, "zip": None}}),
             [{"a": None, "inner_": {"x": "two", "it's": [{"new y": 2.5}]}, "b": "B"}, None],
         ),
         (
-            {"name": "C", "home": {"city": None, "since": None, "zip": 8}},
+            *(None, NOON, {"name": "C", "home": {"city": None, "since": None, "zip": 8}}),
             [{"a": None, "inner_": None, "b": "C"}],
         ),
-        (None, []),
-        ({"name": None, "home": None}, None),
+        (None, None, None, []),
+        ("n", None, {"name": None, "home": None}, None),
     ]
 
 
