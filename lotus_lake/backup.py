@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lotus_lake import s3
 from lotus_lake.config import LakeConfig, LakeError
-from lotus_lake.connection import connect, with_copied_catalog
+from lotus_lake.connection import connect, read_sqlite, with_copied_catalog
 from lotus_lake.exits import Unreachable
 from lotus_lake.locks import run_lock
 from lotus_lake.wording import counted
@@ -38,18 +38,13 @@ class Backup:
 
     @property
     def snapshot(self) -> int:
-        """The newest snapshot in it."""
         found = _NAME.fullmatch(self.name)
         assert found
         return int(found[1])
 
 
 class Backups:
-    """The folder of copies.
-
-    Args:
-        config: The lake.
-        url: The folder, local or ``s3://``; by default ``backups/`` beside the lake's data.
+    """The folder of copies, local or ``s3://``; by default ``backups/`` beside the lake's data.
 
     Raises:
         LakeError: The catalog is not embedded, or the folder cannot be used.
@@ -96,11 +91,7 @@ class Backups:
         return matching[-1]
 
     def take(self, keep: int | None = None, *, replaced: bool = False) -> Backup:
-        """Copy the catalog as it is at one moment; builds may run.
-
-        Args:
-            keep: Delete all but this many of the newest copies; None keeps all.
-            replaced: Say in its name that a restore is about to replace it.
+        """Copy the catalog as it is at one moment, and delete all but ``keep`` of the copies.
 
         Raises:
             LakeError: There is no lake, or it or the folder cannot be reached.
@@ -125,14 +116,9 @@ class Backups:
         return Backup(name, len(packed))
 
     def restore(self, backup: Backup, *, force: bool = False) -> Backup | None:
-        """Make the catalog what it was, while no scheduler run has it.
+        """Make the catalog what it was, while no scheduler run has it; the copy of what it is.
 
-        Args:
-            backup: The copy.
-            force: Also when the catalog is newer, or cannot be read.
-
-        Returns:
-            A copy of what the catalog was before, or None when there was nothing to read.
+        ``force`` does it also when the catalog is newer, or cannot be read and copied.
 
         Raises:
             LakeError: It was refused, the catalog or the folder cannot be reached, or another run
@@ -223,9 +209,8 @@ def missing_files(config: LakeConfig) -> list[str]:
 
 
 def _newest_snapshot(catalog: Path) -> int:
-    uri = f"{catalog.resolve().as_uri()}?mode=ro"
     try:
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=30)) as database:
+        with read_sqlite(catalog) as database:
             row = database.execute("select max(snapshot_id) from ducklake_snapshot").fetchone()
     except sqlite3.Error as error:
         raise LakeError(f"The catalog {catalog} cannot be read: {error}.") from error

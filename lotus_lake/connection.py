@@ -17,6 +17,7 @@ import duckdb
 from lotus_lake.config import LakeConfig, LakeError, is_s3, local_path, spill_folder
 from lotus_lake.exits import Unreachable
 from lotus_lake.s3 import reason
+from lotus_lake.schema.types import literal
 
 ALIAS = "lakehouse"
 
@@ -113,10 +114,9 @@ def with_copied_catalog(config: LakeConfig, copy: Path) -> LakeConfig:
         LakeError: It cannot be read.
     """
     assert config.sqlite_path
-    uri = f"{config.sqlite_path.resolve().as_uri()}?mode=ro"
     try:
         with (
-            contextlib.closing(sqlite3.connect(uri, uri=True, timeout=30)) as source,
+            read_sqlite(config.sqlite_path) as source,
             contextlib.closing(sqlite3.connect(copy)) as target,
         ):
             source.backup(target)
@@ -128,6 +128,12 @@ def with_copied_catalog(config: LakeConfig, copy: Path) -> LakeConfig:
     return replace(config, catalog=f"sqlite:{copy}")
 
 
+def read_sqlite(path: Path) -> contextlib.closing[sqlite3.Connection]:
+    """A SQLite catalog, only to be read; for ``with``."""
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    return contextlib.closing(sqlite3.connect(uri, uri=True, timeout=30))
+
+
 def attach_sql(
     config: LakeConfig, alias: str, *, read_only: bool = False, create: bool = True
 ) -> str:
@@ -137,7 +143,7 @@ def attach_sql(
         if read_only
         # Inlined rows corrupt nested columns in this DuckLake version (docs/decisions/0002).
         else [
-            f"data_path '{_quote(config.data_url)}'",
+            f"data_path {literal(config.data_url)}",
             "data_inlining_row_limit 0",
             f"create_if_not_exists {create}",
         ]
@@ -148,8 +154,8 @@ def attach_sql(
         options.append(f"meta_schema '{config.metadata_schema}'")
         if config.branch:
             options.append(f"metadata_schema '{config.metadata_schema}'")
-    catalog = f"ducklake:{_quote(config.catalog)}"
-    return f"attach if not exists '{catalog}' as {alias} ({', '.join(options)})"
+    catalog = literal(f"ducklake:{config.catalog}")
+    return f"attach if not exists {catalog} as {alias} ({', '.join(options)})"
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
@@ -188,8 +194,7 @@ def is_catalog(path: Path) -> bool:
     if not path.exists():
         return False
     try:
-        uri = f"{path.resolve().as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as database:
+        with read_sqlite(path) as database:
             found = database.execute("select name from sqlite_master where type = 'table'")
             tables = {name for (name,) in found}
     except sqlite3.Error:
@@ -252,25 +257,17 @@ def load(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
 
 
 def load_sql(config: LakeConfig) -> list[str]:
-    """The statements that load the extensions and tell DuckDB where S3 is; no key stands in them.
-
-    Raises:
-        LakeError: An extension's wheel is not installed.
-    """
+    """The statements that load the extensions and tell DuckDB where S3 is, without any key."""
     catalog = "sqlite_scanner" if config.sqlite_path else "postgres_scanner"
     statements = [_load_sql(name) for name in (catalog, "ducklake")]
     return [*statements, *(s3_sql() if config.uses_s3 else [])]
 
 
 def s3_sql() -> list[str]:
-    """The statements that load what reads S3, and tell DuckDB where it is.
-
-    Raises:
-        LakeError: An extension's wheel is not installed.
-    """
+    """The statements that load what reads S3, and tell DuckDB where it is."""
     statements = [_load_sql(name) for name in ("httpfs", "aws")]
     if bundle := os.environ.get("AWS_CA_BUNDLE"):
-        statements.append(f"set global ca_cert_file = '{_quote(bundle)}'")
+        statements.append(f"set global ca_cert_file = {literal(bundle)}")
     # httpfs has copied the keys into settings, which duckdb_settings() shows.
     names = ("access_key_id", "secret_access_key", "session_token")
     forget = [f"reset global s3_{name}" for name in names]
@@ -278,7 +275,7 @@ def s3_sql() -> list[str]:
 
 
 def _load_sql(extension: str) -> str:
-    return f"load '{_quote(extension_file(extension))}'"
+    return f"load {literal(extension_file(extension))}"
 
 
 def readable_sql(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> str:
@@ -295,9 +292,8 @@ def readable_sql(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> s
         f"select data_path from ducklake_settings('{ALIAS}') union {files}"
     ).fetchall()
     landing = config.landing_url if is_s3(config.landing_url) else local_path(config.landing_url)
-    folders = [f"{landing}/", *(folder for (folder,) in found)]
-    quoted = [f"'{_quote(one)}'" for one in folders]
-    return f"set allowed_directories = [{', '.join(quoted)}]"
+    folders = map(literal, [f"{landing}/", *(folder for (folder,) in found)])
+    return f"set allowed_directories = [{', '.join(folders)}]"
 
 
 def lock_down(connection: duckdb.DuckDBPyConnection, config: LakeConfig) -> None:
@@ -341,11 +337,7 @@ def prepare_catalog(config: LakeConfig) -> None:
 
 
 def _prove_writable(database: sqlite3.Connection) -> None:
-    """Begin to write, and take it back: DuckDB would find out too late, and not say where.
-
-    Raises:
-        sqlite3.Error: It cannot be written.
-    """
+    """Begin to write, and take it back: DuckDB would find out too late, and not say where."""
     database.execute("pragma busy_timeout = 0")
     try:
         database.execute("begin immediate")
@@ -407,12 +399,8 @@ def s3_secret_sql(env: dict[str, str]) -> str:
     endpoint = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
     if endpoint:
         url = urlsplit(endpoint)
-        parts += [f"endpoint '{_quote(url.netloc)}'", f"use_ssl {url.scheme == 'https'}"]
+        parts += [f"endpoint {literal(url.netloc)}", f"use_ssl {url.scheme == 'https'}"]
     region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
     if region:
-        parts.append(f"region '{_quote(region)}'")
+        parts.append(f"region {literal(region)}")
     return f"create or replace secret lake_s3 ({', '.join(parts)})"
-
-
-def _quote(text: str) -> str:
-    return text.replace("'", "''")

@@ -18,6 +18,7 @@ from lotus_lake.config import is_s3, local_path
 from lotus_lake.exits import Unreachable
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.fs
     from obstore import ObjectMeta as Item
 
@@ -28,19 +29,10 @@ _HIDDEN_PART = re.compile(r"/[._]")
 
 @dataclass(frozen=True)
 class LandedFile:
-    """One version of a landed file.
-
-    Args:
-        path: Relative to the landing zone; no identity, since keys come back with other content.
-        etag: With the path, what identifies a version: S3's ETag, or size and change time.
-        size: In bytes.
-        last_modified: When it was written, in UTC.
-    """
-
-    path: str
-    etag: str
-    size: int
-    last_modified: datetime
+    path: str  # relative to the landing zone; no identity, since keys come back with other content
+    etag: str  # S3's ETag, or size and change time: with the path, what identifies a version
+    size: int  # in bytes
+    last_modified: datetime  # in UTC
 
     @property
     def day(self) -> date | None:
@@ -49,61 +41,39 @@ class LandedFile:
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """Sort key, oldest first."""
         return order_of(self.path)
 
 
 class Landing(Protocol):
-    """A place that files land in."""
+    """A place that files land in; LakeError where it cannot be read."""
 
     url: str
     root: str  # what DuckDB's file names begin with, before a path
-
-    @property
-    def filesystem(self) -> pyarrow.fs.FileSystem:
-        """What pyarrow reads its files through."""
 
     def streams(self) -> list[tuple[str, str]]:
         """(source, stream) of each folder that is there."""
 
     def files(self, folder: str, since: date | None = None) -> list[LandedFile]:
-        """Files below a folder, oldest first.
-
-        Args:
-            folder: Relative to the landing zone, with a closing slash.
-            since: Leave out days before this one; None lists everything.
-
-        Raises:
-            LakeError: The place cannot be read.
-        """
+        """Files below a folder (closed by a slash), oldest first; none of days before ``since``."""
 
     def again(self, paths: Iterable[str]) -> list[LandedFile]:
-        """These files as they are now, without those that are gone.
-
-        Raises:
-            LakeError: The place cannot be read.
-        """
+        """These files as they are now, without those that are gone."""
 
     def uri(self, path: str) -> str:
         """What DuckDB reads for a path; never a pattern."""
         # A bracket makes a pattern of the one character that it holds.
         return re.sub(r"([*?\[])", r"[\1]", f"{self.root}{path}")
 
-    def arrow_path(self, path: str) -> str:
-        """What ``filesystem`` opens for a path."""
+    def open(self, path: str) -> pa.NativeFile:
+        """A file, to be read."""
 
 
 def open_landing(url: str) -> Landing:
-    """The landing zone at a URL.
-
-    Raises:
-        LakeError: It does not exist or cannot be read.
-    """
+    """The landing zone at a URL; LakeError if it cannot be read."""
     return S3Landing(url) if is_s3(url) else LocalLanding(url)
 
 
 def day_of(path: str) -> date | None:
-    """The day folder of a path, or None."""
     found = _DAY.search(path)
     try:
         return date(*map(int, found.groups())) if found else None
@@ -113,16 +83,12 @@ def day_of(path: str) -> date | None:
 
 def order_of(path: str) -> tuple[Any, ...]:
     """Sort key of a path, oldest first: day, then name with part_9 before part_10."""
-    return (day_of(path) or date.min, natural_key(path))
-
-
-def natural_key(path: str) -> list[tuple[int, int, str]]:
-    """Sort key that compares numbers inside text by value."""
-    return [
+    parts = [
         (0, int(part), "") if part.isdecimal() else (1, 0, part)
         for part in _NUMBER.split(path)
         if part
     ]
+    return (day_of(path) or date.min, parts)
 
 
 def _hidden(name: str) -> bool:
@@ -131,8 +97,6 @@ def _hidden(name: str) -> bool:
 
 
 class LocalLanding(Landing):
-    """A landing zone in a local folder."""
-
     def __init__(self, url: str) -> None:
         self.url = url
         self.root = f"{local_path(url).as_posix()}/"
@@ -142,12 +106,6 @@ class LocalLanding(Landing):
                 f"The landing zone {url} is not there. Set LAKE_LANDING_URL to the folder that "
                 "holds {source}/{stream}/year=…/month=…/day=…; nothing was changed."
             )
-
-    @property
-    def filesystem(self) -> pyarrow.fs.FileSystem:
-        import pyarrow.fs
-
-        return pyarrow.fs.LocalFileSystem()
 
     def streams(self) -> list[tuple[str, str]]:
         return sorted(
@@ -171,10 +129,12 @@ class LocalLanding(Landing):
             for entry in self._look(self._undecoded.get(path, path))
         ]
 
-    def arrow_path(self, path: str) -> str:
+    def open(self, path: str) -> pa.NativeFile:
+        import pyarrow as pa
+
         if self._is_link(path):
             raise OSError("it is a link, and no link is followed: land the file itself")
-        return self.root + path
+        return pa.OSFile(self.root + path)
 
     def _walk(self, folder: str, since: date | None) -> Iterator[tuple[str, os.stat_result]]:
         for entry in self._entries(self.root + folder):
@@ -243,7 +203,7 @@ class S3Landing(Landing):
         self._store = s3.open_bucket(self._bucket)
 
     @functools.cached_property
-    def filesystem(self) -> pyarrow.fs.FileSystem:
+    def _filesystem(self) -> pyarrow.fs.FileSystem:
         import pyarrow.fs
 
         # Some stores send the checksum of the whole object with a part of it, which would
@@ -257,11 +217,12 @@ class S3Landing(Landing):
         )
 
     def streams(self) -> list[tuple[str, str]]:
-        found = []
-        for source in self._folders(self._prefix):
-            for stream in self._folders(f"{self._prefix}{source}/"):
-                found.append((source, stream))
-        return sorted(pair for pair in found if not any(map(_hidden, pair)))
+        return sorted(
+            (source, stream)
+            for source in self._folders(self._prefix)
+            for stream in self._folders(f"{self._prefix}{source}/")
+            if not _hidden(source) and not _hidden(stream)
+        )
 
     def files(self, folder: str, since: date | None = None) -> list[LandedFile]:
         prefix = self._prefix + folder
@@ -293,8 +254,8 @@ class S3Landing(Landing):
                     found.append(file)
         return found
 
-    def arrow_path(self, path: str) -> str:
-        return f"{self._bucket}/{self._prefix}{path}"
+    def open(self, path: str) -> pa.NativeFile:
+        return self._filesystem.open_input_file(f"{self._bucket}/{self._prefix}{path}")
 
     def _file(self, item: Item) -> LandedFile:
         return LandedFile(
@@ -336,7 +297,6 @@ class S3Landing(Landing):
                     }
 
     def _folders(self, prefix: str) -> list[str]:
-        """Names of the folders in a folder."""
         import obstore
         from obstore.exceptions import BaseError, InvalidPathError
 

@@ -3,33 +3,26 @@ the scheduler, so that what the scheduler calls news is what the feeder feeds.""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from lotus_lake.landing import day_of
 
 
 def first_day(
-    *,
-    cursor_path: str | None,
-    files: int,
-    swept_at: datetime | None,
-    lookback_days: int,
-    sweep_hours: float,
-    list_free_files: int,
+    cursor_path: str | None, files: int, swept_at: datetime | None, settings: Mapping[str, Any]
 ) -> date | None:
-    """The first day that a run has to list; None for all of them, which is a full sweep.
+    """The first day that a run has to list, by a stream's settings; None for all: a full sweep.
 
-    The cost grows with the new and recent days. Everything is listed when that costs no more than
-    a page, when it was asked for, and when it is due.
-
-    Args:
-        cursor_path: The newest path fed, or None.
-        files: How many files were fed.
-        swept_at: When everything was last listed; None asks for it now.
-        lookback_days, sweep_hours, list_free_files: The stream's settings (``Stream``).
+    The cost grows with the new and recent days. Everything is listed when that costs no more than a
+    page, when it was asked for (``swept_at`` is None), and when it is due.
     """
-    due = swept_at is None or datetime.now(UTC) - swept_at >= timedelta(hours=sweep_hours)
-    return None if due or files <= list_free_files else window(cursor_path, lookback_days)
+    patience = timedelta(hours=settings["feed_sweep_hours"])
+    due = swept_at is None or datetime.now(UTC) - swept_at >= patience
+    if due or files <= settings["feed_list_free_files"]:
+        return None
+    return window(cursor_path, settings["feed_lookback_days"])
 
 
 def window(cursor_path: str | None, lookback_days: int) -> date | None:

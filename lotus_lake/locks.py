@@ -32,22 +32,12 @@ _LOCK_SQL = """
 
 
 def lock(path: str | Path) -> int | None:
-    """Lock a file, which is made if it is not there.
-
-    Returns:
-        What ``os.close`` releases the lock by; None if another process has it.
+    """Lock a file, made if it is not there, until ``os.close``; None if another process has it.
 
     Raises:
         OSError: It cannot be opened.
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    if _is_locked_by_others(file):
-        os.close(file)
-        return None
-    return file
-
-
-def _is_locked_by_others(file: int) -> bool:
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -59,8 +49,9 @@ def _is_locked_by_others(file: int) -> bool:
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return True
-    return False
+        os.close(file)
+        return None
+    return file
 
 
 def run_lock(config: LakeConfig) -> contextlib.AbstractContextManager[None]:

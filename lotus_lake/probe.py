@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -46,36 +46,31 @@ _FILES_AT_ONCE = 256
 # What SQL's error() begins with where a row is refused.
 CHECK_FAILED = "refused: "
 
-# How the system says that DuckDB cannot spill, or write.
-_DISK_FULL = re.compile("no space left|file too large|quota exceeded", re.IGNORECASE)
+# How pyarrow and DuckDB say that the store did not answer as it should, and the system that DuckDB
+# cannot spill or write. An answer of 503 that is longer than what was asked for is an "internal
+# failure" to pyarrow, which then does not retry.
+_TRANSIENT = re.compile(
+    r"AWS Error (NETWORK_CONNECTION|INTERNAL_FAILURE|SLOW_DOWN|SERVICE_UNAVAILABLE|THROTTLING"
+    r"|REQUEST_TIMEOUT|UNKNOWN \(HTTP status 5)"
+    r"|curlCode|error for HTTP (GET|HEAD|PUT|POST)|\bHTTP (408|429|5\d\d)\b"
+    r"|Content-Length from server mismatches"
+    r"|(?i:no space left|file too large|quota exceeded)"
+)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a landed file may ask of its reader; docs/feeder.md has them as settings.
+    """What a landed file may ask of its reader; docs/feeder.md has them as settings."""
 
-    Args:
-        depth: Levels of objects and lists inside each other.
-        columns: Columns, and fields inside them.
-        ratio: How many times as large as the file its content may be.
-        value_bytes: Characters of a line of text, or of a value of a CSV.
-        seconds: Processor time to scan a file, beside a second for each megabyte of it.
-    """
-
-    depth: int = 64
-    columns: int = 2000
-    ratio: int = 500
-    value_bytes: int = 128 << 20
-    seconds: int = 120
+    depth: int = 64  # levels of objects and lists inside each other
+    columns: int = 2000  # and fields inside them
+    ratio: int = 500  # how many times as large as the file its content may be
+    value_bytes: int = 128 << 20  # characters of a line of text, or of a value of a CSV
+    seconds: int = 120  # of processor time, beside one for each megabyte of the file
 
 
 class Unreadable(Exception):
-    """A file that cannot be fed.
-
-    Args:
-        reason: Why, for its quarantine.
-        is_transient: Whether it says nothing about the file, which may be a good one.
-    """
+    """A file that cannot be fed, and why; a transient reason says nothing about the file."""
 
     def __init__(self, reason: str, is_transient: bool = False) -> None:
         super().__init__(reason, is_transient)
@@ -87,7 +82,7 @@ class Unreadable(Exception):
 
 def is_transient(error: BaseException | None) -> bool:
     """Whether an error is the store's or the machine's, and not the file's."""
-    return s3.stumbled(error) or bool(_DISK_FULL.search(str(error)))
+    return bool(_TRANSIENT.search(str(error)))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -97,25 +92,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Probe:
-    """What is known of a file before it is fed.
-
-    Args:
-        file: The file.
-        format: ``parquet``, ``csv`` or ``jsonl``.
-        schema: Its columns, in the file's order.
-        rows: Its rows.
-        generation: Greatest ``_airbyte_generation_id``, from the footer's statistics, or None.
-        content_bytes: Bytes of its rows, before compression.
-        rewritten: Where a text's rows are, as Parquet.
-    """
-
     file: LandedFile
-    format: str
-    schema: dict[str, Type] = field(default_factory=dict)
+    format: str  # parquet, csv or jsonl
+    schema: dict[str, Type] = field(default_factory=dict)  # in the file's order
     rows: int = 0
-    generation: int | None = None
-    content_bytes: int = 0
-    rewritten: str = ""
+    generation: int | None = None  # the greatest, by the footer's statistics
+    content_bytes: int = 0  # of its rows, before compression
+    rewritten: str = ""  # where a text's rows are, as Parquet
 
     @property
     def group(self) -> tuple[str, tuple[tuple[str, Type], ...]]:
@@ -142,25 +125,19 @@ def relation(probes: Sequence[Probe], landing: Landing) -> str:
 
 
 class Prober:
-    """Has files scanned; what was rewritten of texts stays until it is cleared.
-
-    Args:
-        landing: The landing zone.
-        limits: What a file may ask of its reader.
-    """
+    """Has files scanned; what was rewritten of texts stays until it is cleared."""
 
     def __init__(self, landing: Landing, limits: Limits | None = None) -> None:
         self.landing = landing
         self._limits = limits or Limits()
         self._scratch: Scratch | None = None
 
-    def probe(self, files: Iterable[LandedFile]) -> list[tuple[LandedFile, Probe | Unreadable]]:
+    def probe(self, files: Sequence[LandedFile]) -> list[tuple[LandedFile, Probe | Unreadable]]:
         """Scan files; a file's result never depends on the others'.
 
         Raises:
             LakeError: The folder for rewritten texts cannot be made.
         """
-        files = list(files)
         results: list[Probe | Unreadable] = []
         for start in range(0, len(files), _FILES_AT_ONCE):
             part = files[start : start + _FILES_AT_ONCE]
@@ -184,7 +161,6 @@ class Prober:
         return found
 
     def relation(self, probes: Sequence[Probe]) -> str:
-        """SQL of the rows of files of one group: their columns, ``__uri`` and ``__row``."""
         return relation(probes, self.landing)
 
     def clear(self) -> None:
@@ -198,9 +174,18 @@ class Prober:
         for _ in range(_CRASHES):
             if results := list(self._ask([file], method, *arguments)):
                 return results[0]
-            if _process(_environment()).exit_code in (*_TOO_LONG, OUT_OF_MEMORY):
+            code = _process(_environment()).exit_code
+            if code in _TOO_LONG:
+                return Unreadable(
+                    f"it takes more than {counted(self._limits.seconds, 'second')} of processor "
+                    "time to read, and one more for each megabyte (feed_max_seconds)"
+                )
+            if code == OUT_OF_MEMORY:
                 break
-        return self._crash()
+        if code in _TOO_MUCH:
+            return Unreadable(OUT_OF_MEMORY_REASON)
+        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return Unreadable(f"it crashes its reader ({name})")
 
     def _ask(self, files: Sequence[LandedFile], method: str, *arguments: Any) -> Iterator[Any]:
         """The results of a method of ``scan.scanner.Scanner``, up to the end of the process."""
@@ -210,26 +195,9 @@ class Prober:
         question = (self.landing.url, self._scratch.path, self._limits, seconds)
         yield from _process(_environment()).ask(*question, method, arguments)
 
-    def _crash(self) -> Unreadable:
-        """Why the process ended, which scanned nothing but one file."""
-        code = _process(_environment()).exit_code
-        if code in _TOO_LONG:
-            return Unreadable(
-                f"it takes more than {counted(self._limits.seconds, 'second')} of processor time "
-                "to read, and one more for each megabyte (feed_max_seconds)"
-            )
-        if code in _TOO_MUCH:
-            return Unreadable(OUT_OF_MEMORY_REASON)
-        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return Unreadable(f"it crashes its reader ({name})")
-
 
 class _Process:
-    """The process that scans; it is started when it is needed, and ends with this one.
-
-    Attributes:
-        exit_code: How the last one ended that ended by itself.
-    """
+    """The process that scans; it is started when it is needed, and ends with this one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -276,7 +244,6 @@ def _started() -> subprocess.Popen[bytes]:
 
 
 def send(message: Any, pipe: IO[bytes]) -> None:
-    """Write a message to the other process."""
     pickle.dump(message, pipe)
     pipe.flush()
 

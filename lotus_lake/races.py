@@ -23,15 +23,7 @@ class LostRace(Exception):
 
 
 class FileChanged(LostRace):
-    """A file was written again since it was listed: plan again.
-
-    Args:
-        path: The file.
-    """
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self.path = path
+    """The file of this path was written again since it was listed: plan again."""
 
 
 def attempts() -> Iterator[None]:
@@ -51,7 +43,6 @@ def is_conflict(error: Exception) -> bool:
 
 
 def roll_back(connection: duckdb.DuckDBPyConnection) -> None:
-    """End the transaction, if one is open."""
     try:
         connection.execute("rollback")
     except duckdb.Error:
@@ -67,7 +58,6 @@ class Run:
 
     @classmethod
     def of_dbt(cls) -> Run:
-        """The dbt command that runs in this process."""
         # What only reads the lake starts faster without dbt.
         from dbt.flags import get_flags
         from dbt_common.invocation import get_invocation_id
@@ -98,17 +88,11 @@ def commit(
 ) -> str | None:
     """Run statements in one transaction, again from its begin when another run was faster.
 
+    They have to come out right whatever was committed before them; no transaction may be open. What
+    went wrong is returned, and nothing was written then.
+
     Two runs that build different tables meet in the bookkeeping: DuckLake lets only one of two
     transactions commit that change rows of one table that are kept in the catalog.
-
-    Args:
-        connection: DuckDB connection with the lake attached; no transaction open.
-        sql: The statements, which have to come out right whatever was committed before them.
-        message: What they do, for the snapshot's commit message.
-        run: Who commits; by default, the dbt command that runs in this process.
-
-    Returns:
-        What went wrong, or None. Nothing was written then.
     """
     problem = None
     for _ in attempts():

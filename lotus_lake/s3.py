@@ -15,16 +15,6 @@ if TYPE_CHECKING:
 
 _TRIES = 5
 
-# How pyarrow and DuckDB say that the store did not answer as it should. An answer of 503 that is
-# longer than what was asked for is an "internal failure" to pyarrow, which then does not retry.
-_STUMBLED = re.compile(
-    r"AWS Error (NETWORK_CONNECTION|INTERNAL_FAILURE|SLOW_DOWN|SERVICE_UNAVAILABLE|THROTTLING"
-    r"|REQUEST_TIMEOUT|UNKNOWN \(HTTP status 5)"
-    r"|curlCode|error for HTTP (GET|HEAD|PUT|POST)|\bHTTP (408|429|5\d\d)\b"
-    r"|Content-Length from server mismatches"
-)
-
-
 VARIABLES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -109,13 +99,7 @@ def split_url(url: str) -> tuple[str, str]:
     return bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
 
-def stumbled(error: BaseException | None) -> bool:
-    """Whether an error is the store's and not the file's: asked again, it may answer well."""
-    return bool(_STUMBLED.search(str(error)))
-
-
 def reason(error: Exception) -> str:
-    """What an error says, in one line."""
     text = str(error).strip()
     # A store's answer has a code, a system's error a message; both are further down.
     detail = re.search(r'<Code>(.*?)</Code>|message: "(.*?)"|InvalidCertificate\(\s*(\w+)', text)

@@ -22,11 +22,7 @@ class _Rule(ctypes.Structure):
 
 
 def write_only_in(*places: Path) -> None:
-    """Take from this process, and all that it starts, the right to write anywhere else.
-
-    Args:
-        places: Folders, with all that is in them, and files; those that are there.
-    """
+    """Take from this process, and all that it starts, the right to write anywhere else."""
     if sys.platform != "linux":
         return
     system = ctypes.CDLL(None)

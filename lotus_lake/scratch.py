@@ -15,14 +15,10 @@ _PREFIX, _LOCK = "landed-", ".lock"
 
 
 class Scratch:
-    """A folder beside DuckDB's spilled data, that goes with its process.
+    """A folder beside DuckDB's spilled data; ``remove`` or the end of the process removes it.
 
     It is locked as long as it is used. Whoever makes one removes those that nobody uses any more,
     because their process was killed.
-
-    Attributes:
-        path: The folder.
-        remove: Removes it, as does the end of the process.
 
     Raises:
         LakeError: It cannot be made.

@@ -85,10 +85,7 @@ def folders(project: Path) -> dict[str, list[str]]:
 
 
 def of_project(variables: str | None = None) -> dict[str, int]:
-    """The settings of upkeep: those of the project, else the defaults.
-
-    Args:
-        variables: YAML that goes before dbt_project.yml, as dbt's ``--vars``.
+    """The settings of upkeep: those of ``--vars`` (YAML), of the project, or the defaults.
 
     Raises:
         LakeError: A setting is out of its bounds, or the file cannot be read.
@@ -108,17 +105,14 @@ def of_project(variables: str | None = None) -> dict[str, int]:
 
 
 def check(values: Mapping[str, Any]) -> None:
-    """Refuse a value that is out of its setting's bounds.
-
-    Args:
-        values: Settings by name; those of others are passed over.
+    """Refuse a value that is out of its setting's bounds; settings of others are passed over.
 
     Raises:
         LakeError: The message names the setting and says what it has to be.
     """
     for name, value in values.items():
-        if name in _NUMBERS:
-            _check_number(name, value)
+        if name in _NUMBERS and (must := wrong_number(value, _NUMBERS[name])):
+            _refuse(name, values, must)
     if values.get("watch_least_weeks", 0) > values.get("watch_weeks", 0):
         _refuse("watch_least_weeks", values, f"a whole number from 1 to {values['watch_weeks']}")
     for name in ("rebuild_on_code_change", "run_all_tests"):
@@ -128,16 +122,14 @@ def check(values: Mapping[str, Any]) -> None:
         _refuse("watch_as_of", values, "a date, YYYY-MM-DD, or null")
 
 
-def _check_number(name: str, value: Any) -> None:
-    least, most = _NUMBERS[name]
+def wrong_number(value: Any, bounds: tuple[float, float]) -> str | None:
+    """What a value that is not within the bounds has to be; whole where the first of them is."""
+    least, most = bounds
     whole = isinstance(least, int)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int if whole else int | float)
-        or not least <= value <= most
-    ):
-        kind = "whole number" if whole else "number"
-        _refuse(name, {name: value}, f"a {kind} from {least} to {most}")
+    is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if is_number and least <= value <= most:
+        return None
+    return f"a {'whole ' if whole else ''}number from {least:g} to {most}"
 
 
 def _is_day(text: str) -> bool:

@@ -36,6 +36,7 @@ from lotus_lake.connection import (
 )
 from lotus_lake.escaping import printable_lines
 from lotus_lake.sandbox import write_only_in
+from lotus_lake.schema.types import literal
 
 # With these the shell runs what it is given, and ends.
 _ONE_QUERY = {"-c", "-s", "-f"}
@@ -44,13 +45,7 @@ _HISTORY = Path(os.environ.get("DUCKDB_HISTORY") or "~/.duckdb_history").expandu
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the shell until it is left.
-
-    Args:
-        arguments: For DuckDB's shell, such as ``-c QUERY`` or ``-csv``.
-
-    Returns:
-        The shell's exit code.
+    """Run the shell with DuckDB's own arguments until it is left; its exit code.
 
     Raises:
         LakeError: The environment is wrong, or a query could write.
@@ -71,7 +66,8 @@ def run(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="lotus-lake-sql-", dir=spill) as name:
         folder = Path(name)
         with connect(config) as connection:
-            snapshot = _newest_snapshot(connection)
+            newest = f"select max(snapshot_id) from ducklake_snapshots('{ALIAS}')"
+            ((snapshot,),) = connection.execute(newest).fetchall()
             readable = readable_sql(connection, config)
         read = config
         if config.sqlite_path:
@@ -91,22 +87,12 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def start_sql(config: LakeConfig, spill: Path, readable: str) -> str:
-    """What the shell runs first: it makes the lake its current database, and read-only.
-
-    Args:
-        config: The lake as the shell reads it.
-        spill: Folder for what does not fit into memory.
-        readable: Names the folders that it may read (``readable_sql``).
-
-    Raises:
-        LakeError: An extension's wheel is not installed.
-    """
-    quoted = str(spill).replace("'", "''")
+    """What the shell runs first: it makes the lake its current database, and read-only."""
     statements = [
         *(f"set {name} = {value}" for name, value in CONNECT_CONFIG.items()),
         *load_sql(config),
         # Without a folder of its own, a large query would spill into the current one.
-        f"set temp_directory = '{quoted}'",
+        f"set temp_directory = {literal(str(spill))}",
         "set TimeZone = 'UTC'",
         attach_sql(config, ALIAS, read_only=True),
         f"use {ALIAS}",
@@ -121,11 +107,7 @@ def start_sql(config: LakeConfig, spill: Path, readable: str) -> str:
 
 
 def _refuse_writing(arguments: Sequence[str]) -> None:
-    """Refuse queries that could write beside the lake, where the lake's read-only mode ends.
-
-    Raises:
-        LakeError: One has such a statement, or a part of one.
-    """
+    """Refuse queries that could write beside the lake, where the lake's read-only mode ends."""
     for flag, query in itertools.pairwise(arguments):
         text = query.encode() if flag in ("-c", "-s", "-cmd") else b""
         for start, kind in duckdb.tokenize(text.decode()):
@@ -138,7 +120,6 @@ def _refuse_writing(arguments: Sequence[str]) -> None:
 
 
 def banner(config: LakeConfig, snapshot: int) -> str:
-    """What a person sees first."""
     kept = (
         f"as of snapshot {snapshot}; start again to see what comes later"
         if config.sqlite_path
@@ -161,11 +142,6 @@ def _program() -> str | None:
 
 
 def _print_rows(config: LakeConfig, arguments: Sequence[str]) -> int:
-    """Run one query without the shell.
-
-    Raises:
-        LakeError: It takes the shell.
-    """
     if len(arguments) != 2 or arguments[0] != "-c":
         raise LakeError(
             "DuckDB's shell is not installed: pip install duckdb-cli=="
@@ -182,11 +158,3 @@ def _print_rows(config: LakeConfig, arguments: Sequence[str]) -> int:
         if rows is not None:
             rows.show()
     return 0
-
-
-def _newest_snapshot(connection: duckdb.DuckDBPyConnection) -> int:
-    row = connection.execute(
-        f"select max(snapshot_id) from ducklake_snapshots('{ALIAS}')"
-    ).fetchone()
-    assert row
-    return int(row[0])

@@ -14,6 +14,7 @@ from lotus_lake.config import LakeError
 from lotus_lake.diff.personal import is_personal
 from lotus_lake.probe import Limits
 from lotus_lake.schema.types import Type, literal, part_at, quote
+from lotus_lake.settings import wrong_number
 
 # When Airbyte read a record: a time in Parquet, milliseconds since 1970 in CSV and JSON lines.
 EXTRACTED_AT = "_airbyte_extracted_at"
@@ -35,18 +36,18 @@ LINEAGE_COLUMNS = {
     "_cursor_version": "bigint",
 }
 
-# The least and the greatest value of each number that can be set, and whether it is a whole one.
-_BOUNDS = {
-    "feed_max_files": (1, 10**9, True),
-    "feed_max_bytes": (1, 10**15, True),
-    "feed_lookback_days": (0, 36_500, True),
-    "feed_sweep_hours": (0, 10**6, False),
-    "feed_list_free_files": (0, 10**9, True),
-    "feed_max_depth": (1, 200, True),
-    "feed_max_columns": (1, 10**5, True),
-    "feed_max_ratio": (1, 10**6, True),
-    "feed_max_value_bytes": (1, 2**30, True),
-    "feed_max_seconds": (1, 10**6, True),
+# The least and the greatest value of each number that can be set, see settings.wrong_number().
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "feed_max_files": (1, 10**9),
+    "feed_max_bytes": (1, 10**15),
+    "feed_lookback_days": (0, 36_500),
+    "feed_sweep_hours": (0.0, 10**6),
+    "feed_list_free_files": (0, 10**9),
+    "feed_max_depth": (1, 200),
+    "feed_max_columns": (1, 10**5),
+    "feed_max_ratio": (1, 10**6),
+    "feed_max_value_bytes": (1, 2**30),
+    "feed_max_seconds": (1, 10**6),
 }
 
 
@@ -58,12 +59,7 @@ _HOURS = {"minute": 1 / 60, "hour": 1, "day": 24}
 def declaration(
     node: Mapping[str, Any], table: str = "", defaults: Mapping[str, Any] | None = None
 ) -> str:
-    """What a source of dbt's manifest declares of a stream, for ``Stream.from_declaration``.
-
-    Args:
-        node: The source, as the manifest has it.
-        table: The staging table that the stream is fed into, fully qualified.
-        defaults: Settings of the whole project.
+    """What a source of dbt's manifest declares, as text for ``Stream.from_declaration``.
 
     Raises:
         LakeError: ``meta.feeder`` is no mapping of settings.
@@ -133,48 +129,22 @@ def _check_settings(label: str, settings: Mapping[str, Any]) -> None:
     for key, (fits, meaning) in _MEANINGS.items():
         if key in settings and not fits(settings[key]):
             raise LakeError(f"Stream {label}: {key} is '{settings[key]}'; it has to be {meaning}.")
-    for key, (least, most, whole) in _BOUNDS.items():
-        value = settings.get(key, least)
-        is_number = isinstance(value, int if whole else int | float)
-        if isinstance(value, bool) or not is_number or not least <= value <= most:
+    for key, bounds in _BOUNDS.items():
+        if key in settings and (must := wrong_number(settings[key], bounds)):
             raise LakeError(
-                f"Stream {label}: variable {key} is '{value}'; it has to be a "
-                f"{'whole ' if whole else ''}number from {least} to {most}. "
+                f"Stream {label}: variable {key} is '{settings[key]}'; it has to be {must}. "
                 "Set it in dbt_project.yml, with --vars, or under the stream's meta.feeder."
             )
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One stream of a source.
+    """One stream of a source; docs/feeder.md has its settings."""
 
-    Args:
-        source: Name of the dbt source, and of its folder in the landing zone.
-        name: Name of the stream, and of its folder below the source's.
-        table: The staging table, fully qualified.
-        columns: Declared columns with their types; they exist from the first run on.
-        sync_mode: ``append``, or ``overwrite`` for full-refresh streams.
-        source_cursor: SQL expression that orders the versions of a record, or None.
-        primary_key: Columns that identify a record; empty when there are none.
-        feed_mode: ``copy``, or ``register`` for zero-copy.
-        feed_max_files: Most files one run feeds.
-        feed_max_bytes: Most bytes one run feeds (a single larger file is fed all the same).
-        feed_lookback_days: Days before the newest fed one that every run lists again.
-        feed_sweep_hours: Age of the last full listing, in hours, that makes a run list everything.
-        feed_list_free_files: A stream with no more files than this is always listed whole.
-        feed_max_depth, feed_max_columns, feed_max_ratio, feed_max_value_bytes, feed_max_seconds:
-            What one file may ask of its reader, see :class:`~lotus_lake.probe.Limits`.
-        amounts: Columns, and fields in them such as ``line_items[].price``, that are amounts of
-            money: a file with one that is no finite number below 10^15 is refused.
-        airbyte: Whether records carry the ``_airbyte_*`` columns.
-        personal: Columns with personal data, whose values no message tells.
-        freshness_hours: How long it may be silent, as its source's ``freshness`` says, or None.
-    """
-
-    source: str
-    name: str
-    table: str
-    columns: dict[str, Type]
+    source: str  # the dbt source, and its folder in the landing zone
+    name: str  # and its folder below the source's
+    table: str  # the staging table, fully qualified
+    columns: dict[str, Type]  # the declared ones; they exist from the first run on
     sync_mode: str = "append"
     source_cursor: str | None = None
     primary_key: tuple[str, ...] = ()
@@ -184,24 +154,24 @@ class Stream:
     feed_lookback_days: int = 14
     feed_sweep_hours: float = 24
     feed_list_free_files: int = 1000
-    feed_max_depth: int = 64
-    feed_max_columns: int = 2000
-    feed_max_ratio: int = 500
-    feed_max_value_bytes: int = 128 << 20
-    feed_max_seconds: int = 120
+    feed_max_depth: int = Limits.depth
+    feed_max_columns: int = Limits.columns
+    feed_max_ratio: int = Limits.ratio
+    feed_max_value_bytes: int = Limits.value_bytes
+    feed_max_seconds: int = Limits.seconds
     amounts: tuple[str, ...] = ()
     airbyte: bool = True
-    personal: tuple[str, ...] = ()
+    personal: tuple[str, ...] = ()  # columns whose values no message tells
+    # how long it may be silent, as its source's ``freshness`` says
     freshness_hours: float | None = None
 
     @property
     def folder(self) -> str:
-        """The stream's folder, relative to the landing zone, with a closing slash."""
+        """Relative to the landing zone, with a closing slash."""
         return f"{self.source}/{self.name}/"
 
     @property
     def limits(self) -> Limits:
-        """What one file may ask of its reader."""
         return Limits(
             depth=self.feed_max_depth,
             columns=self.feed_max_columns,
@@ -212,7 +182,6 @@ class Stream:
 
     @property
     def label(self) -> str:
-        """The stream as messages name it."""
         return f"{self.source}.{self.name}"
 
     @property
@@ -268,10 +237,7 @@ class Stream:
         return stream
 
     def check_expressions(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Refuse settings that name what the stream does not declare.
-
-        Args:
-            connection: Any DuckDB connection; nothing is read or written with it.
+        """Refuse settings that name what the stream does not declare; any connection will do.
 
         Raises:
             LakeError: The cursor or the key cannot be computed from the declared columns.

@@ -23,41 +23,18 @@ _REGISTER_MAX_FILES = 200
 
 @dataclass(frozen=True)
 class Batch:
-    """The new files of a stream, as far as one run takes them.
+    """The new files of a stream, as far as one run takes them."""
 
-    Args:
-        files: Those to feed, oldest first.
-        rest: Those that are left for the next run.
-        latest: The newest path, of these files and of those that were fed before; None when there
-            was none.
-        swept: Whether to remember that everything was listed.
-    """
-
-    files: list[LandedFile]
-    rest: list[LandedFile]
-    latest: str | None
-    swept: bool
+    files: list[LandedFile]  # oldest first
+    rest: list[LandedFile]  # left for the next run
+    latest: str | None  # the newest path of these and of those that were fed before
+    swept: bool  # whether to remember that everything was listed
 
 
 def find_batch(
-    landing: Landing,
-    ledger: Ledger,
-    stream: Stream,
-    cursor: Cursor,
-    changing: Collection[str] = (),
+    landing: Landing, ledger: Ledger, stream: Stream, cursor: Cursor, changing: Collection[str]
 ) -> Batch:
-    """List the landing zone, and take what is new.
-
-    Args:
-        landing: The landing zone.
-        ledger: What the lake remembers of the stream.
-        stream: The stream.
-        cursor: How far it is fed.
-        changing: Paths of files that are still written: they are left for the next run.
-
-    Raises:
-        LakeError: The landing zone cannot be read.
-    """
+    """What is new in the landing zone, except files that are still written (``changing``)."""
     listed, swept = _list(landing, ledger, stream, cursor)
     known = ledger.known(listed)
     new = [file for file in listed if (file.path, file.etag) not in known]
@@ -78,14 +55,7 @@ def _list(
     landing: Landing, ledger: Ledger, stream: Stream, cursor: Cursor
 ) -> tuple[list[LandedFile], bool]:
     """The files to look at, and whether that is all of them."""
-    since = first_day(
-        cursor_path=cursor.path,
-        files=cursor.files,
-        swept_at=cursor.swept_at,
-        lookback_days=stream.feed_lookback_days,
-        sweep_hours=stream.feed_sweep_hours,
-        list_free_files=stream.feed_list_free_files,
-    )
+    since = first_day(cursor.path, cursor.files, cursor.swept_at, vars(stream))
     files = landing.files(stream.folder, since)
     quarantined = ledger.quarantined()
     # A repaired file is fed by the next run, however old its day.
@@ -93,12 +63,9 @@ def _list(
     removed = set(quarantined).difference(file.path for file in again)
     if removed:
         ledger.undo_removed(removed)
-    if not since:
-        return files, True
-    others = set(again).difference(files)
-    if others:
+    if others := set(again).difference(files):
         files = sorted([*files, *others], key=lambda file: file.order)
-    return files, False
+    return files, not since
 
 
 def _bounded(files: Sequence[LandedFile], stream: Stream) -> list[LandedFile]:
@@ -154,25 +121,13 @@ def scan(
 
 
 def check_still_there(landing: Landing, files: Sequence[LandedFile]) -> None:
-    """A file that was replaced or deleted since it was listed is not a bad one.
-
-    Raises:
-        LostRace: One was; the feed is planned again.
-        LakeError: The landing zone cannot be read any more.
-    """
+    """Raise LostRace if a file was replaced or deleted since it was listed: it is not a bad one."""
     if check_unchanged(landing, files) < len(files):
         raise LostRace
 
 
 def check_unchanged(landing: Landing, files: Sequence[LandedFile]) -> int:
-    """Files that were replaced while they were read would be in the ledger as what they were.
-
-    Returns:
-        How many of them are still there.
-
-    Raises:
-        FileChanged: One was replaced; the feed is planned again.
-    """
+    """How many are still there; FileChanged if one was replaced: the ledger would be wrong."""
     now = {file.path: file.etag for file in landing.again([file.path for file in files])}
     for file in files:
         if now.get(file.path, file.etag) != file.etag:

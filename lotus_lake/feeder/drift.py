@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from lotus_lake.feeder.fitting import Group
 from lotus_lake.schema.growth import differences, join
 from lotus_lake.schema.types import Type, dotted, part_at
 
 
-@dataclass(frozen=True)
-class SchemaChange:
-    """What a file brought that the staging table did not have: one row of meta.schema_changes.
-
-    Args:
-        column_name: The column, with the fields that lead to the part: ``line_items[].price``.
-        change: ``added`` or ``widened``.
-        type_before: The lake's type; None for what was added.
-        type_after: The file's.
-        path: The first file of it.
-    """
-
-    column_name: str
-    change: str
-    type_before: str | None
-    type_after: str
-    path: str
-
-
 def growths(
     before: Mapping[str, Type], columns: Mapping[str, Type], groups: Sequence[Group]
-) -> list[SchemaChange]:
-    """How the staging table grows, and the first file of each part that it grows by.
-
-    Args:
-        before: Its columns before the feed.
-        columns: Its columns after it.
-        groups: The files that are fed.
-    """
+) -> list[dict[str, str | None]]:
+    """How the staging table grows, and by which file first, as rows of meta.schema_changes."""
     found = []
     for name, type_ in columns.items():
         for path, old, new in differences(before.get(name), type_):
@@ -61,13 +35,13 @@ def growths(
             if bringers:
                 first = min(bringers, key=lambda file: file.order)
                 found.append(
-                    SchemaChange(
-                        column_name=dotted(name, path),
-                        change="widened" if old else "added",
-                        type_before=old.sql() if old else None,
-                        type_after=new.sql(),
-                        path=first.path,
-                    )
+                    {
+                        "column_name": dotted(name, path),
+                        "change": "widened" if old else "added",
+                        "type_before": old.sql() if old else None,
+                        "type_after": new.sql(),
+                        "path": first.path,
+                    }
                 )
     return found
 

@@ -41,16 +41,11 @@ _FILES_FAULT = (
 
 
 def feed(connection: duckdb.DuckDBPyConnection, source: str, name: str) -> str | None:
-    """Feed what is new of a stream; the materialization ``feed`` calls it.
+    """Feed what is new of a stream, over dbt's connection; the materialization ``feed`` calls it.
 
-    Args:
-        connection: dbt's connection, with the lake attached.
-        source, name: Names of the stream's dbt source and table.
-
-    Returns:
-        What stopped the feed, or None. dbt would wrap an exception of a Python model in its
-        traceback; the materialization raises this text as it is. Bad files stop nothing: they are
-        quarantined.
+    What stops the feed is returned as text: dbt would wrap an exception of a Python model in its
+    traceback, and the materialization raises this text as it is. Bad files stop nothing: they are
+    quarantined.
     """
     try:
         row = connection.execute(
@@ -83,29 +78,17 @@ def _unusable(label: str, error: duckdb.Error) -> LakeError:
 class _TooMuch(Exception):
     """So many files cannot be fed at once."""
 
-    def __init__(self, files: int) -> None:
-        super().__init__(files)
-        self.files = files
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one feed did.
-
-    Args:
-        files: Files fed.
-        rows: Rows fed.
-        quarantined: Files put into quarantine, with their reasons.
-        changing: Files that are still being written, left for the next run.
-        backlog_files: New files left for the next run.
-        backlog_bytes: Their bytes.
-    """
+    """What one feed did."""
 
     files: int = 0
     rows: int = 0
-    quarantined: list[tuple[str, str]] = field(default_factory=list)
+    quarantined: list[tuple[str, str]] = field(default_factory=list)  # paths with their reasons
+    # paths that are still being written, left for the next run
     changing: list[str] = field(default_factory=list)
-    backlog_files: int = 0
+    backlog_files: int = 0  # new files left for the next run
     backlog_bytes: int = 0
 
     def lines(self, stream: Stream) -> list[str]:
@@ -121,25 +104,17 @@ class Outcome:
             for path in self.changing
         ]
         if self.files or self.backlog_files:
-            waiting = (
-                f"; {counted(self.backlog_files, 'file')} ({self.backlog_bytes / 1e6:,.1f} MB) "
-                f"{'waits' if self.backlog_files == 1 else 'wait'} for the next run"
-                if self.backlog_files
-                else ""
-            )
-            fed = f"{counted(self.files, 'file')}, {counted(self.rows, 'row')}"
-            told.append(f"fed {stream.label}: {fed}{waiting}")
+            fed = f"fed {stream.label}: {counted(self.files, 'file')}, {counted(self.rows, 'row')}"
+            if self.backlog_files:
+                waits = "waits" if self.backlog_files == 1 else "wait"
+                size = f"{self.backlog_bytes / 1e6:,.1f} MB"
+                fed += f"; {counted(self.backlog_files, 'file')} ({size}) {waits} for the next run"
+            told.append(fed)
         return told
 
 
 class Feeder:
-    """Feeds one stream.
-
-    Args:
-        connection: DuckDB connection with the lake attached; no transaction open.
-        stream: The stream.
-        landing: Where its files land.
-    """
+    """Feeds one stream; no transaction may be open."""
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, stream: Stream, landing: Landing
@@ -168,7 +143,7 @@ class Feeder:
             try:
                 return self._feed_fewer_files()
             except FileChanged as changed:
-                self._changes[changed.path] += 1
+                self._changes[str(changed)] += 1
             except LostRace:
                 continue
             except duckdb.Error as error:
@@ -181,23 +156,15 @@ class Feeder:
         )
 
     def _feed_fewer_files(self) -> Outcome:
-        """Feed once, with half the files each time that they were too many."""
         while True:
             try:
                 return self._feed_once()
-            except _TooMuch as much:
-                self._most_files = much.files // 2
+            except _TooMuch:
+                continue
             finally:
                 self._prober.clear()
 
     def _feed_once(self) -> Outcome:
-        """The steps of a feed.
-
-        Raises:
-            LostRace, duckdb.Error: Another run was faster, or the lake cannot be used.
-            LakeError: The lake or the landing zone cannot be used.
-            _TooMuch: Fewer files have to be fed at once.
-        """
         cursor = self._ledger.cursor()
         if cursor.version == 0:
             self._staging.create()
@@ -233,7 +200,7 @@ class Feeder:
                 probes = [probe for probe in probes if probe.file.path not in quarantine]
         return Outcome(
             files=len(plan.loaded),
-            rows=sum(probe.rows for probe in plan.loaded.values()),
+            rows=sum(probe.rows for probe in plan.loaded),
             quarantined=sorted(quarantine.items()),
             changing=changing,
             backlog_files=len(batch.rest),
@@ -246,23 +213,17 @@ class Feeder:
         batch: Batch,
         plan: Plan,
         quarantine: Mapping[str, str],
-        changes: Sequence[drift.SchemaChange],
+        changes: Sequence[Mapping[str, str | None]],
     ) -> None:
-        """Write everything of this feed in one transaction.
-
-        Raises:
-            duckdb.Error: It failed or lost a race; the caller rolls back.
-        """
-        version, loaded = cursor.version + 1, plan.loaded
+        """Write everything of this feed in one transaction; the caller rolls back."""
+        version = cursor.version + 1
         self._connection.execute("begin")
-        fed = counted(len(loaded), "file")
+        fed = counted(len(plan.loaded), "file")
         sign(self._connection, f"feed {version} of {self._stream.label}: {fed}")
         # First of all the cursor: of two feeds that change its row only one can commit.
-        self._ledger.move_cursor(
-            cursor, version, batch.latest, loaded.values(), batch.rest, batch.swept
-        )
+        self._ledger.move_cursor(cursor, batch, plan.loaded)
         self._writer.write(plan.ddl, plan.groups, version)
-        self._ledger.write_files(batch.files, loaded, plan.registered, quarantine, version)
+        self._ledger.write_files(batch, plan, quarantine, version)
         self._ledger.write_changes(changes, version)
         check_unchanged(self._landing, batch.files)
         self._connection.execute("commit")
@@ -274,7 +235,7 @@ class Feeder:
 
         Raises:
             LostRace: Another run was faster, or a file was replaced.
-            _TooMuch: Fewer files have to be fed at once.
+            _TooMuch: Half of the files have to be fed at once.
             LakeError: It was no file's fault.
         """
         if is_conflict(error):
@@ -289,7 +250,8 @@ class Feeder:
             bad = self._unreadable(plan.groups) or self._unfit(plan.groups)
         # A damaged file may fail only beside others, where DuckDB does not trust its statistics.
         if not bad and len(batch.files) > 1 and (memory_failed or isinstance(error, _FILES_FAULT)):
-            raise _TooMuch(len(batch.files)) from error
+            self._most_files = len(batch.files) // 2
+            raise _TooMuch from error
         if not bad:
             raise LakeError(
                 f"Stream {self._stream.label}: the feed failed and nothing of it was "
@@ -312,7 +274,7 @@ class Feeder:
     def _unfit(self, groups: Sequence[Group]) -> dict[str, str]:
         """After a feed failed though every file can be read: which of them fail alone, and why?"""
         bad = {}
-        for probe in [probe for group in groups for probe in group.probes]:
+        for probe in (probe for group in groups for probe in group.probes):
             alone = self._planner.plan([probe], quarantine={})
             try:
                 self._connection.execute("begin")

@@ -29,14 +29,8 @@ Part: TypeAlias = tuple[str, tuple[str, ...]]
 class Columns:
     """The columns that the staging table is to have; capitals do not tell names apart.
 
-    Args:
-        types: The columns that it has.
-        declared: The columns that the stream declares.
-
-    Attributes:
-        types: Type of each column, by its name in the table.
-        names: A column's name in the table, by its name in small letters; also of columns that
-            are nothing but nulls yet, and have no type.
+    ``types`` has them by their names in the table; ``names`` has these by names in small letters,
+    also of columns that are nothing but nulls yet, and have no type.
     """
 
     def __init__(self, types: Mapping[str, Type], declared: Mapping[str, Type]) -> None:
@@ -51,7 +45,6 @@ class Columns:
         return self.types.get(self.names.get(column.lower(), column))
 
     def declared(self, column: str) -> Type | None:
-        """The type that is declared of a column."""
         return self._declared.get(column.lower())
 
     def declare(self, name: str, type_: Type) -> None:
@@ -60,16 +53,11 @@ class Columns:
         self.types[name] = redeclared(self.types[name], type_) if name in self.types else type_
 
     def make_text(self, column: str, path: tuple[str, ...]) -> None:
-        """Let a part of a column be text."""
         name = self.names[column.lower()]
         self.types[name] = replace_at(self.types[name], path, Type.scalar("VARCHAR"))
 
     def grow(self, schema: Mapping[str, Type]) -> None:
-        """Add or widen what a file with this schema brings.
-
-        Raises:
-            Conflict: A type can never fit.
-        """
+        """Add or widen what a file with this schema brings; Conflict if a type can never fit."""
         for column, type_ in schema.items():
             name = self.names.setdefault(column.lower(), column)
             declared = self.declared(column)
@@ -80,11 +68,7 @@ class Columns:
                 self.types[name] = merge(declared, type_) if declared else type_.known()
 
     def grown(self, schema: Mapping[str, Type]) -> Columns:
-        """The columns as they would be with a file of this schema.
-
-        Raises:
-            Conflict: A type can never fit.
-        """
+        """The columns as they would be with a file of this schema; Conflict as above."""
         columns = Columns(self.types, self._declared)
         columns.names = dict(self.names)
         columns.grow(schema)
@@ -93,37 +77,25 @@ class Columns:
 
 @dataclass
 class Group:
-    """Files that one statement reads: same format, same schema.
-
-    Args:
-        probes: The files.
-        schema: Their columns, with what texts of JSON hold.
-        values: SQL of each column's converted value.
-        exact: SQL that is true when the conversion of a part is lossless; of those that may not be.
-        doubts: SQL that is true unless a part has to become text.
-        check: SQL that is true of each row, or stops at one that the stream does not take.
-        register: Whether the files are registered, not copied.
-    """
+    """Files that one statement reads: same format, same schema."""
 
     probes: list[Probe]
-    schema: dict[str, Type]
-    values: dict[str, str] = field(default_factory=dict)
+    schema: dict[str, Type]  # with what texts of JSON hold
+    values: dict[str, str] = field(default_factory=dict)  # SQL of each column's converted value
+    # SQL that is true when the conversion of a part is lossless; of those that may not be
     exact: dict[Part, str] = field(default_factory=dict)
+    # SQL that is true unless a part has to become text
     doubts: dict[Part, str] = field(default_factory=dict)
+    # SQL that is true of each row, or stops at one that the stream does not take
     check: str = "true"
     register: bool = False
 
     @property
     def paths(self) -> list[str]:
-        """The paths of its files."""
         return [probe.file.path for probe in self.probes]
 
     def write_conversions(self, columns: Columns) -> None:
-        """Write the conversions of its columns into the staging table's.
-
-        Raises:
-            Conflict: A column has none; the error names it.
-        """
+        """Write the conversions into the staging table's columns; Conflict if one has none."""
         self.values, self.exact, self.doubts = {}, {}, {}
         for column, type_ in self.schema.items():
             target = columns.type_of(column)
@@ -148,23 +120,14 @@ class Group:
 
 @dataclass(frozen=True)
 class Fitter:
-    """Tells the files that fit from those that do not.
-
-    Args:
-        connection: DuckDB connection with the lake attached.
-        stream: The stream.
-        prober: What reads them.
-    """
-
     connection: duckdb.DuckDBPyConnection
     stream: Stream
     prober: Prober
 
     def fit(self, group: Group, columns: Columns, quarantine: dict[str, str]) -> list[Group]:
-        """The part of a group that fits, with what its texts of JSON hold.
+        """The part of a group that fits, with what its texts of JSON hold; ``columns`` stay.
 
-        Files that do not fit are added to ``quarantine``, with the reason; ``columns`` stay as they
-        are.
+        Files that do not fit are added to ``quarantine``, with the reason.
         """
         # Texts where the lake has objects: what do they hold? Files may differ, so one by one.
         texts = [
@@ -194,13 +157,7 @@ class Fitter:
         return [group] if group.probes else []
 
     def _check_columns(self, group: Group) -> None:
-        """A file without a column of the stream's key is another's, or written in another way.
-
-        Its rows would be in staging, and in no other table.
-
-        Raises:
-            Conflict: It is such a file.
-        """
+        """A file without a column of the key is another's; only staging would have its rows."""
         own = {name.lower() for name in self.stream.columns} - set(AIRBYTE_COLUMNS)
         names = {name.lower() for name, type_ in group.schema.items() if not type_.unknown}
         if group.probes[0].format == "csv" and own and own.isdisjoint(names):
@@ -230,7 +187,6 @@ class Fitter:
         return found if found.name == "NULL" else Type.json_of(found)
 
     def misfits(self, group: Group) -> set[Part]:
-        """The parts that have to become text for the values of a group."""
         if not group.doubts:
             return set()
         try:
@@ -300,13 +256,7 @@ class Fitter:
 def failing(
     connection: duckdb.DuckDBPyConnection, relation: str, checks: Mapping[Part, str]
 ) -> set[Part]:
-    """The parts whose checks are not true of each row.
-
-    Args:
-        connection: Where the relation can be read.
-        relation: SQL of the rows.
-        checks: SQL of each part's check.
-    """
+    """The parts whose checks, in SQL, are not true of each row of a relation."""
     fits = ", ".join(f"bool_and(coalesce({check}, false))" for check in checks.values())
     row = connection.execute(f"select {fits} from {relation}").fetchone()
     return {part for part, fit in zip(checks, row or (), strict=True) if fit is False}

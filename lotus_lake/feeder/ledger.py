@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -13,13 +13,16 @@ import pyarrow as pa
 from lotus_lake.config import LakeError
 from lotus_lake.connection import ALIAS
 from lotus_lake.escaping import printable
-from lotus_lake.feeder.drift import SchemaChange
 from lotus_lake.landing import LandedFile
 from lotus_lake.probe import Probe
 from lotus_lake.races import commit
 from lotus_lake.schema.types import literal
 from lotus_lake.streams import Stream
 from lotus_lake.wording import counted
+
+if TYPE_CHECKING:
+    from lotus_lake.feeder.batch import Batch
+    from lotus_lake.feeder.plan import Plan
 
 _META = f"{ALIAS}.meta"
 FILES = f"{_META}.feeder_files"
@@ -28,43 +31,26 @@ _CURSORS, _CHANGES = f"{_META}.feeder_cursors", f"{_META}.schema_changes"
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far a stream is fed: its row of meta.feeder_cursors.
+    """How far a stream is fed: its row of meta.feeder_cursors."""
 
-    Args:
-        path: The newest path fed, or None.
-        version: The number of the last feed that wrote something; 0 before the first.
-        files: How many files were fed.
-        backlog: How many new files the last run left.
-        swept_at: When everything was last listed; None asks for it now.
-    """
-
-    path: str | None
-    version: int
-    files: int
-    backlog: int
-    swept_at: datetime | None
+    path: str | None  # the newest path fed
+    version: int  # the number of the last feed that wrote something; 0 before the first
+    files: int  # how many were fed
+    backlog: int  # how many new files the last run left
+    swept_at: datetime | None  # when everything was last listed; None asks for it now
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """The rows of a stream in meta.feeder_cursors, meta.feeder_files and meta.schema_changes.
+    """A stream's rows in meta.feeder_cursors, feeder_files and schema_changes.
 
-    Args:
-        connection: DuckDB connection with the lake attached.
-        stream: The stream.
+    What it writes of a feed goes into the feed's transaction.
     """
 
     connection: duckdb.DuckDBPyConnection
     stream: Stream
 
-    # -- reading -----------------------------------------------------------------------------------
-
     def cursor(self) -> Cursor:
-        """The stream's cursor as it is now.
-
-        Raises:
-            LakeError: There is none.
-        """
         row = self.connection.execute(
             "select cursor_path, cursor_version, files_loaded, backlog_files, swept_at"
             f" from {_CURSORS} where {self.stream.condition}"
@@ -77,7 +63,6 @@ class Ledger:
         return Cursor(*row)
 
     def quarantined(self) -> list[str]:
-        """The paths of the files in quarantine."""
         paths = self.connection.execute(
             f"select path from {_META}.quarantine where {self.stream.condition}"
         ).fetchall()
@@ -98,66 +83,32 @@ class Ledger:
             ).fetchall()
         )
 
-    # -- writing, inside the feed's transaction ----------------------------------------------------
-
-    def move_cursor(
-        self,
-        cursor: Cursor,
-        version: int,
-        latest: str | None,
-        loaded: Collection[Probe],
-        rest: Sequence[LandedFile],
-        swept: bool,
-    ) -> None:
-        """Move the cursor, unless another feed has moved it.
-
-        Args:
-            cursor: As it was when the feed was planned.
-            version: The number of this feed.
-            latest: The newest path fed.
-            loaded: The files that are fed.
-            rest: New files that are left for the next run.
-            swept: Whether to remember that everything was listed.
-
-        Raises:
-            duckdb.TransactionException: Another feed has moved it.
-        """
+    def move_cursor(self, cursor: Cursor, batch: Batch, loaded: Collection[Probe]) -> None:
+        """Move the cursor; TransactionException if another feed has moved it."""
         if self.cursor().version != cursor.version:
             raise duckdb.TransactionException("conflict: the cursor moved")
         self.connection.execute(
             f"update {_CURSORS} set cursor_path = ?, cursor_version = ?,"
             " files_loaded = files_loaded + ?, rows_loaded = rows_loaded + ?,"
             " bytes_loaded = bytes_loaded + ?, backlog_files = ?, backlog_bytes = ?,"
-            f" swept_at = {'now()' if swept else 'swept_at'}, updated_at = now()"
+            f" swept_at = {'now()' if batch.swept else 'swept_at'}, updated_at = now()"
             f" where {self.stream.condition}",
             [
-                latest,
-                version,
+                batch.latest,
+                cursor.version + 1,
                 len(loaded),
                 sum(probe.rows for probe in loaded),
                 sum(probe.file.size for probe in loaded),
-                len(rest),
-                sum(file.size for file in rest),
+                len(batch.rest),
+                sum(file.size for file in batch.rest),
             ],
         )
 
     def write_files(
-        self,
-        files: Sequence[LandedFile],
-        loaded: Mapping[str, Probe],
-        registered: Collection[str],
-        quarantine: Mapping[str, str],
-        version: int,
+        self, batch: Batch, plan: Plan, quarantine: Mapping[str, str], version: int
     ) -> None:
-        """Write what became of each file of a feed.
-
-        Args:
-            files: All files of the feed.
-            loaded: Those that are fed, by their paths.
-            registered: The paths of those of them that were registered.
-            quarantine: The reasons why the others are not, by their paths.
-            version: The number of this feed.
-        """
+        """Write what became of each file of a feed; ``quarantine`` has reasons by path."""
+        loaded = {probe.file: (probe, group) for group in plan.groups for probe in group.probes}
         entries = [
             {
                 "path": file.path,
@@ -168,16 +119,14 @@ class Ledger:
                 "status": "loaded" if probe else "quarantined",
                 "reason": None if probe else printable(quarantine[file.path]),
                 "generation_id": probe.generation if probe else None,
-                "feed_mode": (
-                    ("register" if file.path in registered else "copy") if probe else None
-                ),
+                "feed_mode": None if group is None else "register" if group.register else "copy",
             }
-            for file in files
-            for probe in [loaded.get(file.path)]
+            for file in batch.files
+            for probe, group in [loaded.get(file, (None, None))]
         ]
         self._insert(FILES, entries, version, "loaded_at")
 
-    def write_changes(self, changes: Sequence[SchemaChange], version: int) -> None:
+    def write_changes(self, changes: Sequence[Mapping[str, str | None]], version: int) -> None:
         """Record what is new of the schema; what was recorded keeps its first file and time."""
         if not changes:
             return
@@ -185,14 +134,16 @@ class Ledger:
             f"select column_name, change, type_after from {_CHANGES} where {self.stream.condition}"
         ).fetchall()
         new = [
-            asdict(change)
+            change
             for change in changes
-            if (change.column_name, change.change, change.type_after) not in known
+            if (change["column_name"], change["change"], change["type_after"]) not in known
         ]
         if new:
             self._insert(_CHANGES, new, version, "seen_at")
 
-    def _insert(self, table: str, rows: list[dict[str, Any]], version: int, moment: str) -> None:
+    def _insert(
+        self, table: str, rows: Sequence[Mapping[str, Any]], version: int, moment: str
+    ) -> None:
         self.connection.register("new_rows", pa.Table.from_pylist(rows))
         try:
             self.connection.execute(
@@ -202,8 +153,6 @@ class Ledger:
             )
         finally:
             self.connection.unregister("new_rows")
-
-    # -- writing, when there is nothing to feed ----------------------------------------------------
 
     def note_idle(self, cursor: Cursor, swept: bool) -> None:
         """Remember that everything was listed, and that nothing waits any more."""

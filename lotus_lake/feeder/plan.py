@@ -16,39 +16,19 @@ from lotus_lake.streams import Stream
 
 @dataclass(frozen=True)
 class Plan:
-    """What a feed writes into the staging table.
-
-    Args:
-        groups: The files that are fed.
-        columns: The table's columns after it.
-        ddl: The statements that make them.
-    """
+    """What a feed writes into the staging table."""
 
     groups: list[Group]
-    columns: dict[str, Type]
-    ddl: list[str]
+    columns: dict[str, Type]  # of the table, after it
+    ddl: list[str]  # the statements that make them
 
     @property
-    def loaded(self) -> dict[str, Probe]:
-        """The files that are fed, by their paths."""
-        return {probe.file.path: probe for group in self.groups for probe in group.probes}
-
-    @property
-    def registered(self) -> set[str]:
-        """The paths of those that are registered."""
-        return {path for group in self.groups if group.register for path in group.paths}
+    def loaded(self) -> list[Probe]:
+        return [probe for group in self.groups for probe in group.probes]
 
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans the feeds of a stream.
-
-    Args:
-        stream: The stream.
-        staging: Its staging table.
-        fitter: What tells the files that fit.
-    """
-
     stream: Stream
     staging: Staging
     fitter: Fitter
@@ -120,30 +100,28 @@ class Planner:
     def _choose_registered(self, groups: Sequence[Group], columns: Columns) -> None:
         """Which groups need no conversion, and lack nothing that DuckLake believes to be there."""
         names = columns.names
-        whole = {
-            id(group): {
+        whole = [
+            {
                 names[column.lower()]
                 for column, type_ in group.schema.items()
                 if (target := columns.type_of(column)) and target.sql() == type_.sql()
             }
             for group in groups
-        }
+        ]
         never_null = self.staging.never_null()
-        for group in groups:
-            never_null_elsewhere = never_null.union(
-                *(whole[id(other)] for other in groups if other is not group)
-            )
+        for number, group in enumerate(groups):
+            elsewhere = never_null.union(*whole[:number], *whole[number + 1 :])
             group.register = (
-                all(probe.format == "parquet" for probe in group.probes)
+                group.probes[0].format == "parquet"
+                and elsewhere <= whole[number]
                 and all(value == quote(column) for column, value in group.values.items())
                 # A new column of nothing but nulls is in the file, but not in the table.
                 and all(
                     (target := columns.type_of(column)) is not None
                     and (
-                        names[column.lower()] in whole[id(group)]
+                        names[column.lower()] in whole[number]
                         or (type_.nested and not differs_in_list(type_, target))
                     )
                     for column, type_ in group.schema.items()
                 )
-                and never_null_elsewhere <= whole[id(group)]
             )

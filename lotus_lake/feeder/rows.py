@@ -45,44 +45,23 @@ def _portions(probes: Sequence[Probe]) -> Iterator[tuple[list[Probe], int, int]]
 
 @dataclass(frozen=True)
 class Writer:
-    """Writes the rows of files into the staging table of a stream.
-
-    Args:
-        connection: DuckDB connection with the lake attached.
-        stream: The stream.
-        prober: What reads them.
-    """
-
     connection: duckdb.DuckDBPyConnection
     stream: Stream
     prober: Prober
 
     def write(self, ddl: Sequence[str], groups: Sequence[Group], version: int) -> None:
-        """Change the table, and write the rows; inside a transaction.
-
-        Args:
-            ddl: The statements that change it.
-            groups: The files.
-            version: The number of the feed.
-
-        Raises:
-            duckdb.Error: It failed, or other rows were read than were expected.
-        """
+        """Change the table by ``ddl``, and write the rows, inside a transaction."""
         for statement in ddl:
             self.connection.execute(statement)
         for group in groups:
             if group.register:
                 self._register(group)
-            else:
-                self._insert(group, version)
+                continue
+            for probes, first, count in _portions(group.probes):
+                self._insert(group, probes, first, count, version)
 
     def read_through(self, group: Group, probes: Sequence[Probe]) -> None:
-        """Read some files of a group to their end, with their conversions and checks.
-
-        Raises:
-            duckdb.Error: They cannot be read, have a row that is refused, or other rows than their
-                footer says.
-        """
+        """Read files of a group to their end; duckdb.Error if one, or a row, cannot be fed."""
         relation = self.prober.relation(probes)
         values = ", ".join(["__row", *group.values.values()])
         ((read,),) = self.connection.execute(
@@ -95,11 +74,7 @@ class Writer:
                 f"{CHECK_FAILED}it says that it has {rows}, but {read:,} can be read"
             )
 
-    def _insert(self, group: Group, version: int) -> None:
-        for probes, first, count in _portions(group.probes):
-            self._insert_portion(group, probes, first, count, version)
-
-    def _insert_portion(
+    def _insert(
         self, group: Group, probes: Sequence[Probe], first: int, count: int, version: int
     ) -> None:
         relation = self.prober.relation(probes)
@@ -123,12 +98,12 @@ class Writer:
                 " union all by name select -1 as _source_row"
             )
             expected += 2
-        inserted = self.connection.execute(
+        ((inserted,),) = self.connection.execute(
             f"insert into {self.stream.table} by name {rows}"
-        ).fetchone()
-        if inserted is None or inserted[0] != expected:
+        ).fetchall()
+        if inserted != expected:
             raise duckdb.InvalidInputException(
-                f"rows to be fed: {expected:,}, rows read: {inserted and inserted[0]}"
+                f"rows to be fed: {expected:,}, rows read: {inserted:,}"
             )
         if self.stream.feed_mode == "register":
             self.connection.execute(

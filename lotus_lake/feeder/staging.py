@@ -19,36 +19,20 @@ from lotus_lake.streams import LINEAGE_COLUMNS, Stream
 
 @dataclass(frozen=True)
 class Staging:
-    """The staging table of a stream.
-
-    Args:
-        connection: DuckDB connection with the lake attached.
-        stream: The stream.
-    """
-
     connection: duckdb.DuckDBPyConnection
     stream: Stream
 
     def create(self) -> None:
         """The staging table exists from the first run on, with every declared column."""
-        if self.connection.execute(
-            "select 1 from duckdb_tables() where database_name = ? and schema_name = ? and"
-            " table_name = ?",
-            self.stream.table.split("."),
-        ).fetchone():
-            return
         columns = {name: type_.sql() for name, type_ in self.stream.columns.items()}
         definition = ", ".join(
-            f"{quote(name)} {type_}" for name, type_ in {**columns, **LINEAGE_COLUMNS}.items()
+            f"{quote(name)} {type_}" for name, type_ in (columns | LINEAGE_COLUMNS).items()
         )
         self.connection.execute(f"create table if not exists {self.stream.table} ({definition})")
 
     def columns(self) -> dict[str, Type]:
-        """Its columns with their types, in order."""
         staging = self.connection.table(self.stream.table)
-        return {
-            name: Type.of(type_) for name, type_ in zip(staging.columns, staging.types, strict=True)
-        }
+        return dict(zip(staging.columns, map(Type.of, staging.types), strict=True))
 
     def never_null(self) -> set[str]:
         """Columns of the staging table that have no null, nor has any field in them.
@@ -89,15 +73,7 @@ class Staging:
         }
 
     def conversions(self, before: Mapping[str, Type], columns: Columns) -> dict[str, Conversion]:
-        """How the values of its columns get into the columns that it is to have.
-
-        Args:
-            before: The columns that it has.
-            columns: Those that it is to have.
-
-        Raises:
-            LakeError: A column that became text was declared since, and values of it do not fit.
-        """
+        """How the values of the columns that it has get into those that it is to have."""
         return {
             name: self._conversion(name, type_, columns.types[name], columns.declared(name))
             for name, type_ in before.items()
@@ -130,7 +106,6 @@ class Staging:
         return conversion
 
     def misfits(self, conversions: Mapping[str, Conversion]) -> set[Part]:
-        """The parts that have to become text for the rows that it has."""
         doubts = {
             (name, path): sure
             for name, conversion in conversions.items()
@@ -140,17 +115,13 @@ class Staging:
         return failing(self.connection, rows, doubts) if doubts else set()
 
     def write_anew(self, kept: Mapping[str, str], columns: Mapping[str, Type]) -> list[str]:
-        """The statements that put a table with all the rows and these columns in place of staging.
+        """The statements that put a table with all the rows and these columns in place of staging;
+        ``kept`` is SQL of each value that it has.
 
         DuckLake cannot change types inside others, and no file may be left whose lists have fewer
-        fields than the table's: see differs_in_list().
-        Registered rows become the lake's own, and get the lineage that they lacked. Their table
-        stays, under another name: with a dropped table, DuckLake's clean-up would delete the landed
-        files.
-
-        Args:
-            kept: SQL of each column's value, by the columns that the table has.
-            columns: Those that it is to have.
+        fields than the table's: see differs_in_list(). Registered rows become the lake's own, and
+        get the lineage that they lacked. Their table stays, under another name: with a dropped
+        table, DuckLake's clean-up would delete the landed files.
         """
         table, before_it = self.stream.table, f"{self.stream.table}__before"
         definition = ", ".join(f"{quote(name)} {type_.sql()}" for name, type_ in columns.items())

@@ -2,11 +2,6 @@
 
 Whatever landed is untrusted: it may crash a parser, or take more memory or time than there is. So
 ``lotus_lake.probe`` has files scanned by ``python -m lotus_lake.scan``, whose memory and processor
-time are limited; a file that ends that process is in quarantine, and the feed goes on.
-
-- ``worker``: the process, its limits, and how requests reach it;
-- ``scanner``: the format of a file by its content, and what a Parquet footer says;
-- ``texts``: CSV and JSON lines, rewritten as Parquet piece by piece;
-- ``documents``: the type of many JSON documents;
-- ``names``: names of columns that the lake could not keep apart.
+time are limited; a file that ends that process is in quarantine, and the feed goes on. Read the
+code from ``worker`` on.
 """

@@ -23,7 +23,6 @@ class _Seen:
     element: _Seen | None = None
 
     def type(self) -> Type:
-        """A type that holds all of it."""
         if self.kinds == {"OBJECT"} and self.fields:
             return Type.struct([(name, seen.type()) for name, seen in self.fields.items()])
         if self.kinds == {"LIST"}:
@@ -38,14 +37,7 @@ class _Seen:
 
 
 class Documents:
-    """What is known of the documents so far.
-
-    Args:
-        limits: What they may have.
-
-    Attributes:
-        no_object: The row of the first that is no object, or None.
-    """
+    """What is known of the documents so far; ``no_object`` is the first row that is none."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -61,15 +53,7 @@ class Documents:
         return self._root.type()
 
     def add(self, text: str, row: int) -> None:
-        """Take in a document.
-
-        Args:
-            text: The document.
-            row: The number of its row in the file, from 0.
-
-        Raises:
-            Unreadable: It is no JSON, or has too many fields or levels.
-        """
+        """Take in the document of a row; Unreadable if it is no JSON, too wide or too deep."""
         self._row = row
         try:
             document = self._decoder.decode(text)
@@ -86,10 +70,10 @@ class Documents:
             raise self._invalid("a number that is too long") from error
 
     def _see(self, value: Any, seen: _Seen, depth: int) -> None:
+        if depth > self._limits.depth and isinstance(value, dict | list):
+            raise self._too_deep()
         if isinstance(value, dict):
             seen.kinds.add("OBJECT")
-            if depth > self._limits.depth:
-                raise self._too_deep()
             for name, child in value.items():
                 if name not in seen.fields:
                     name.encode()  # an escape may stand for half a character
@@ -100,10 +84,7 @@ class Documents:
                 self._see(child, seen.fields[name], depth + 1)
         elif isinstance(value, list):
             seen.kinds.add("LIST")
-            if depth > self._limits.depth:
-                raise self._too_deep()
-            if seen.element is None:
-                seen.element = _Seen()
+            seen.element = seen.element or _Seen()
             for child in value:
                 self._see(child, seen.element, depth + 1)
         elif value is not None:
@@ -118,7 +99,6 @@ class Documents:
 
 
 def _kind(value: str | bool | int | float) -> str:
-    """A scalar's type, as DuckDB names it."""
     if isinstance(value, str):
         return "VARCHAR"
     if isinstance(value, bool):

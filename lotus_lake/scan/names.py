@@ -12,15 +12,7 @@ _RESERVED = {"__uri", "__row", "file_row_number", "rowid", "snapshot_id", *LINEA
 
 
 def check_columns(row: Type, limits: Limits) -> None:
-    """Refuse columns that the lake could not keep apart, too many, or too deeply nested ones.
-
-    Args:
-        row: The columns, as the fields of a struct.
-        limits: What a file may have.
-
-    Raises:
-        Unreadable: There are such columns.
-    """
+    """Refuse fields of a struct that could not be told apart, too many, or too deep: Unreadable."""
     if row.size > limits.columns:
         raise too_many(f"{row.size:,}", limits)
     for column, type_ in row.fields:
@@ -32,7 +24,6 @@ def check_columns(row: Type, limits: Limits) -> None:
 
 
 def too_many(number: str, limits: Limits) -> Unreadable:
-    """The reason of a file with more columns and fields than it may have."""
     return Unreadable(
         f"it has {number} columns and fields in them, and {limits.columns:,} are allowed "
         "(feed_max_columns)"
@@ -40,7 +31,6 @@ def too_many(number: str, limits: Limits) -> Unreadable:
 
 
 def too_deep(what: str, limits: Limits) -> Unreadable:
-    """The reason of a file in which something is nested more deeply than it may be."""
     return Unreadable(
         f"{what} is nested more deeply than {counted(limits.depth, 'level')}, the most that is "
         "allowed (feed_max_depth)"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -36,26 +36,13 @@ _FEW_VALUES = 64 << 20
 _NAMED = re.compile(r"\.(parquet|csv|jsonl|ndjson|json)(?=\.|-|_|$)", re.IGNORECASE)
 
 Result = TypeVar("Result")
-# None for a text, which is read later: one at a time.
-Footer: TypeAlias = pq.FileMetaData | None
 
 
 class Scanner:
-    """Scans files, without reading their rows where it can.
-
-    Args:
-        connection: DuckDB connection without a lake.
-        landing: The landing zone.
-        limits: What a file may take.
-        folder: Where texts are rewritten.
-    """
+    """Scans files, without reading their rows where it can; texts are rewritten in ``folder``."""
 
     def __init__(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        landing: Landing,
-        limits: Limits,
-        folder: str,
+        self, connection: duckdb.DuckDBPyConnection, landing: Landing, limits: Limits, folder: str
     ) -> None:
         self._connection = connection
         self._landing = landing
@@ -63,24 +50,22 @@ class Scanner:
         self._folder = folder
         self._schemas: dict[bytes, dict[str, Type]] = {}  # of Parquet files, by Arrow's
 
-    def scan(self, files: Iterable[LandedFile]) -> Iterator[Probe | Unreadable]:
+    def scan(self, files: Sequence[LandedFile]) -> Iterator[Probe | Unreadable]:
         """A result for each file, in order; it never depends on the other files."""
-        files = list(files)
         with ThreadPoolExecutor(_READERS) as readers:
-            footers = list(readers.map(self._footer, files))
+            footers = list(readers.map(lambda file: _tried(self._footer, file), files))
         for file, footer in zip(files, footers, strict=True):
-            yield _tried(self._probe, file, footer)
+            if isinstance(footer, Unreadable):
+                yield footer
+            elif footer is None:
+                yield _tried(self._text, file)
+            else:
+                yield _tried(self._parquet, file, footer)
 
     def json_type(
         self, probe: Probe, column: str, path: tuple[str, ...]
     ) -> Iterator[Type | Unreadable]:
-        """The type of the JSON in a text column, or in a field of a column; NULL for none.
-
-        Args:
-            probe: The file.
-            column: Its column.
-            path: The steps to the text inside the column, as ``schema.types.values_at`` takes them.
-        """
+        """The type of the JSON in a text column, or in a field of a column; NULL for none."""
         yield _tried(self._json_type, probe, column, path)
 
     def _json_type(self, probe: Probe, column: str, path: tuple[str, ...]) -> Type:
@@ -94,34 +79,20 @@ class Scanner:
                 documents.add(value, row)
         return documents.type
 
-    # -- one file ---------------------------------------------------------------------------------
-
-    def _footer(self, file: LandedFile) -> Footer | Unreadable:
-        """Read a Parquet footer, if the file is Parquet. Runs in a thread."""
-        return _tried(self._read_footer, file)
-
-    def _read_footer(self, file: LandedFile) -> Footer:
+    def _footer(self, file: LandedFile) -> pq.FileMetaData | None:
+        """The footer of Parquet; None for a text, which is read later: one at a time."""
         if file.size == 0:
             raise Unreadable("it is empty (0 bytes)")
-        with self._open(file) as data:
+        with self._landing.open(file.path) as data:
             if data.read_at(4, 0) in (b"PAR1", b"PARE"):
                 return _parquet_footer(data, file.size)
         return None
 
-    def _open(self, file: LandedFile) -> pa.NativeFile:
-        return self._landing.filesystem.open_input_file(self._landing.arrow_path(file.path))
-
-    def _probe(self, file: LandedFile, footer: Footer | Unreadable) -> Probe:
-        if isinstance(footer, Unreadable):
-            raise footer
-        return self._text(file) if footer is None else self._parquet(file, footer)
-
-    # -- Parquet ----------------------------------------------------------------------------------
-
     def _parquet(self, file: LandedFile, footer: pq.FileMetaData) -> Probe:
         if footer.num_rows == 0:
             raise Unreadable("it has no rows")
-        content = _content_bytes(footer)
+        groups = range(footer.num_row_groups)
+        content = sum(footer.row_group(group).total_byte_size for group in groups)
         self._check_size(file, footer, content)
         # Arrow's schema: DuckDB's has numbers after names that come twice, and types for nulls.
         arrow = footer.schema.to_arrow_schema()
@@ -132,11 +103,10 @@ class Scanner:
         for column in arrow:
             if (kept := _in_microseconds(column.type)) != column.type:
                 self._check_nanoseconds(file, column.name, kept)
-        schema = self._schemas[key]
         return Probe(
             file,
             "parquet",
-            schema=schema,
+            schema=self._schemas[key],
             rows=footer.num_rows,
             generation=_generation(footer),
             content_bytes=content,
@@ -158,13 +128,13 @@ class Scanner:
             f"select * from read_parquet({literal(self._landing.uri(file.path))},"
             " hive_partitioning = false) limit 0"
         )
-        names_and_types = zip(described.columns, described.types, strict=True)
-        row = Type.struct([(name, Type.of(type_)) for name, type_ in names_and_types])
+        types = map(Type.of, described.types)
+        row = Type.struct(zip(described.columns, types, strict=True))
         return dict(_without_nulls(row, pa.struct(list(arrow))).fields)
 
     def _check_nanoseconds(self, file: LandedFile, column: str, kept: pa.DataType) -> None:
         """DuckDB's reader cuts zoned timestamps to microseconds and says nothing."""
-        with self._open(file) as data:
+        with self._landing.open(file.path) as data:
             parquet = pq.ParquetFile(data)
             for group in range(parquet.num_row_groups):
                 values = parquet.read_row_group(group, columns=[column]).column(column)
@@ -176,14 +146,12 @@ class Scanner:
                         "without loss"
                     ) from error
 
-    # -- texts ------------------------------------------------------------------------------------
-
     def _text(self, file: LandedFile) -> Probe:
-        with self._open(file) as data:
+        with self._landing.open(file.path) as data:
             form = _text_format(file, self._decoded(data, "replace").read(_HEAD_CHARACTERS))
         path = f"{self._folder}/{uuid.uuid4()}.parquet"
         try:
-            with self._open(file) as data:
+            with self._landing.open(file.path) as data:
                 return self._rewrite(file, form, self._decoded(data, "strict"), path)
         except BaseException:
             Path(path).unlink(missing_ok=True)
@@ -284,11 +252,6 @@ def _parquet_footer(data: pa.NativeFile, size: int) -> pq.FileMetaData:
     return footer
 
 
-def _content_bytes(footer: pq.FileMetaData) -> int:
-    groups = (footer.row_group(index) for index in range(footer.num_row_groups))
-    return sum(group.total_byte_size for group in groups)
-
-
 def _of_arrow(arrow: pa.DataType) -> Type:
     """The names of a type and how they are nested; its scalars do not matter."""
     if pa.types.is_struct(arrow):
@@ -311,7 +274,6 @@ def _without_nulls(type_: Type, arrow: pa.DataType) -> Type:
 
 
 def _in_microseconds(arrow: pa.DataType) -> pa.DataType:
-    """The type with zoned times to the microsecond."""
     if pa.types.is_struct(arrow):
         return pa.struct([field.with_type(_in_microseconds(field.type)) for field in arrow])
     if pa.types.is_list(arrow) or pa.types.is_large_list(arrow):

@@ -32,13 +32,7 @@ _SMALL_BYTES = 64 << 20
 
 
 class Gunzipped(gzip.GzipFile):
-    """A compressed text that is not far larger than it seems; only its end tells that it is whole.
-
-    Args:
-        data: The file, from its beginning.
-        size: Its bytes.
-        limits: What it may become.
-    """
+    """A compressed text that is not far larger than it seems; its end tells that it is whole."""
 
     def __init__(self, data: BinaryIO, size: int, limits: Limits) -> None:
         super().__init__(fileobj=data)
@@ -46,11 +40,7 @@ class Gunzipped(gzip.GzipFile):
         self._most = max(limits.ratio * size, _SMALL_BYTES)
 
     def read1(self, size: int = -1) -> bytes:
-        """Read a piece of the text.
-
-        Raises:
-            Unreadable: It is damaged or cut off, or too large.
-        """
+        """Read a piece; Unreadable if it is damaged or cut off, or too large."""
         try:
             piece = super().read1(size)
         except EOFError as error:
@@ -66,16 +56,7 @@ class Gunzipped(gzip.GzipFile):
 
 
 class Pieces:
-    """A Parquet file in the making, of rows of texts.
-
-    Args:
-        path: Where it is written.
-        uri: What ``__uri`` of each row is.
-
-    Attributes:
-        rows: How many rows were written.
-        bytes: And their bytes, before compression.
-    """
+    """A Parquet file in the making, of rows of texts; ``bytes`` is what they take uncompressed."""
 
     def __init__(self, path: str, uri: str) -> None:
         self._path = path
@@ -107,17 +88,12 @@ class Pieces:
         self.bytes += piece.nbytes
 
     def close(self) -> None:
-        """Finish the file, if there is one."""
         if self._writer:
             self._writer.close()
 
 
 def rewrite_json(text: io.TextIOBase, pieces: Pieces, documents: Documents, limits: Limits) -> None:
-    """Write the lines of a text, and take in their type.
-
-    Raises:
-        Unreadable: It is no JSON with an object on each line.
-    """
+    """Write the lines of a text, each an object (else Unreadable), and take in their type."""
     records = (line for line in _lines(text, limits) if not line.isspace())
     for piece in in_pieces(records, len):
         for row, record in enumerate(piece, pieces.rows):
@@ -130,19 +106,7 @@ def rewrite_json(text: io.TextIOBase, pieces: Pieces, documents: Documents, limi
 
 
 def rewrite_csv(text: io.TextIOBase, pieces: Pieces, limits: Limits) -> list[str]:
-    """Write the records of a CSV with a header.
-
-    Args:
-        text: The CSV.
-        pieces: Where they are written.
-        limits: What the CSV may have.
-
-    Returns:
-        The names of its columns.
-
-    Raises:
-        Unreadable: It is no such CSV.
-    """
+    """Write the records of a CSV with a header (else Unreadable); its column names are returned."""
     csv.field_size_limit(limits.value_bytes)
     records = csv.reader(_lines(text, limits), strict=True)
     try:
@@ -152,16 +116,17 @@ def rewrite_csv(text: io.TextIOBase, pieces: Pieces, limits: Limits) -> list[str
         check_columns(Type.struct([(name, Type.scalar("VARCHAR")) for name in header]), limits)
         for piece in in_pieces(_whole(records, len(header)), lambda row: sum(map(len, row))):
             columns = zip(header, zip(*piece, strict=True), strict=True)
-            pieces.write({name: _nulls_for_blanks(values) for name, values in columns})
+            pieces.write(
+                {
+                    name: pa.array([value or None for value in values], pa.string())
+                    for name, values in columns
+                }
+            )
     except csv.Error as error:
         if "field limit" in str(error):
             raise _too_long(records.line_num, limits) from error
         raise Unreadable(f"it is no valid CSV: {error} in line {records.line_num:,}") from error
     return header
-
-
-def _nulls_for_blanks(values: tuple[str, ...]) -> pa.Array:
-    return pa.array([value or None for value in values], pa.string())
 
 
 def _whole(records: Any, width: int) -> Iterator[list[str]]:

@@ -61,11 +61,7 @@ def _answer(requests: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def _end_after(seconds: float) -> None:
-    """End the process after so much processor time, so that a slow store is no file's fault.
-
-    Args:
-        seconds: How much; 0 for never.
-    """
+    """End the process after so much processor time, which no slow store takes; 0 for never."""
     global _deadline
     if sys.platform != "win32":
         # Whatever the process is doing then.

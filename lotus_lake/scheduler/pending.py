@@ -126,14 +126,7 @@ class Stream:
         return [(file.path, file.etag) for file in [*listed, *self.bad_files(landing)]]
 
     def _since(self) -> date | None:
-        return first_day(
-            cursor_path=self.cursor_path,
-            files=self.files,
-            swept_at=self.swept_at,
-            lookback_days=self.settings["feed_lookback_days"],
-            sweep_hours=self.settings["feed_sweep_hours"],
-            list_free_files=self.settings["feed_list_free_files"],
-        )
+        return first_day(self.cursor_path, self.files, self.swept_at, self.settings)
 
 
 @contextlib.contextmanager

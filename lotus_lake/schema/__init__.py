@@ -4,9 +4,4 @@ A value is never changed silently: what fits every value of a type is cast, what
 checked value by value, and the rest is a conflict that puts the file into quarantine. So it is with
 what a stream declares. Any other part has the join of all types that landed, at worst text, so that
 it does not matter which came first.
-
-- ``types``: types as trees, and their parts;
-- ``growth``: how a column's type grows so that it holds a file's too;
-- ``conversion``: how a value gets into a column;
-- ``plain_json``: objects and lists that became text.
 """

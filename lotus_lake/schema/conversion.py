@@ -33,35 +33,22 @@ class Conflict(Exception):
 
 @dataclass(frozen=True)
 class Conversion:
-    """How a file's value becomes the staging column's.
-
-    Args:
-        value: SQL of the converted value.
-        exact: Of parts of which nothing is lost if it is true.
-        doubts: Of parts that have to become text unless it is true.
-    """
-
-    value: str
-    exact: Checks = field(default_factory=dict)
+    value: str  # SQL of the converted value
+    exact: Checks = field(default_factory=dict)  # of parts of which nothing is lost if it is true
+    # of parts that have to become text unless it is true
     doubts: Checks = field(default_factory=dict)
 
     @property
     def is_exact(self) -> str:
-        """SQL that is true where nothing of any part is lost."""
         return " and ".join(self.exact.values()) or "true"
 
 
 def convert(
     value: str, source: Type, target: Type, depth: int = 0, declared: Type | None = None
 ) -> Conversion:
-    """Convert a value from a file's type to a staging column's.
+    """Convert a value (as SQL) to the type of a staging column, which :func:`merge` has grown.
 
-    Args:
-        value: SQL of the value as the file has it.
-        source: Its type.
-        target: The column's type, already grown by :func:`merge`.
-        depth: How many values it lies inside.
-        declared: The type that the stream declares; the target's unless told otherwise.
+    ``depth`` is how many values it lies inside; the declared type is the target's by default.
 
     Raises:
         Conflict: No value of that type could ever fit.
@@ -95,16 +82,10 @@ def convert(
 
 
 def carry(value: str, source: Type, target: Type, depth: int = 0) -> Conversion:
-    """Convert a value of a part that no stream declares.
+    """Convert a value that no stream declares to the type that it was joined to (:func:`join`).
 
     What a value becomes does not depend on the types that its column had on the way: a text is the
     same whether its number was an integer or a double before, or its object had other fields.
-
-    Args:
-        value: SQL of the value.
-        source: Its type.
-        target: The type that it was joined to, see :func:`join`.
-        depth: How many values it lies inside.
     """
     # What nothing is known of is null, as it is when no other file has told its type yet.
     if source.unknown:
@@ -125,12 +106,7 @@ def carry(value: str, source: Type, target: Type, depth: int = 0) -> Conversion:
 
 
 def from_epoch(value: str, source: Type, target: Type) -> Conversion:
-    """Convert a value that may be milliseconds since 1970, as a number or as text, to a time.
-
-    Args:
-        value: SQL of the value as the file has it.
-        source: Its type.
-        target: The column's type, a timestamp with time zone.
+    """Convert milliseconds since 1970, as a number or as text, or a time, to a time.
 
     Raises:
         Conflict: It can be neither that nor a time.
@@ -185,7 +161,6 @@ def _text(value: str, source: Type, depth: int) -> str:
 
 
 def _of_texts(type_: Type) -> Type:
-    """The same structs and lists, of texts."""
     if type_.kind == "struct":
         return Type.struct([(name, _of_texts(child)) for name, child in type_.fields])
     return Type.list_of(_of_texts(type_.element)) if type_.element else Type.scalar("VARCHAR")

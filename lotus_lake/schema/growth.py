@@ -10,14 +10,9 @@ from lotus_lake.schema.types import FLOATS, INTEGERS, UNSIGNED, Type, quote
 def merge(target: Type, source: Type, declared: Type | None = None, *, top: bool = True) -> Type:
     """The type that a staging column needs so that it can hold a file's type too.
 
-    Fields are added to structs, also inside lists, and a top-level number is widened within its
-    family; the rest is left to :func:`convert`. Parts that are not declared are joined.
-
-    Args:
-        target: The column's type.
-        source: The file's.
-        declared: The type that the stream declares; the target's unless told otherwise.
-        top: Whether it is a whole column.
+    Fields are added to structs, also inside lists, and the number of a whole column (``top``) is
+    widened within its family; the rest is left to :func:`convert`. Parts that are not declared are
+    joined; declared is the target's type unless told otherwise.
     """
     declared = declared or target
     if source.kind == "json" and source.element is not None:
@@ -62,12 +57,10 @@ def join(one: Type, other: Type) -> Type:
 
 
 def _signed(name: str) -> int:
-    """Which of the signed integers holds an integer type."""
     return INTEGERS.index(name) if name in INTEGERS else UNSIGNED.index(name) + 1
 
 
 def _with_fields(target: Type, source: Type, declared: Type | None) -> Type:
-    """A struct with the fields of two."""
     fields = []
     for name, child in target.fields:
         other = source.child(name)
@@ -140,9 +133,9 @@ def differs_in_list(one: Type, other: Type) -> bool:
 
 
 def needs_writing(old: Type, new: Type) -> bool:
-    """Whether a column's values have to be written anew to get from one type to the next.
+    """Whether values have to be written anew: DuckLake adds fields and widens whole columns only.
 
-    DuckLake adds fields to structs and widens whole columns; lists see :func:`differs_in_list`.
+    For lists see :func:`differs_in_list`.
     """
     return any(
         "[]" in path or (before and (path or not widens(before, after)))
@@ -151,17 +144,10 @@ def needs_writing(old: Type, new: Type) -> bool:
 
 
 def growth(table: str, column: str, old: Type | None, new: Type) -> list[str]:
-    """The ALTER statements that take a staging column from one type to the next.
-
-    Not for types of which :func:`needs_writing` is true.
-    """
-    changes = [
-        (".".join(map(quote, (column, *path))), before, after)
-        for path, before, after in differences(old, new)
-    ]
-    return [
-        f"alter table {table} alter column {name} set data type {after.sql()}"
-        if before
-        else f"alter table {table} add column {name} {after.sql()}"
-        for name, before, after in changes
-    ]
+    """The ALTER statements for a column's next type, unless it :func:`needs_writing`."""
+    statements = []
+    for path, before, after in differences(old, new):
+        name = ".".join(map(quote, (column, *path)))
+        change = f"alter column {name} set data type" if before else f"add column {name}"
+        statements.append(f"alter table {table} {change} {after.sql()}")
+    return statements

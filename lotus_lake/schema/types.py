@@ -36,20 +36,10 @@ _JSON_BECOMES = {"JSON": "VARCHAR", JSON_INTEGER: "BIGINT", JSON_DOUBLE: "DOUBLE
 
 @dataclass(frozen=True)
 class Type:
-    """A column's type as a tree.
-
-    Args:
-        kind: ``scalar``, ``struct``, ``list``, or ``json``: text that holds JSON of type
-            ``element``.
-        name: DuckDB's name of a scalar type, in capitals.
-        fields: Names and types of a struct's fields.
-        element: Type of a list's elements, or of the JSON in a text.
-    """
-
-    kind: str
-    name: str = ""
+    kind: str  # scalar, struct, list, or json: text that holds JSON of type ``element``
+    name: str = ""  # DuckDB's name of a scalar type, in capitals
     fields: tuple[tuple[str, Type], ...] = ()
-    element: Type | None = None
+    element: Type | None = None  # of a list, or the JSON in a text
 
     @classmethod
     def parse(cls, sql: str) -> Type:
@@ -62,7 +52,6 @@ class Type:
 
     @classmethod
     def of(cls, duckdb_type: DuckDBPyType) -> Type:
-        """The tree of a type that DuckDB reports."""
         if duckdb_type.id not in ("struct", "list"):
             # An enumeration is a way to store text, and JSON in a file is text.
             is_text = duckdb_type.id == "enum" or str(duckdb_type) == "JSON"
@@ -79,28 +68,24 @@ class Type:
             return cls.struct((name, cls.of_json(child)) for name, child in structure.items())
         if isinstance(structure, list):
             return cls.list_of(cls.of_json(structure[0]) if structure else cls.scalar("NULL"))
-        integers = dict.fromkeys(("BIGINT", "UBIGINT", "HUGEINT"), JSON_INTEGER)
-        names = {**integers, "DOUBLE": JSON_DOUBLE}
-        return cls.scalar(names.get(structure, structure))
+        if structure in ("BIGINT", "UBIGINT", "HUGEINT"):
+            return cls.scalar(JSON_INTEGER)
+        return cls.scalar(JSON_DOUBLE if structure == "DOUBLE" else structure)
 
     @classmethod
     def scalar(cls, name: str) -> Type:
-        """A type without parts."""
         return cls("scalar", name={'"NULL"': "NULL"}.get(name, name))
 
     @classmethod
     def struct(cls, fields: Iterator[tuple[str, Type]] | list[tuple[str, Type]]) -> Type:
-        """A struct."""
         return cls("struct", fields=tuple(fields))
 
     @classmethod
     def list_of(cls, element: Type) -> Type:
-        """A list."""
         return cls("list", element=element)
 
     @classmethod
     def json_of(cls, element: Type) -> Type:
-        """Text that holds JSON."""
         return cls("json", element=element)
 
     @property
@@ -109,7 +94,6 @@ class Type:
 
     @property
     def nested(self) -> bool:
-        """Whether it has parts."""
         return self.kind in ("struct", "list")
 
     @property
@@ -149,7 +133,6 @@ class Type:
         return Type.scalar(_JSON_BECOMES.get(self.name, self.name))
 
     def sql(self) -> str:
-        """The type as DuckDB writes it."""
         if self.kind == "struct":
             fields = (f"{quote(name)} {child.sql()}" for name, child in self.fields)
             return f"STRUCT({', '.join(fields)})"
@@ -169,12 +152,10 @@ class Type:
 
 
 def quote(name: str) -> str:
-    """A column's name in SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A text in SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -199,7 +180,6 @@ def part_at(whole: Type, path: tuple[str, ...]) -> Type | None:
 
 
 def replace_at(source: Type, path: tuple[str, ...], new: Type) -> Type:
-    """The type with the part at a path replaced."""
     if not path:
         return new
     step, *rest = path

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lotus_lake.config import LakeConfig
-from lotus_lake.connection import CONNECT_CONFIG, attach, extension_file, prepare_catalog
+from lotus_lake.connection import ALIAS, CONNECT_CONFIG, attach, attach_sql, load, prepare_catalog
 from lotus_lake.feeder import Feeder, Outcome
 from lotus_lake.landing import Landing, LocalLanding
 from lotus_lake.operations.lake import Lake
@@ -48,8 +48,7 @@ Content = bytes | str | pa.Table | list[dict[str, Any]]
 def connect() -> duckdb.DuckDBPyConnection:
     """A connection as dbt has it, without a lake."""
     connection = duckdb.connect(config=dict(CONNECT_CONFIG))
-    for name in ("sqlite_scanner", "ducklake"):
-        connection.execute(f"load '{extension_file(name)}'")
+    load(connection, LakeConfig("landing", "sqlite:catalog", "data/"))
     connection.execute("set TimeZone = 'UTC'; set preserve_insertion_order = false")
     connection.execute("set threads = 2; set memory_limit = '2GB'")
     return connection
@@ -61,12 +60,7 @@ def attach_lake(connection: duckdb.DuckDBPyConnection, folder: Path) -> LakeConf
         f"{folder}/landing", f"sqlite:{folder}/catalog.sqlite", f"{folder}/lake data/"
     )
     prepare_catalog(config)
-    attach(
-        connection,
-        config,
-        f"attach 'ducklake:{config.catalog}' as lakehouse"
-        f" (data_path '{config.data_url}', data_inlining_row_limit 0)",
-    )
+    attach(connection, config, attach_sql(config, ALIAS))
     return config
 
 
@@ -77,18 +71,12 @@ class SmallLake:
     lake.land("part_0.parquet", [{"id": 1, "name": "a"}])
     assert lake.feed(feed_mode="register").files == 1
     assert lake.rows("id, name") == [(1, "a")]
-
-    Args:
-        folder: Where the catalog, the data and the landing zone are.
-        connection: A connection that has the lake attached.
-        settings: What the stream declares in every feed; a feed may declare more.
-        landing: Where files land; the folder ``landing`` unless told otherwise.
     """
 
-    folder: Path
+    folder: Path  # of the catalog, the data and the landing zone
     connection: duckdb.DuckDBPyConnection
-    settings: dict[str, Any] = field(default_factory=dict)
-    landing: Landing | None = None
+    settings: dict[str, Any] = field(default_factory=dict)  # for every feed; a feed may have more
+    landing: Landing | None = None  # the folder ``landing`` unless told otherwise
 
     # -- landing ----------------------------------------------------------------------------------
 
@@ -99,10 +87,8 @@ class SmallLake:
     def land(self, name: str, content: Content, day: str = DAY) -> str:
         """Land a file, whole at once; return its path relative to the landing zone.
 
-        Args:
-            name: Its name; with a slash, its path in the stream's folder.
-            content: Its bytes or text; or rows (dicts, or an Arrow table), written as Parquet.
-            day: Its folder, for a name without a slash.
+        A name with a slash is its path in the stream's folder. Rows (dicts, or an Arrow table) are
+        written as Parquet.
         """
         path = f"{FOLDER}/{name}" if "/" in name else f"{FOLDER}/{day}/{name}"
         self.file(path).parent.mkdir(parents=True, exist_ok=True)

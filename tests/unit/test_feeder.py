@@ -315,20 +315,11 @@ def test_a_late_file_is_fed(fed_long_ago: SmallLake) -> None:
     assert fed_long_ago.feed().files == 1
 
 
-@pytest.mark.parametrize("how", ["due", "on demand", "asked for in the catalog", "few files"])
-def test_a_sweep_finds_what_the_window_hides(fed_long_ago: SmallLake, how: str) -> None:
-    lake = fed_long_ago
-    lake.land("late.parquet", [B], OLD)
-    assert lake.feed().files == 0
-    if how == "due":
-        make_sweep_due(lake)
-    elif how == "on demand":
-        lake.settings["feed_sweep_hours"] = 0
-    elif how == "few files":
-        lake.settings["feed_list_free_files"] = 10
-    else:
-        lake.query("update lakehouse.meta.feeder_cursors set swept_at = null")
-    assert lake.feed().files == 1
+def test_a_sweep_finds_what_the_window_hides(fed_long_ago: SmallLake) -> None:
+    """When a sweep is due is tested in test_scheduler.py."""
+    fed_long_ago.land("late.parquet", [B], OLD)
+    assert fed_long_ago.feed().files == 0
+    assert fed_long_ago.feed(feed_list_free_files=10).files == 1
 
 
 def test_what_a_sweep_finds_and_one_run_cannot_feed_is_not_forgotten(
@@ -339,14 +330,6 @@ def test_what_a_sweep_finds_and_one_run_cannot_feed_is_not_forgotten(
     make_sweep_due(fed_long_ago)
     runs = [fed_long_ago.feed(feed_max_files=1) for _ in range(4)]
     assert [(run.files, run.backlog_files) for run in runs] == [(1, 2), (1, 1), (1, 0), (0, 0)]
-
-
-def test_a_folder_of_a_day_to_come_hides_nothing(fed_long_ago: SmallLake) -> None:
-    fed_long_ago.land("part_0.parquet", [A], "year=2999/month=01/day=01")
-    fed_long_ago.feed()
-    today = f"{datetime.now(UTC):year=%Y/month=%m/day=%d}"
-    fed_long_ago.land("part_0.parquet", [B], today)
-    assert fed_long_ago.feed().files == 1
 
 
 def test_a_sweep_is_noted_when_nothing_is_new(fed_long_ago: SmallLake) -> None:

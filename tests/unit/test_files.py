@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -202,39 +201,27 @@ def test_bad_files_are_left_out_with_their_reasons(lake: SmallLake) -> None:
     assert lake.reasons() == {}
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "reason"),
-    [
-        ("a.parquet", pa.table({"name": ["a"]}), "it has no value in id"),
-        ("a.parquet", pa.table({"name": ["a"], "ID": pa.nulls(1)}), "it has no value in id"),
-        ("a.jsonl", '{"name": "a", "id": null}\n', "it has no value in id"),
-        ("a.csv", "name\na\n", "it has no value in id"),
-        ("a.parquet", [GOOD, {"id": None, "name": "b"}], "row 1, column id has no value"),
-        ("a.csv", "id,name\n1,a\n,b\n", "row 1, column id has no value"),
-        ("a.jsonl", json_lines(GOOD, {"name": "b"}), "row 1, column id has no value"),
-    ],
-)
-def test_a_row_without_a_key_is_not_lost(
-    lake: SmallLake, name: str, content: Content, reason: str
-) -> None:
+def test_a_row_without_a_key_is_not_lost(lake: SmallLake) -> None:
     """Nothing downstream could tell such rows apart: they would be missing there in silence."""
-    path = lake.land(name, content)
-    lake.land("good.parquet", [{"id": 3, "name": "c"}])
-    ((quarantined, said),) = lake.feed(primary_key="id").quarantined
-    assert (quarantined, said[: len(reason)]) == (path, reason)
-    assert lake.rows() == [(3, "c")]
-
-
-def test_no_column_of_a_key_is_null(lake: SmallLake) -> None:
     lake.settings = {"primary_key": ["id", "Name"]}
-    lake.land("good.parquet", [GOOD, {"id": 1, "name": "b"}])
-    lake.land("null.csv", "id,name\n1,c\n2,\n")
-    lake.land("missing.jsonl", json_lines({"id": 1}))
-    assert lake.feed().files == 1
-    assert lake.reasons() == {
-        "null.csv": "row 1, column Name has no value",
-        "missing.jsonl": "it has no value in Name, by which the stream's records are told apart",
+    missing = "it has no value in {}, by which the stream's records are told apart"
+    bad: dict[str, tuple[Content, str]] = {
+        "none.parquet": (pa.table({"name": ["a"]}), missing.format("id")),
+        "nulls.parquet": (pa.table({"name": ["a"], "ID": pa.nulls(1)}), missing.format("id")),
+        "null.jsonl": ('{"name": "a", "id": null}\n', missing.format("id")),
+        "none.csv": ("name\na\n", missing.format("id")),
+        "row.parquet": ([GOOD, {"id": None, "name": "b"}], "row 1, column id has no value"),
+        "row.csv": ("id,name\n1,a\n,b\n", "row 1, column id has no value"),
+        "row.jsonl": (json_lines(GOOD, {"name": "b"}), "row 1, column id has no value"),
+        "second.csv": ("id,name\n1,c\n2,\n", "row 1, column Name has no value"),
+        "second.jsonl": (json_lines({"id": 1}), missing.format("Name")),
     }
+    for name, (content, _) in bad.items():
+        lake.land(name, content)
+    lake.land("good.parquet", [GOOD, {"id": 1, "name": "b"}])
+    lake.feed()
+    assert lake.rows() == [(1, "a"), (1, "b")]
+    assert lake.reasons() == {name: reason for name, (_, reason) in bad.items()}
 
 
 def test_an_amount_that_is_none_does_not_become_null(lake: SmallLake) -> None:

@@ -19,12 +19,8 @@ import pyarrow as pa
 import pytest
 
 from lotus_lake.config import LakeError
-from lotus_lake.connection import extension_file, s3_secret_sql
-from lotus_lake.landing import (
-    LocalLanding,
-    S3Landing,
-    open_landing,
-)
+from lotus_lake.connection import s3_sql
+from lotus_lake.landing import LocalLanding, S3Landing, open_landing
 from tests.system.services import S3
 
 from .conftest import DAY, FOLDER, ODD_NAMES, SmallLake, parquet
@@ -187,7 +183,9 @@ def test_odd_names_and_formats_on_s3(
     bucket: str, s3_server: S3, open_again: Callable[[], SmallLake]
 ) -> None:
     """Also when the store has a checksum of the whole, and only a part of it is read."""
-    lake = on_s3(open_again(), "odd names")
+    lake = replace(open_again(), landing=S3Landing("s3://landing/odd names"))
+    for statement in s3_sql():
+        lake.query(statement)
     # DuckDB takes what follows a question mark in a URL for options; the server refuses others.
     odd = [name for name in ODD_NAMES if not {*"?\\\n"} & {*name}]
     whole = parquet([{"id": number, "name": "x" * 50} for number in range(5000)])
@@ -213,37 +211,6 @@ def test_odd_names_and_formats_on_s3(
     )
     assert lake.rows("count(*)") == [(len(odd) + 5000 + 2,)]
     assert lake.feed().files == 0
-
-
-def test_a_late_file_on_s3_waits_for_a_sweep(
-    bucket: str, s3_server: S3, open_again: Callable[[], SmallLake]
-) -> None:
-    """S3 cannot tell which folder changed: within the window at once, before it by a sweep."""
-    lake = on_s3(open_again(), "late")
-    lake.settings = {"feed_list_free_files": 0, "feed_lookback_days": 3}
-
-    def put_row(number: int, day: int, name: str = "part_0") -> None:
-        key = f"late/{FOLDER}/year=2024/month=05/day={day:02}/{name}.parquet"
-        body = parquet([{"id": number}])
-        s3_server.client.put_object(Bucket="landing", Key=key, Body=body)
-
-    for day in (1, 20, 21):
-        put_row(day, day)
-    assert lake.feed().files == 3
-    put_row(100, 1, "late")
-    put_row(18, 18)
-    put_row(210, 21)  # the same key, other content
-    assert lake.feed().files == 2
-    assert lake.feed(feed_sweep_hours=0).files == 1
-    assert lake.rows("id") == [(1,), (18,), (20,), (21,), (100,), (210,)]
-
-
-def on_s3(lake: SmallLake, folder: str) -> SmallLake:
-    """A lake that is fed from a folder of the bucket."""
-    for name in ("httpfs", "aws"):
-        lake.query(f"load '{extension_file(name)}'")
-    lake.query(s3_secret_sql(dict(os.environ)))
-    return replace(lake, landing=S3Landing(f"s3://landing/{folder}"))
 
 
 @pytest.mark.parametrize(

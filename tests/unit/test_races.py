@@ -22,7 +22,7 @@ COUNT_UP = "update lakehouse.meta.model_cursors set snapshot_id = snapshot_id + 
 @pytest.fixture
 def positions(lake: SmallLake) -> SmallLake:
     """A lake in which two models have a position each."""
-    lake.connection.execute(
+    lake.query(
         "insert into lakehouse.meta.model_cursors by name select unnest(['mine', 'other'])"
         " as model, '' as upstream, 0 as snapshot_id, now() as updated_at"
     )
@@ -47,11 +47,7 @@ def beside(lake: SmallLake, often: int) -> duckdb.DuckDBPyConnection:
 
 
 def snapshots(lake: SmallLake) -> dict[str, int]:
-    return dict(
-        lake.connection.execute(
-            "select model, snapshot_id from lakehouse.meta.model_cursors"
-        ).fetchall()
-    )
+    return dict(lake.query("select model, snapshot_id from lakehouse.meta.model_cursors"))
 
 
 def test_it_is_run_again_from_its_begin(positions: SmallLake) -> None:

@@ -61,11 +61,9 @@ def listed_since(**changes: Any) -> date | None:
         "cursor_path": f"s/t/{DAY}/part.parquet",
         "files": 5000,
         "swept_at": datetime.now(UTC) - timedelta(hours=1),
-        "lookback_days": 14,
-        "sweep_hours": 24,
-        "list_free_files": 1000,
     }
-    return first_day(**(row | changes))
+    settings = {"feed_lookback_days": 14, "feed_sweep_hours": 24, "feed_list_free_files": 1000}
+    return first_day(**(row | changes), settings=settings)
 
 
 def test_recent_days_are_listed_and_everything_when_due_or_cheap() -> None:
