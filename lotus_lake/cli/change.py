@@ -140,10 +140,10 @@ def diff(branch: str, latest: bool, only: tuple[str, ...]) -> None:
     from lotus_lake.diff.report import tell
     from lotus_lake.diff.sides import keys, opened
 
-    target = target_folder()
+    config, target = LakeConfig.from_env(), target_folder()
     manifest = target / "manifest.json"
     declared = keys(manifest), shown(manifest)
-    with opened(LakeConfig.from_env(), branch, latest=latest) as (connection, before, after):
+    with opened(config, branch, latest=latest) as (connection, before, after):
         found = compare(connection, before, after, *declared, only)
         found.metrics = compare_metrics(connection, found, target / "semantic_manifest.json")
     tell(found, target / "diff")
