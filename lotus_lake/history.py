@@ -247,8 +247,7 @@ class _Past:
         except duckdb.CatalogException:
             return []  # the lake had no ledger yet
         return [
-            f"{path} ({brought}, fed at {_in_utc(loaded_at)})"
-            for path, brought, loaded_at, _ in files
+            f"{path} ({brought}, fed at {_in_utc(loaded_at)})" for path, brought, loaded_at in files
         ]
 
     def _in_words(self, before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:

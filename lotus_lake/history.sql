@@ -10,13 +10,19 @@ inputs as (
     inner join inputs on model_cursors.model = inputs.name
 )
 
-select path, if(status = 'undone', 'undone', format('{{:,}}', row_count) || if(row_count = 1, ' row', ' rows')) as brought, loaded_at, cursor_version
-from lakehouse.meta.feeder_files at (version => {now})
-where
-    'stg_' || source || '__' || stream in (from inputs)
-    and status in ('loaded', 'undone') and row_count is not null
-except
-select path, if(status = 'undone', 'undone', format('{{:,}}', row_count) || if(row_count = 1, ' row', ' rows')) as brought, loaded_at, cursor_version
-from lakehouse.meta.feeder_files at (version => {before})
-where row_count is not null
+select
+    path,
+    coalesce(format('{{:,}}', row_count) || if(row_count = 1, ' row', ' rows'), 'undone') as brought,
+    loaded_at
+from (
+    select path, if(status = 'undone', null, row_count) as row_count, loaded_at, cursor_version
+    from lakehouse.meta.feeder_files at (version => {now})
+    where
+        'stg_' || source || '__' || stream in (from inputs)
+        and status in ('loaded', 'undone') and row_count is not null
+    except
+    select path, if(status = 'undone', null, row_count) as row_count, loaded_at, cursor_version
+    from lakehouse.meta.feeder_files at (version => {before})
+    where row_count is not null
+)
 order by path
