@@ -217,11 +217,11 @@ class Marts:
                 "postgresql://host/database, or host=… dbname=…, and the user and password into "
                 "LAKE_SERVING_USER and LAKE_SERVING_PASSWORD."
             ) from None
-        if user := os.environ.get("LAKE_SERVING_USER"):
-            parts["user"] = user
+        for part in ("user", "password"):
+            if given := os.environ.get(f"LAKE_SERVING_{part.upper()}"):
+                parts[part] = given
         # Apart from the rest, it is in no message.
         password = parts.pop("password", None)
-        password = os.environ.get("LAKE_SERVING_PASSWORD") or password
         secret = f", password {literal(password)}" if password else ""
         self._connection.execute(f"load {literal(extension_file('postgres_scanner'))}")
         # PostgreSQL's texts have no such character.
