@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -103,6 +104,11 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> Spent:
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Spent(passed, used, done.stdout)
+
+
+def used(processes: Iterable[psutil.Process]) -> float:
+    """Processor seconds of processes, and of their children that have ended."""
+    return sum(sum(process.cpu_times()[:4]) for process in processes)
 
 
 def peak_memory() -> int:

@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 from dbt.cli.main import dbtRunner
 
-from benchmarks.harness import PROJECT, fresh, lake, parser, show
+from benchmarks.harness import PROJECT, fresh, lake, parser, show, used
 from tests.system import services
 
 BUILD = ["--quiet", "build", "--exclude-resource-type", "unit_test"]
@@ -86,11 +86,6 @@ def land(landing: Path, number: int) -> None:
         folder = landing / f"jaffle_shop/{table}/year={day:%Y}/month={day:%m}/day={day:%d}"
         folder.mkdir(parents=True)
         (folder / "part_0.csv").write_text("\n".join([*lines, ""]))
-
-
-def used(processes: list[psutil.Process]) -> float:
-    """Processor seconds, with those of children that have ended."""
-    return sum(sum(process.cpu_times()[:4]) for process in processes)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness import DBT, Spent, fresh, lake, run
+from benchmarks.harness import DBT, Spent, fresh, lake, run, used
 from lotus_lake.config import LakeConfig
 from lotus_lake.connection import connect
 from lotus_lake.publication.publish import publish
@@ -88,11 +88,11 @@ def main() -> None:
 
         def measure(name: str, action: Callable[[], object]) -> None:
             processes = [psutil.Process(), psutil.Process(server.server.get_pid())]
-            before, began = sum(map(used, processes)), time.perf_counter()
+            before, began = used(processes), time.perf_counter()
             action()
             passed = time.perf_counter() - began
             time.sleep(0.2)  # a server process ends after its client
-            spent = Spent(passed, sum(map(used, processes)) - before, "")
+            spent = Spent(passed, used(processes) - before, "")
             results.setdefault(name, []).append(spent)
 
         build(1, options.rows, "placed")
@@ -120,11 +120,6 @@ def main() -> None:
             median = 1000 * statistics.median(seconds)
             print(f"select * from fct_daily_sales: {len(rows):,} rows, p50 {median:.1f} ms")
             cursor.connection.close()
-
-
-def used(process: psutil.Process) -> float:
-    """Processor seconds of a process and of its children that have ended."""
-    return sum(process.cpu_times()[:4])
 
 
 def copied(serving: Serving, file: Path, measure: Callable[..., None]) -> None:
